@@ -1,0 +1,1 @@
+"""Plain types that every other package speaks. Imports nothing heavier than the standard library."""

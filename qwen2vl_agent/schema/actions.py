@@ -1,0 +1,117 @@
+"""What an agent can do: one frozen dataclass per kind of action.
+
+The dataclass is the single definition. The tool's name is the class name in snake case, its description the docstring's
+first line, and the arguments are the fields with their metadata (`schema/tools.py` derives JSON schema, validation and
+docs from it).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from qwen2vl_agent.schema.geometry import Point
+
+
+def _arg(description: str, **limits: Any) -> dict[str, Any]:
+    """Metadata of one argument: its description and any JSON-schema limits (`minimum`, `maximum`, `maxLength`)."""
+    return {"description": description, **limits}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tap:
+    """Touch a point briefly."""
+
+    point: Point = field(metadata=_arg("where to touch"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LongPress:
+    """Touch a point and hold it."""
+
+    point: Point = field(metadata=_arg("where to hold"))
+    duration_s: float = field(default=1.0, metadata=_arg("how long, in seconds", minimum=0.3, maximum=10))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoubleTap:
+    """Touch a point twice in quick succession."""
+
+    point: Point = field(metadata=_arg("where to touch"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swipe:
+    """Drag a finger from one point to another; content follows the finger."""
+
+    start: Point = field(metadata=_arg("where the finger goes down"))
+    end: Point = field(metadata=_arg("where the finger lifts"))
+    duration_s: float = field(default=0.5, metadata=_arg("how long, in seconds", minimum=0.05, maximum=10))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TypeText:
+    """Type text into the focused field."""
+
+    text: str = field(metadata=_arg("what to type", maxLength=2000))
+    clear_first: bool = field(default=False, metadata=_arg("empty the field before typing"))
+
+
+KeyName = Literal[
+    "back", "home", "menu", "enter", "delete", "app_switch", "volume_up", "volume_down", "power", "wakeup", "search"
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PressKey:
+    """Press a key of the device."""
+
+    name: KeyName = field(metadata=_arg("which key"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenApp:
+    """Open an installed app by its label."""
+
+    name: str = field(metadata=_arg("the app's label", maxLength=100))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Wait for the screen to change."""
+
+    seconds: float = field(default=1.0, metadata=_arg("how long, in seconds", minimum=0, maximum=60))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Keep a note for later steps."""
+
+    text: str = field(metadata=_arg("what to remember", maxLength=2000))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskUser:
+    """Ask the person who gave the task."""
+
+    question: str = field(metadata=_arg("what to ask", maxLength=500))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """Give the answer that the task asks for."""
+
+    text: str = field(metadata=_arg("the answer", maxLength=2000))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """End the task."""
+
+    status: Literal["success", "failure"] = field(default="success", metadata=_arg("how it ended"))
+    message: str = field(default="", metadata=_arg("a word to the user", maxLength=500))
+
+
+Action = Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp | Wait | Note | AskUser | Answer | Done
+
+PHONE_ACTIONS: tuple[type, ...] = (
+    Tap, LongPress, DoubleTap, Swipe, TypeText, PressKey, OpenApp, Wait, Note, AskUser, Answer, Done,
+)  # fmt: skip

@@ -1,0 +1,87 @@
+"""The record of an episode: what the model saw, wrote and did, and what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from qwen2vl_agent.schema.tools import ToolCall
+
+TRAJECTORY_VERSION = 1
+Outcome = Literal["success", "failure", "unverified", "stopped", "error"]
+CallForm = Literal["keyword", "tool_call"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A reference to a frame kept by its content."""
+
+    sha256: str
+    """Hash of the stored file's bytes (PNG)."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a policy said at one step."""
+
+    text: str
+    """Thought and call, without the keyword that ends the model's stretch."""
+    token_ids: tuple[int, ...] = ()
+    """Every id that the model wrote in this stretch, the ending keyword included; empty where no model wrote."""
+    logprobs: tuple[float, ...] = ()
+    """Raw log-probability of each id (temperature 1, no mask)."""
+    prompt_ids: tuple[int, ...] = ()
+    """The whole context that the model continued, image pads included."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds by part: `preprocess`, `vit`, `prefill`, `decode`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Observation, reply, call, what was really done, and its consequence."""
+
+    index: int
+    frame: StoredFrame
+    """The screen that the model saw before it wrote `reply`."""
+    observation_text: str
+    reply: Reply
+    call: ToolCall | None
+    """None where the reply could not be parsed."""
+    error: str
+    """What the model is told of a call that could not be parsed, validated or done; empty otherwise."""
+    performed: dict[str, Any] | None
+    """What was really sent, in device pixels; None where nothing was."""
+    reward: float
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds by part of the loop: `capture`, `policy`, `perform`, `settle`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeHeader:
+    """All that is fixed when an episode begins, and how it ended."""
+
+    task: str
+    """Id of a bundled task, or `text` for a task in the user's own words."""
+    goal: str
+    """The instruction that the model was given."""
+    device: str
+    """`android`, `virtual-phone`, `desktop`, `browser`, `gym`."""
+    policy: str
+    seed: int | None
+    model: str = ""
+    form: CallForm = "keyword"
+    tools: tuple[str, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    """None while the episode runs."""
+    reward: float = 0.0
+    message: str = ""
+    version: int = TRAJECTORY_VERSION
+
+
+@dataclass(slots=True)
+class Trajectory:
+    """An episode: its header and its steps."""
+
+    header: EpisodeHeader
+    steps: list[Step] = field(default_factory=list)
