@@ -1,0 +1,63 @@
+# Sets itself up: every target first makes the virtual environment it needs, and only when pyproject.toml changed.
+PYTHON ?= python3
+VENV ?= .venv
+# More words for pip, for example the index that has PyTorch's builds without CUDA.
+PIP_ARGS ?=
+# More words for pytest, for example PYTEST_ARGS="-k phone".
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+CORE := $(VENV)/.core-stamp
+DEV := $(VENV)/.dev-stamp
+# One process of tests per core, and one thread in each: more would only get into each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+QUICK := not slow and not multiprocess and not browser and not desktop and not device and not gpu
+# Without a phone named by QWEN2VL_AGENT_SERIAL, or without CUDA, there is nothing that those tests could run on.
+NO_PHONE := $(if $(QWEN2VL_AGENT_SERIAL),,not device)
+NO_CUDA := $(if $(wildcard /dev/nvidia0),,not gpu)
+POSSIBLE := $(NO_PHONE)$(if $(NO_PHONE),$(if $(NO_CUDA), and ))$(NO_CUDA)
+
+DEMO_TASK ?= settings.toggle
+DEMO_SEED ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+demo: $(CORE) ## set up and watch the embedded model do a task on a virtual phone
+	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED) --live
+
+test: $(DEV) ## set up and run the quick tests
+	$(PYTEST) -m "$(QUICK)"
+
+test-all: $(DEV) ## the quick tests and those that take long or start several processes
+	$(PYTEST) -m "$(POSSIBLE)"
+
+check: $(DEV) ## format, lint, types, layers, spelling, known vulnerabilities
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python .ci/audit.py
+
+bench: $(CORE) ## measure the embedded model on the bundled phone tasks
+	$(BIN)/qwen2vl-agent bench phone --policy model --episodes 10 --seed 20000 --out runs/bench-phone
+
+clean: ## remove the virtual environment and the caches of the tools
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is too old; Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable .
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev]'
+	@touch $(CORE) $@
