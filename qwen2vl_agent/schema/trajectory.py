@@ -34,6 +34,8 @@ class Reply:
     """The whole context that the model continued, image pads included."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by part: `preprocess`, `vit`, `prefill`, `decode`."""
+    target: bool = True
+    """Whether a model may learn to say this; False for a mistake made on purpose, from which the next steps recover."""
 
 
 @dataclass(frozen=True, slots=True)

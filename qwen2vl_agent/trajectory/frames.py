@@ -1,0 +1,92 @@
+"""Frames kept by content: a folder of PNG files, each named by the hash of its bytes.
+
+One folder may serve many episodes and many processes at once: a file appears whole or not at all, and
+the same pixels give the same file.
+"""
+
+import hashlib
+import io
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.trajectory import StoredFrame
+
+COMPRESS_LEVEL = 1
+"""Of PNG's 0 to 9. A drawn screen of 540x1200 takes 7 ms at level 1, 11 ms at 6, for 8 % of the bytes."""
+RECENT_FRAMES = 64
+"""How many frames are remembered by their pixels, so that a screen that did not change is not packed again."""
+
+
+def write_whole(path: Path, data: bytes, sync: bool = True) -> None:
+    """Put `data` at `path` so that a reader finds the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with temporary.open("wb") as file:
+        file.write(data)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def frame_bytes(image: Image.Image) -> bytes:
+    """The PNG that stands for an RGB image; nothing but its pixels enters."""
+    packed = io.BytesIO()
+    image.save(packed, "PNG", compress_level=COMPRESS_LEVEL, icc_profile=None, transparency=None)
+    return packed.getvalue()
+
+
+class FrameStore:
+    """A folder of frames."""
+
+    def __init__(self, folder: Path, sync: bool = True) -> None:
+        self.folder = Path(folder)
+        self._sync = sync
+        self._recent: OrderedDict[bytes, StoredFrame] = OrderedDict()
+
+    def put(self, image: Image.Image) -> StoredFrame:
+        """Keep an image's exact pixels; the reference to them."""
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        pixels = hashlib.sha256(image.tobytes() + repr(image.size).encode()).digest()
+        if pixels in self._recent:
+            self._recent.move_to_end(pixels)
+            return self._recent[pixels]
+        data = frame_bytes(image)
+        stored = StoredFrame(hashlib.sha256(data).hexdigest(), *image.size)
+        self._write(self.path(stored), data)
+        self._recent[pixels] = stored
+        if len(self._recent) > RECENT_FRAMES:
+            self._recent.popitem(last=False)
+        return stored
+
+    def get(self, stored: StoredFrame) -> Image.Image:
+        """The image behind a reference.
+
+        Raises:
+            RecordError: the file is missing, or its bytes are not those that were recorded.
+        """
+        path = self.path(stored)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RecordError(f"frame {path} cannot be read ({error}); the record is incomplete") from error
+        if hashlib.sha256(data).hexdigest() != stored.sha256:
+            raise RecordError(f"frame {path} is damaged: its bytes are not those that were recorded")
+        image: Any = Image.open(io.BytesIO(data))
+        image.load()
+        return image
+
+    def path(self, stored: StoredFrame) -> Path:
+        """Where a frame lies."""
+        return self.folder / f"{stored.sha256}.png"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """A file of the right name and length is the right file: names are hashes and writing is atomic."""
+        if path.is_file() and path.stat().st_size == len(data):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data, self._sync)

@@ -1,0 +1,94 @@
+"""Headers and steps as JSON, each with its version."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.tools import ToolCall
+from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredFrame
+from qwen2vl_agent.trajectory.prompt_delta import pack_prompt, unpack_prompt
+
+HEADER_FILE = "episode.json"
+STEPS_FILE = "steps.jsonl"
+FRAMES_KEY = "frames"
+"""Where the frames lie, as a path relative to the episode's folder."""
+
+
+def header_json(header: EpisodeHeader, frames: str) -> bytes:
+    """The content of `episode.json`."""
+    return (
+        json.dumps({**dataclasses.asdict(header), FRAMES_KEY: frames}, indent=2, ensure_ascii=False) + "\n"
+    ).encode()
+
+
+def parse_header(data: bytes, path: Path) -> tuple[EpisodeHeader, str]:
+    """The header and where its frames lie.
+
+    Raises:
+        RecordError: damaged, or written by a newer version.
+    """
+    values = _object(data, path)
+    frames = values.pop(FRAMES_KEY, "frames")
+    known = {item.name for item in dataclasses.fields(EpisodeHeader)}
+    try:
+        header = EpisodeHeader(**{name: value for name, value in values.items() if name in known})
+    except TypeError as error:
+        raise RecordError(f"{path} is not an episode's header: {error}") from error
+    return dataclasses.replace(header, tools=tuple(header.tools)), frames
+
+
+def step_line(step: Step, before: tuple[int, ...]) -> bytes:
+    """A step's line; `before` is the last prompt and reply of a model in this episode."""
+    values = {"version": TRAJECTORY_VERSION, **dataclasses.asdict(step)}
+    values["reply"]["prompt_ids"] = pack_prompt(step.reply.prompt_ids, before)
+    return _encode(values, separators=(",", ":"))
+
+
+def parse_step(line: bytes, before: tuple[int, ...], path: Path) -> Step:
+    """The step of a line.
+
+    Raises:
+        RecordError: damaged, or written by a newer version.
+    """
+    values = _object(line, path)
+    values.pop("version")
+    try:
+        reply = values["reply"]
+        reply["prompt_ids"] = unpack_prompt(reply["prompt_ids"], before)
+        reply["token_ids"], reply["logprobs"] = tuple(reply["token_ids"]), tuple(reply["logprobs"])
+        values["frame"] = StoredFrame(**values["frame"])
+        values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
+        values["reply"] = Reply(**reply)
+        return Step(**values)
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
+
+
+def context_after(step: Step, before: tuple[int, ...]) -> tuple[int, ...]:
+    """What the next step's prompt is measured against."""
+    return step.reply.prompt_ids + step.reply.token_ids if step.reply.prompt_ids else before
+
+
+def _encode(values: dict[str, Any], **style: Any) -> bytes:
+    """Readable UTF-8; escapes where a model wrote half a surrogate pair, which UTF-8 cannot carry."""
+    try:
+        return (json.dumps(values, ensure_ascii=False, **style) + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(values, **style) + "\n").encode()
+
+
+def _object(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(data)
+    except ValueError as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    version = values.get("version") if isinstance(values, dict) else None
+    if not isinstance(version, int):
+        raise RecordError(f"{path} carries no version number: it is no record of an episode")
+    if version > TRAJECTORY_VERSION:
+        raise RecordError(
+            f"{path} has version {version}, this program reads up to {TRAJECTORY_VERSION}: upgrade qwen2vl-agent"
+        )
+    return values
