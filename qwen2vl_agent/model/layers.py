@@ -1,0 +1,101 @@
+"""The small parts that vision encoder and language model share: norms, feed-forward blocks, rotary embedding.
+
+Shape letters: B batch, T tokens, N heads, H head dimension, F = H / 2 frequencies, D width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.Module):
+    """`x / sqrt(mean(x^2) + eps) * weight`, the mean in float32. Source: arXiv 1910.07467."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
+
+
+class SwiGLU(nn.Module):
+    """The language model's feed-forward block: `down(silu(gate(x)) * up(x))`, no biases. Source: arXiv 2002.05202."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, hidden, bias=False)
+        self.up_proj = nn.Linear(width, hidden, bias=False)
+        self.down_proj = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class QuickGeluMLP(nn.Module):
+    """The vision encoder's feed-forward block; QuickGELU is `x * sigmoid(1.702 x)`. Source: CLIP, arXiv 2103.00020."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc1(x)
+        return self.fc2(x * torch.sigmoid(1.702 * x))
+
+
+@dataclass(frozen=True, slots=True)
+class Rotary:
+    """Cosines and sines of every token's angles, `[B, T, 1, F]`, ready to turn queries and keys."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def rotate(self, x_BTNH: Tensor) -> Tensor:
+        """Each head with its halves turned as pairs: (a, b) becomes (a cos - b sin, b cos + a sin)."""
+        a, b = x_BTNH.chunk(2, dim=-1)
+        turned = torch.cat((a * self.cos - b * self.sin, b * self.cos + a * self.sin), dim=-1)
+        return turned.to(x_BTNH.dtype)
+
+    def tokens(self, start: int, end: int) -> "Rotary":
+        """The tables of the tokens `start` to `end`."""
+        return Rotary(self.cos[:, start:end], self.sin[:, start:end])
+
+
+def inverse_frequencies(count: int, theta: float, device: torch.device) -> Tensor:
+    """`theta^(-i / count)` for i in 0 .. count - 1, float32. Source: RoFormer, arXiv 2104.09864."""
+    return 1.0 / theta ** (torch.arange(count, dtype=torch.float32, device=device) / count)
+
+
+def text_rotary(position_ids: Tensor, sections: tuple[int, ...], theta: float, dtype: torch.dtype) -> Rotary:
+    """M-RoPE's tables for positions `[3, B, T]`.
+
+    The first `sections[0]` frequencies take the temporal component, the next `sections[1]` the height, the rest the
+    width: with [16, 24, 24] frequency 15 turns with time, 16 with height, 40 with width.
+
+    Source: Qwen2-VL technical report §2.1.
+    """
+    device = position_ids.device
+    component = torch.repeat_interleave(torch.arange(3), torch.tensor(sections)).to(device)
+    angles_BTF = position_ids.permute(1, 2, 0).float()[..., component] * inverse_frequencies(
+        len(component), theta, device
+    )
+    angles = angles_BTF.unsqueeze(2)
+    return Rotary(angles.cos().to(dtype), angles.sin().to(dtype))
+
+
+def vision_rotary(rows_T: Tensor, columns_T: Tensor, head_dim: int, theta: float = 10000.0) -> Rotary:
+    """2D-RoPE's tables: the first half of a head's frequencies turn with the row, the second with the column.
+
+    Source: Qwen2-VL technical report §2.1; theta from its published implementation.
+    """
+    frequencies = inverse_frequencies(head_dim // 4, theta, rows_T.device)
+    angles_TF = torch.cat((rows_T[:, None] * frequencies, columns_T[:, None] * frequencies), dim=-1)
+    angles = angles_TF[None, :, None]
+    return Rotary(angles.cos(), angles.sin())

@@ -1,0 +1,74 @@
+"""The language model: Qwen2's decoder with M-RoPE.
+
+Shape letters: B batch, T new tokens, S all tokens with the cached ones, D width, N query heads, K key and value heads,
+H head dimension.
+"""
+
+from torch import Tensor, nn
+
+from qwen2vl_agent.model.attention import attend
+from qwen2vl_agent.model.cache import LayerCache
+from qwen2vl_agent.model.config import TextConfig
+from qwen2vl_agent.model.layers import RMSNorm, Rotary, SwiGLU
+from qwen2vl_agent.model.masks import Visibility
+
+
+class SelfAttention(nn.Module):
+    """Grouped-query attention; only the query, key and value projections have a bias.
+
+    It builds neither mask nor positions. Causality, packing and caching all arrive from outside, so that one code path
+    serves training, prefill and decoding.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        kv_width = config.num_key_value_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, kv_width)
+        self.v_proj = nn.Linear(config.hidden_size, kv_width)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: LayerCache | None) -> Tensor:
+        q_BTNH = rotary.rotate(self._heads(self.q_proj(x_BTD)))
+        k_BSKH = rotary.rotate(self._heads(self.k_proj(x_BTD)))
+        v_BSKH = self._heads(self.v_proj(x_BTD))
+        if cache is not None:
+            k_BSKH, v_BSKH = cache.append(k_BSKH, v_BSKH)
+        return self.o_proj(attend(q_BTNH, k_BSKH, v_BSKH, sees))
+
+    def _heads(self, x_BTD: Tensor) -> Tensor:
+        return x_BTD.unflatten(-1, (-1, self.head_dim))
+
+
+class DecoderLayer(nn.Module):
+    """A pre-norm transformer layer."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = SelfAttention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = SwiGLU(config.hidden_size, config.intermediate_size)
+
+    def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: LayerCache | None = None) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotary, sees, cache)
+        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+
+
+class LanguageModel(nn.Module):
+    """Token embedding, decoder layers and final norm; the head is `Qwen2VL.lm_head`."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, caches: list[LayerCache] | None = None, keep: int = 0
+    ) -> Tensor:
+        """Hidden states after the final norm, of the last `keep` tokens or of all (0)."""
+        for index, layer in enumerate(self.layers):
+            x_BTD = layer(x_BTD, rotary, sees, caches[index] if caches is not None else None)
+        return self.norm(x_BTD[:, -keep:] if keep else x_BTD)
