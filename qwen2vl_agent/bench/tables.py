@@ -1,0 +1,75 @@
+"""A measurement as a table: in the terminal, and as Markdown."""
+
+from collections.abc import Iterator
+
+from rich.markup import escape
+from rich.table import Table
+
+from qwen2vl_agent.bench.result import BenchResult, EpisodeResult, mean
+from qwen2vl_agent.bench.statistics import Rate, rate
+
+HEADINGS = ("task", "success", "95 % interval", "episodes", "steps", "seconds")
+Row = tuple[str, str, str, str, str, str]
+
+
+def title(result: BenchResult) -> str:
+    """One line that says what was measured."""
+    what = result.conditions
+    model = f" {what.model}" if what.model else ""
+    blind = ", blind (grey screens)" if what.blind else ""
+    return f"{what.suite}: {what.policy}{model}{blind}, seed {what.seed}, {what.episodes} episodes a task"
+
+
+def rich_table(result: BenchResult) -> Table:
+    """The table for a terminal."""
+    table = Table(title=escape(title(result)), title_justify="left")
+    for index, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if index == 0 else "right")
+    for row in _task_rows(result):
+        table.add_row(*map(escape, row))
+    table.add_section()
+    for row in _summary_rows(result):
+        table.add_row(*map(escape, row), style="bold")
+    return table
+
+
+def markdown(result: BenchResult) -> str:
+    """The same table, and what was left out, as a page."""
+    lines = [f"# {title(result)}", "", _markdown_row(HEADINGS), _markdown_row(("---", *["---:"] * 5))]
+    lines += [_markdown_row(row) for row in _task_rows(result)]
+    lines += [_markdown_row([f"**{cell}**" if cell else "" for cell in row]) for row in _summary_rows(result)]
+    if result.not_run:
+        lines += ["", f"Not run, for want of a bundled solution: {', '.join(result.not_run)}."]
+    lines += ["", "Intervals are Wilson's, at 95 % confidence. Unseen tasks are about words that training never shows."]
+    return "\n".join(lines) + "\n"
+
+
+def _task_rows(result: BenchResult) -> Iterator[Row]:
+    for task, group in result.by_task().items():
+        yield _row(task, rate(episode.solved for episode in group), group)
+
+
+def _summary_rows(result: BenchResult) -> Iterator[Row]:
+    episodes = list(result.episodes)
+    unseen = [episode for episode in episodes if episode.unseen]
+    seen = [episode for episode in episodes if not episode.unseen]
+    yield _row("all", result.overall, episodes)
+    yield _row("seen words", result.seen, seen)
+    yield _row("unseen words", result.unseen, unseen)
+
+
+def _row(name: str, found: Rate, group: list[EpisodeResult]) -> Row:
+    if not group:
+        return name, "", "", "0", "", ""
+    return (
+        name,
+        f"{found.success:.0%}",
+        f"{found.low:.0%} to {found.high:.0%}",
+        str(found.episodes),
+        f"{mean([episode.steps for episode in group]):.1f}",
+        f"{mean([episode.seconds for episode in group]):.1f}",
+    )
+
+
+def _markdown_row(cells: Row | list[str] | tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

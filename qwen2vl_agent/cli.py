@@ -1,0 +1,107 @@
+"""The command line: finds the command, reads its flags, and turns what happened into an exit status.
+
+0 done · 1 the task failed, or a difference was found · 2 the operator must act · 130 interrupted
+"""
+
+import difflib
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from qwen2vl_agent import __version__
+from qwen2vl_agent.schema.errors import ConfigError, OperatorError
+
+PROGRAM = "qwen2vl-agent"
+COMMANDS = {
+    "run": "do a task on a phone, or on a virtual one, and watch it",
+    "tasks": "list the bundled tasks",
+    "bench": "measure success, task by task, with confidence intervals",
+    "collect": "record many episodes, to learn from",
+    "verify": "check that recorded steps give the same tokens and probabilities again",
+    "train": "train a model",
+    "phone": "serve a virtual phone that adb can connect to",
+    "doctor": "tell what is installed, attached and missing, and how to mend it",
+}
+EXIT_FAILED, EXIT_OPERATOR, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class Command(Protocol):
+    """What every module of `commands/` offers as its class `Command`."""
+
+    def run(self) -> int:
+        """Does the work and gives the exit status."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    try:
+        status = read_command(words).run()
+        sys.stdout.flush()
+        return status
+    except OperatorError as error:
+        _tell_operator(str(error), as_json="--json" in words)
+        return EXIT_OPERATOR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader, for example `head`, has seen enough; the interpreter must not flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def overview() -> str:
+    """The commands, each with what it is for, and where to begin."""
+    lines = [
+        f"usage: {PROGRAM} COMMAND [FLAGS]        {PROGRAM} COMMAND --help explains one command",
+        "",
+        "Agents that operate a phone with a from-scratch Qwen2-VL.",
+        "",
+        *(f"  {name:<9}{purpose}" for name, purpose in COMMANDS.items()),
+        "",
+        "Begin with:",
+        f"  {PROGRAM} run --task settings.toggle --seed 1      a bundled task on a virtual phone",
+        f'  {PROGRAM} run --task "Open Settings"               a task in your own words',
+        f"  {PROGRAM} doctor                                   what is missing, and how to mend it",
+    ]
+    return "\n".join(lines)
+
+
+def read_command(words: Sequence[str]) -> Command:
+    """The command that `words` ask for, its flags filled in.
+
+    Raises:
+        ConfigError: there is no such command.
+        SystemExit: the flags are wrong (status 2), or only their explanation was asked for (status 0).
+    """
+    name, *flags = words
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+        raise ConfigError(f"there is no command {name!r}; {hint}")
+    command_class: Any = importlib.import_module(f"qwen2vl_agent.commands.{name}").Command
+    import tyro
+
+    description = inspect.cleandoc(command_class.__doc__)
+    with_plain_flags = (tyro.conf.FlagCreatePairsOff,)  # `--json`, not `--json | --no-json`
+    return tyro.cli(
+        command_class, prog=f"{PROGRAM} {name}", description=description, args=flags, config=with_plain_flags
+    )
+
+
+def _tell_operator(message: str, as_json: bool) -> None:
+    line = " ".join(message.split())
+    red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(f"\x1b[31merror: {line}\x1b[0m" if red else f"error: {line}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"outcome": "error", "error": line}))

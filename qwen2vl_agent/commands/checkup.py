@@ -1,0 +1,151 @@
+"""Looks at this machine: packages, processor, adb and its devices, the embedded model, disk space."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from qwen2vl_agent.commands.models import EMBEDDED
+
+State = Literal["good", "note", "missing"]
+DISTRIBUTION = "qwen2vl-agent"
+SPACE_WANTED_GB = 5.0
+"""A 2B checkpoint in bfloat16 is 4.4 GB; recorded episodes need far less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    state: State
+    """`missing` keeps the main job from running; `note` is worth knowing."""
+    found: str
+    mend: str = ""
+    """What to do about it; empty where nothing is to be done."""
+
+
+def findings() -> list[Finding]:
+    """Everything that can be said of this machine, most important first."""
+    return [_python(), *_packages(), *_processor(), _embedded_model(), *_adb(), _disk(), *_extras()]
+
+
+def _python() -> Finding:
+    return Finding("python", "good", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
+
+
+def _packages() -> Iterator[Finding]:
+    """The core packages: one line for those that are there, one for each that is not."""
+    present = []
+    for name in sorted(_wanted(extra=None)):
+        version = _version(name)
+        if version is None:
+            yield Finding(name, "missing", "not installed", f"pip install {DISTRIBUTION}")
+        else:
+            present.append(f"{name} {version}")
+    yield Finding("packages", "good", ", ".join(present))
+
+
+def _processor() -> Iterator[Finding]:
+    if _version("torch") is None:
+        return
+    import torch
+
+    flags = _cpu_flags()
+    fast = [label for flag, label in _FAST_BF16.items() if flag in flags]
+    speed = f"bf16 in hardware: {', '.join(fast)}" if fast else "no bf16 in hardware: float32 is the fastest here"
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    yield Finding("processor", "good", f"{threads}, {torch.backends.cpu.get_cpu_capability()}, {speed}")
+    if torch.cuda.is_available():
+        yield Finding("gpu", "good", torch.cuda.get_device_name())
+
+
+_FAST_BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm bf16"}
+
+
+def _cpu_flags() -> set[str]:
+    """What the processor says it can do; empty on systems without /proc."""
+    description = Path("/proc/cpuinfo")
+    if not description.exists():
+        return set()
+    match = re.search(r"^(?:flags|Features)\s*:(.*)$", description.read_text(), re.MULTILINE)
+    return set(match[1].split()) if match else set()
+
+
+def _embedded_model() -> Finding:
+    weights = list(EMBEDDED.glob("*.safetensors"))
+    if not weights:
+        mend = "reinstall the package, or give another model with --model FOLDER"
+        return Finding("embedded model", "missing", "no weights in the package", mend)
+    size = sum(path.stat().st_size for path in weights) / 1e6
+    return Finding("embedded model", "good", f"{size:.1f} MB of weights")
+
+
+def _adb() -> Iterator[Finding]:
+    """The adb program, its server, and a line for each device."""
+    if _version("adbutils") is None:
+        return
+    import adbutils
+
+    path, client = adbutils.adb_path(), adbutils.AdbClient()
+    try:
+        yield Finding("adb", "good", f"{path}, server version {client.server_version()} on port {client.port}")
+        devices = client.list(extended=True)
+    except (adbutils.AdbError, OSError) as error:
+        yield Finding("adb", "missing", f"{path}: {error}", "start its server: adb start-server")
+        return
+    for device in devices:
+        yield _device(device.serial, device.state)
+    if not devices:
+        yield Finding("phone", "note", "none attached: a virtual phone is used", "for a real one: USB debugging on")
+
+
+def _device(serial: str, state: str) -> Finding:
+    mends = {
+        "unauthorized": "accept the question on the phone's screen",
+        "offline": f"unplug and plug it in again, or: adb reconnect offline; adb disconnect {serial}",
+    }
+    if state == "device":
+        return Finding(f"phone {serial}", "good", "attached and ready")
+    return Finding(f"phone {serial}", "note", state, mends.get(state, "see: adb devices -l"))
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free / 1e9
+    if free < SPACE_WANTED_GB:
+        return Finding("disk", "note", f"{free:.1f} GB free here", "make room, or work on another disk with --out")
+    return Finding("disk", "good", f"{free:.0f} GB free here")
+
+
+def _extras() -> Iterator[Finding]:
+    """One line for each extra: complete, or what it lacks."""
+    for extra in importlib.metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []:
+        absent = sorted(name for name in _wanted(extra) if _version(name) is None)
+        if absent:
+            mend = f"pip install '{DISTRIBUTION}[{extra}]'"
+            yield Finding(f"extra [{extra}]", "note", f"without {', '.join(absent)}", mend)
+        else:
+            yield Finding(f"extra [{extra}]", "good", "complete")
+
+
+def _wanted(extra: str | None) -> set[str]:
+    """Names of the packages that the core install, or one extra, asks for."""
+    names = set()
+    for line in importlib.metadata.requires(DISTRIBUTION) or []:
+        requirement, _, condition = line.partition(";")
+        of_extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", condition)
+        if (of_extra[1] if of_extra else None) == extra:
+            names.add(re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0])
+    return names
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
