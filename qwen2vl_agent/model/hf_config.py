@@ -32,7 +32,7 @@ def read(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Qwen2VLCon
     eos_ids = tuple(eos) if isinstance(eos, list | tuple) else (eos,) if eos is not None else None
     pad = next((x for x in (generation.get("pad_token_id"), text.get("pad_token_id")) if x is not None), None)
     bos = text.get("bos_token_id")
-    tokens = {
+    tokens: dict[str, Any] = {
         "image_token_id": config.get("image_token_id"),
         "video_token_id": config.get("video_token_id"),
         "vision_start_token_id": config.get("vision_start_token_id"),
@@ -116,7 +116,7 @@ def write_generation(config: Qwen2VLConfig) -> dict[str, Any]:
 
 def _read_text(text: Mapping[str, Any]) -> TextConfig:
     rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
-    optional = {
+    optional: dict[str, Any] = {
         "rms_norm_eps": text.get("rms_norm_eps"),
         "rope_theta": rope.get("rope_theta", text.get("rope_theta")),
         "max_position_embeddings": text.get("max_position_embeddings"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class ModelInputs:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ModelInputs":
         """The same inputs on `device`; `dtype` is for the patches only."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
@@ -75,8 +76,8 @@ def _check_single(rows: Sequence[ModelInputs]) -> None:
         raise ValueError("expected one or more single sequences, neither batches nor packed rows")
 
 
-def _joined_vision(rows: Sequence[ModelInputs]) -> dict[str, Tensor | None]:
-    joined: dict[str, Tensor | None] = {}
+def _joined_vision(rows: Sequence[ModelInputs]) -> dict[str, Any]:
+    joined: dict[str, Any] = {}
     for name in ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw"):
         parts = [value for row in rows if (value := getattr(row, name)) is not None]
         joined[name] = torch.cat(parts) if parts else None
