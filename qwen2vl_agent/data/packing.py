@@ -1,0 +1,124 @@
+"""One packed row of several independent conversations: what a training step consumes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.inputs import pack as pack_inputs
+
+IGNORED = -100
+"""Label of a token that is not to be predicted. Source: torch's `cross_entropy(ignore_index=-100)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An encoded example."""
+
+    inputs: ModelInputs
+    """A single sequence."""
+    labels: Tensor
+    """[T] the token at each place where it is to be predicted, -100 elsewhere."""
+    source: str
+    weight: float = 1.0
+    """What each of its targets counts in the loss."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in the language model's row, visual ones included."""
+        return int(self.labels.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The N tokens to predict, flat, so that a loss takes logits at these places only."""
+
+    where: Tensor
+    """[N] place in the row whose hidden state predicts the token: one before the token itself."""
+    ids: Tensor
+    """[N] the tokens."""
+    weights: Tensor
+    """[N] float32, what each counts."""
+    source: Tensor
+    """[N] number of the source in `Batch.sources`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples packed in one row of tokens; attention stays within each (`inputs.segment_lengths`)."""
+
+    inputs: ModelInputs
+    labels: Tensor
+    """[T] the token at each place where it is to be predicted, -100 elsewhere."""
+    targets: Targets
+    sources: tuple[str, ...]
+    """Names of the sources that occur."""
+    position: int = 0
+    """The mixture's position after this batch: where a resumed run goes on."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in the row, visual ones included."""
+        return int(self.labels.shape[0])
+
+    @property
+    def num_examples(self) -> int:
+        """Conversations in the row."""
+        return len(self.inputs.segment_lengths or ())
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same on another device."""
+        moved = {name: getattr(self.targets, name).to(device) for name in ("where", "ids", "weights", "source")}
+        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device), targets=Targets(**moved))
+
+
+def pack(rows: Sequence[Row], position: int = 0) -> Batch:
+    """The rows one after the other, as one batch. No token is lost, padded or added."""
+    if not rows:
+        raise ValueError("a batch needs at least one example")
+    inputs = pack_inputs([row.inputs for row in rows])
+    labels = torch.cat([row.labels for row in rows])
+    sources = tuple(dict.fromkeys(row.source for row in rows))
+    lengths = [row.num_tokens for row in rows]
+    return Batch(inputs, labels, _targets(rows, labels, lengths, sources), sources, position)
+
+
+def _targets(rows: Sequence[Row], labels: Tensor, lengths: list[int], sources: tuple[str, ...]) -> Targets:
+    """The targets of a row. Worked example: lengths 3, 2; labels - 7 8 | - 9 -> places 0 1 3 predict 7 8 9."""
+    starts = torch.tensor([0, *lengths[:-1]]).cumsum(0)
+    first = labels[starts] != IGNORED
+    if bool(first.any()):
+        raise ValueError("the first token of an example is marked as a target, but nothing comes before it")
+    at = (labels != IGNORED).nonzero().squeeze(1)
+    row_of = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(lengths))[at]
+    numbers = torch.tensor([sources.index(row.source) for row in rows])
+    weights = torch.tensor([row.weight for row in rows], dtype=torch.float32)
+    return Targets(at - 1, labels[at], weights[row_of], numbers[row_of])
+
+
+def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
+    """A row as plain arrays that travel through a pipe; pixels in `pixel_dtype` (bfloat16 as its bits)."""
+    inputs = row.inputs
+    values = (inputs.input_ids, inputs.position_ids, row.labels, inputs.image_grid_thw, inputs.video_grid_thw)
+    small = tuple(None if value is None else value.to(torch.int32).numpy() for value in values)
+    pixels = tuple(_bits(value, pixel_dtype) for value in (inputs.pixel_values, inputs.pixel_values_videos))
+    return small, pixels, row.source, row.weight
+
+
+def from_wire(wire: tuple[Any, ...], pixel_dtype: torch.dtype) -> Row:
+    """The row that `to_wire` took apart."""
+    small, pixels, source, weight = wire
+    ids, positions, labels, image_grid, video_grid = (None if v is None else torch.from_numpy(v).long() for v in small)
+    images, videos = (None if bits is None else torch.from_numpy(bits).view(pixel_dtype) for bits in pixels)
+    assert ids is not None and positions is not None and labels is not None
+    return Row(ModelInputs(ids, positions, images, image_grid, videos, video_grid), labels, source, weight)
+
+
+def _bits(pixels: Tensor | None, dtype: torch.dtype) -> Any:
+    if pixels is None:
+        return None
+    pixels = pixels.to(dtype)
+    return (pixels.view(torch.int16) if dtype is torch.bfloat16 else pixels).numpy()

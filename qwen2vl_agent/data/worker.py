@@ -1,0 +1,102 @@
+"""What runs in a data worker: draw, encode, hand over."""
+
+import builtins
+import os
+import queue
+import signal
+import traceback
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from typing import Any
+
+import torch
+
+from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.data.packing import Row, to_wire
+from qwen2vl_agent.schema import errors
+
+NICENESS = 5
+"""Workers yield to the training process: a matrix product split over all cores waits for its slowest part."""
+LOOK_S = 1.0
+"""How often a worker whose chunks nobody takes looks whether its parent still lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Which positions a worker encodes: `chunk` of them from `first`, then again `stride` further on, for ever."""
+
+    mixture: Mixture
+    processor: Any
+    first: int
+    chunk: int
+    stride: int
+    pixel_dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error on its way to the training process."""
+
+    kind: str
+    message: str
+    trace: str
+
+    def error(self) -> Exception:
+        """The error to raise there: the operator's errors keep their class, others bring the worker's traceback."""
+        kind = getattr(errors, self.kind, None)
+        if kind is not None and issubclass(kind, errors.AgentError):
+            return kind(self.message)
+        builtin = getattr(builtins, self.kind, None)
+        known = isinstance(builtin, type) and issubclass(builtin, ValueError | TypeError | RuntimeError)
+        return (builtin if known else RuntimeError)(f"{self.message}\n{self.trace}")  # type: ignore[misc]
+
+
+def encode_row(mixture: Mixture, processor: Any, position: int, pixel_dtype: torch.dtype) -> Row:
+    """The example at `position`, encoded."""
+    example = mixture.example(position)
+    encoded = processor.encode(example.messages)
+    for name in ("pixel_values", "pixel_values_videos"):
+        pixels = getattr(encoded.inputs, name)
+        if pixels is not None and pixels.dtype is not pixel_dtype:
+            setattr(encoded.inputs, name, pixels.to(pixel_dtype))
+    return Row(encoded.inputs, encoded.labels, example.source, example.weight)
+
+
+def work(job: Job, chunks: Any) -> None:
+    """Put the job's chunks in order, until killed or orphaned."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    torch.set_num_threads(1)
+    os.nice(NICENESS)
+    first = job.first
+    while True:
+        chunk = _chunk(job, first)
+        if not _hand_over(chunk, chunks) or isinstance(chunk, Failure):
+            break
+        first += job.stride
+    chunks.close()
+
+
+def _chunk(job: Job, first: int) -> list[Any] | Failure:
+    position = first
+    try:
+        rows = []
+        for position in range(first, first + job.chunk):
+            row = encode_row(job.mixture, job.processor, position, job.pixel_dtype)
+            rows.append(to_wire(row, job.pixel_dtype))
+        return rows
+    except Exception as error:
+        source, index = job.mixture.pick(position)
+        where = f"example {index} of source {source.name!r}"
+        return Failure(type(error).__name__, f"{where}: {error}", traceback.format_exc())
+
+
+def _hand_over(chunk: Any, chunks: Any) -> bool:
+    """Whether the parent could be given the chunk; False when it is gone."""
+    parent = parent_process()
+    while parent is None or parent.is_alive():
+        try:
+            chunks.put(chunk, timeout=LOOK_S)
+            return True
+        except queue.Full:
+            continue
+    os._exit(1)  # orphaned: a plain exit would wait for the queue's thread, which nobody reads from

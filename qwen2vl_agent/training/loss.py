@@ -1,0 +1,42 @@
+"""Cross-entropy of the target tokens, with logits at the targets' places only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from qwen2vl_agent.data.packing import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class LossSums:
+    """Sums over the targets of one batch."""
+
+    total: Tensor
+    """Weighted sum of the cross-entropies; the gradient flows from here."""
+    by_source: Tensor
+    """[sources] unweighted sums, detached, in the order of `Batch.sources`."""
+    counts: Tensor
+    """[sources] how many targets each source has."""
+
+
+def target_loss(model: Any, batch: Batch, chunk: int = 8192) -> LossSums:
+    """The sums of one packed row; never more than `chunk` rows of logits exist at a time."""
+    targets, size = batch.targets, len(batch.sources)
+    hidden_ND = model.hidden_states(batch.inputs).index_select(0, targets.where)
+    if len(targets.ids) <= chunk:
+        losses_N = _cross_entropy(model.lm_head, hidden_ND, targets.ids)
+    else:
+        parts = zip(hidden_ND.split(chunk), targets.ids.split(chunk), strict=True)
+        losses_N = torch.cat(
+            [checkpoint(_cross_entropy, model.lm_head, part, ids, use_reentrant=False) for part, ids in parts]
+        )
+    by_source = torch.zeros(size, device=losses_N.device).index_add_(0, targets.source, losses_N.detach())
+    return LossSums((losses_N * targets.weights).sum(), by_source, torch.bincount(targets.source, minlength=size))
+
+
+def _cross_entropy(lm_head: Any, hidden_ND: Tensor, ids_N: Tensor) -> Tensor:
+    return F.cross_entropy(lm_head(hidden_ND).float(), ids_N, reduction="none")

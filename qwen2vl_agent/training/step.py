@@ -1,0 +1,63 @@
+"""One optimizer step over one or more packed rows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from qwen2vl_agent.data.packing import Batch
+from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.loss import target_loss
+
+
+@dataclass(slots=True)
+class StepResult:
+    """What one step did."""
+
+    tokens: int = 0
+    patches: int = 0
+    examples: int = 0
+    grad_norm: float = 0.0
+    """Before clipping; not finite where the step was left out."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Sum of the targets' cross-entropies by source."""
+    targets: dict[str, int] = field(default_factory=dict)
+    """Number of targets by source."""
+
+    @property
+    def applied(self) -> bool:
+        """Whether the weights moved: a gradient that is not finite is thrown away."""
+        return math.isfinite(self.grad_norm)
+
+
+def train_step(model: Any, optimizer: Optimizer, batches: Sequence[Batch], config: TrainConfig) -> StepResult:
+    """Gradients of all rows, divided by the weight of all their targets together, clipped and applied."""
+    result = StepResult()
+    total_weight = sum(float(batch.targets.weights.sum()) for batch in batches)
+    device_type = torch.device(config.device).type
+    for batch in batches:
+        batch = batch.to(config.device)
+        with torch.autocast(device_type, torch.bfloat16, enabled=config.dtype == "bfloat16"):
+            sums = target_loss(model, batch, config.logits_chunk)
+        (sums.total / max(total_weight, 1e-9)).backward()
+        _count(result, batch, sums.by_source.tolist(), sums.counts.tolist())
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    result.grad_norm = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
+    if result.applied:
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return result
+
+
+def _count(result: StepResult, batch: Batch, losses: list[float], counts: list[int]) -> None:
+    result.tokens += batch.num_tokens
+    result.examples += batch.num_examples
+    for pixels in (batch.inputs.pixel_values, batch.inputs.pixel_values_videos):
+        result.patches += 0 if pixels is None else len(pixels)
+    for source, loss, count in zip(batch.sources, losses, counts, strict=True):
+        result.losses[source] = result.losses.get(source, 0.0) + loss
+        result.targets[source] = result.targets.get(source, 0) + count
