@@ -1,0 +1,145 @@
+"""From messages to the tensors that the model reads. The one encoder: the agent and the trainer both use it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qwen2vl_agent.dialogue.chatml import End, Piece, Start, Text, Written, render
+from qwen2vl_agent.dialogue.patch_cache import PatchCache
+from qwen2vl_agent.model.image_processor import Grid, ImageProcessor
+from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.mrope import mrope_positions
+from qwen2vl_agent.model.tokenizer import Tokenizer
+from qwen2vl_agent.model.video_processor import VideoProcessor
+from qwen2vl_agent.schema.geometry import MERGE_SIZE
+from qwen2vl_agent.schema.messages import ImagePart, Message, VideoPart
+
+IGNORED = -100
+"""Label of a token that is not to be predicted. Source: torch's `cross_entropy(ignore_index=-100)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A conversation in tensors."""
+
+    inputs: ModelInputs
+    """A single sequence."""
+    labels: Tensor
+    """[T] the token at each place where it is to be predicted, -100 elsewhere (the loss shifts by one)."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """A sequence under construction."""
+
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    images: list[tuple[Tensor, Grid]] = field(default_factory=list)
+    videos: list[tuple[Tensor, Grid]] = field(default_factory=list)
+
+    def add(self, ids: Sequence[int], target: bool = False) -> None:
+        self.ids += ids
+        self.labels += ids if target else [IGNORED] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _VisionTokens:
+    image_token_id: int
+    video_token_id: int
+    spatial_merge_size: int = MERGE_SIZE
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes conversations.
+
+    * What a model wrote (`TextPart.token_ids`) is spliced in and never tokenised again.
+    * Each stretch of text is tokenised by itself, so that a prompt's ids never depend on what comes after.
+    * A picture becomes `<|vision_start|>`, one `<|image_pad|>` for every 2x2 patches, `<|vision_end|>`.
+    * Control tokens spelled out in text stay text. Those that mark objects and places (`<|box_start|>` …) are parsed.
+    """
+
+    tokenizer: Tokenizer
+    images: ImageProcessor
+    videos: VideoProcessor
+    cache: PatchCache = field(default_factory=PatchCache)
+
+    def __call__(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> Encoded:
+        """The conversation's tensors.
+
+        Raises:
+            MediaError: an image or video cannot be read.
+        """
+        row = _Row()
+        pieces: list[Piece | None] = [*render(messages, add_generation_prompt), None]
+        before: Piece | None = None
+        for piece, after in pairwise(pieces):
+            if isinstance(piece, Text):
+                text = self._unwritten(piece.text, before) if isinstance(before, Written) else piece.text
+                row.add(self.tokenizer.encode(text, parse="grounding"), piece.target)
+            elif isinstance(piece, Written):
+                self._splice(row, piece, last=after is None)
+            elif isinstance(piece, ImagePart | VideoPart):
+                self._vision(row, piece)
+            elif isinstance(piece, Start):
+                row.add([self.tokenizer.special.im_start])
+            elif isinstance(piece, End):
+                row.add([self.tokenizer.special.im_end], piece.target)
+            before = piece
+        return Encoded(self._inputs(row), torch.tensor(row.labels, dtype=torch.int64))
+
+    def _splice(self, row: _Row, piece: Written, last: bool) -> None:
+        """Adds a model's own ids; the turn's end that it wrote is left to `End`, wherever the turn goes on or ends."""
+        special = self.tokenizer.special
+        ids = list(piece.token_ids)
+        while not last and ids and ids[-1] in (special.im_end, special.endoftext):
+            ids.pop()
+        # A pad that stands for no picture would be taken for one: keep its place with a token that nothing looks for.
+        stray = [i in (special.image_pad, special.video_pad) for i in ids]
+        row.add([special.vision_pad if odd else i for i, odd in zip(ids, stray, strict=True)], piece.target)
+        if piece.target and any(stray):
+            row.labels[-len(ids) :] = [IGNORED if odd else i for i, odd in zip(ids, stray, strict=True)]
+
+    def _unwritten(self, text: str, before: Written) -> str:
+        """`text` without the beginning that the model has already written itself.
+
+        The environment goes on with `\\n✿RESULT✿: …`, but a model usually writes that keyword, at which it stops, and
+        may have been cut in the middle of it: `…✿RESULT✿` leaves `: …`, `…✿RES` leaves `ULT✿: …`.
+        """
+        end = self.tokenizer.decode(before.token_ids, skip_special=True)[-len(text) :]
+        rest = text.lstrip("\n")
+        keyword = rest[: rest.find(":") + 2]  # only the keyword and its colon are ever shared
+        for size in range(len(keyword), 0, -1):
+            if end.endswith(rest[:size]):
+                return rest[size:]
+        return rest if end.endswith("\n") else text
+
+    def _vision(self, row: _Row, part: ImagePart | VideoPart) -> None:
+        special = self.tokenizer.special
+        if isinstance(part, ImagePart):
+            made, pad, kept = self.cache.get(part, self.images), special.image_pad, row.images
+        else:
+            made, pad, kept = self.videos(part.video, part.fps), special.video_pad, row.videos
+        kept.append(made)
+        row.add([special.vision_start, *[pad] * (len(made[0]) // MERGE_SIZE**2), special.vision_end])
+
+    def _inputs(self, row: _Row) -> ModelInputs:
+        special = self.tokenizer.special
+        image_grids, video_grids = [grid for _, grid in row.images], [grid for _, grid in row.videos]
+        tokens = _VisionTokens(special.image_pad, special.video_pad)
+        return ModelInputs(
+            input_ids=torch.tensor(row.ids, dtype=torch.int64),
+            position_ids=mrope_positions(row.ids, image_grids, video_grids, tokens),
+            **_stacked(row.images, "pixel_values", "image_grid_thw"),
+            **_stacked(row.videos, "pixel_values_videos", "video_grid_thw"),
+        )
+
+
+def _stacked(made: list[tuple[Tensor, Grid]], pixels: str, grids: str) -> dict[str, Any]:
+    if not made:
+        return {}
+    return {pixels: torch.cat([patches for patches, _ in made]), grids: torch.tensor([grid for _, grid in made])}
