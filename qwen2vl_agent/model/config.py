@@ -2,12 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from qwen2vl_agent.schema.errors import CheckpointError
 
-Size = Literal["tiny", "2b", "7b", "72b"]
 DTYPES = ("float32", "bfloat16", "float16")
+Size = Literal["tiny", "2b", "7b", "72b"]
+
+
+class SpecialIds(Protocol):
+    """The special ids of a vocabulary that the network must know (`tokenizer.SpecialTokens` is one)."""
+
+    @property
+    def endoftext(self) -> int: ...
+    @property
+    def im_end(self) -> int: ...
+    @property
+    def vision_start(self) -> int: ...
+    @property
+    def vision_end(self) -> int: ...
+    @property
+    def vision_pad(self) -> int: ...
+    @property
+    def image_pad(self) -> int: ...
+    @property
+    def video_pad(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,18 +122,18 @@ class Qwen2VLConfig:
         """Patches folded into one token, per side."""
         return self.vision.spatial_merge_size
 
-    def with_tokens(self, special: Mapping[str, int]) -> "Qwen2VLConfig":
-        """The same network for another vocabulary, its special ids given by name (`im_end`, `image_pad` …)."""
+    def with_tokens(self, special: SpecialIds) -> "Qwen2VLConfig":
+        """The same network for another vocabulary (give `tokenizer.special`)."""
         return replace(
             self,
-            image_token_id=special["image_pad"],
-            video_token_id=special["video_pad"],
-            vision_start_token_id=special["vision_start"],
-            vision_end_token_id=special["vision_end"],
-            vision_token_id=special["vision_pad"],
-            bos_token_id=special["endoftext"],
-            pad_token_id=special["endoftext"],
-            eos_token_ids=(special["im_end"], special["endoftext"]),
+            image_token_id=special.image_pad,
+            video_token_id=special.video_pad,
+            vision_start_token_id=special.vision_start,
+            vision_end_token_id=special.vision_end,
+            vision_token_id=special.vision_pad,
+            bos_token_id=special.endoftext,
+            pad_token_id=special.endoftext,
+            eos_token_ids=(special.im_end, special.endoftext),
         )
 
     @classmethod

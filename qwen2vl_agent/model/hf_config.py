@@ -28,10 +28,8 @@ def read(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Qwen2VLCon
     text = {**config, **nested}
     _refuse_unsupported(text, config.get("vision_config") or {})
     tied = bool(config.get("tie_word_embeddings") or nested.get("tie_word_embeddings"))
-    eos = generation.get("eos_token_id", text.get("eos_token_id"))
-    eos_ids = tuple(eos) if isinstance(eos, list | tuple) else (eos,) if eos is not None else None
-    pad = next((x for x in (generation.get("pad_token_id"), text.get("pad_token_id")) if x is not None), None)
     bos = text.get("bos_token_id")
+    pad = next((x for x in (generation.get("pad_token_id"), text.get("pad_token_id"), bos) if x is not None), None)
     tokens: dict[str, Any] = {
         "image_token_id": config.get("image_token_id"),
         "video_token_id": config.get("video_token_id"),
@@ -39,9 +37,9 @@ def read(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Qwen2VLCon
         "vision_end_token_id": config.get("vision_end_token_id"),
         "vision_token_id": config.get("vision_token_id"),
         "bos_token_id": bos,
-        "pad_token_id": pad if pad is not None else bos,
-        "eos_token_ids": eos_ids,
-        "dtype": text.get("dtype") or text.get("torch_dtype"),
+        "pad_token_id": pad,
+        "eos_token_ids": _ending_ids(generation.get("eos_token_id") or text.get("eos_token_id"), bos),
+        "dtype": config.get("dtype") or config.get("torch_dtype") or text.get("dtype"),
     }
     return Qwen2VLConfig(
         text=_read_text(text),
@@ -112,6 +110,13 @@ def write_generation(config: Qwen2VLConfig) -> dict[str, Any]:
         "top_p": 0.001,
         "top_k": 1,
     }
+
+
+def _ending_ids(eos: Any, bos: int | None) -> tuple[int, ...] | None:
+    """A list is taken as it is; to a single id comes `<|endoftext|>`, which Qwen calls the first token of a text."""
+    if isinstance(eos, list | tuple):
+        return tuple(eos)
+    return tuple(dict.fromkeys(x for x in (eos, bos) if x is not None)) or None
 
 
 def _read_text(text: Mapping[str, Any]) -> TextConfig:
