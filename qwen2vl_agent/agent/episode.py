@@ -1,0 +1,202 @@
+"""Running one episode: from a task to a finished record."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent.guards import LoopGuard
+from qwen2vl_agent.agent.nodes import START, Episode, Progress
+from qwen2vl_agent.agent.policy import Policy
+from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+from qwen2vl_agent.agent.watcher import SilentWatcher, Watcher
+from qwen2vl_agent.dialogue.compose import Dialogue
+from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.tools import tool_spec
+from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step, Trajectory
+from qwen2vl_agent.trajectory.record import Recorder
+
+Driver = Callable[[Episode, Progress], Progress]
+RUNS_FOLDER = Path("runs")
+"""Where episodes go that were given no folder."""
+
+
+class Agent:
+    """A model at work: the short way to run episodes from Python.
+
+        trajectory = Agent(model, processor).run(make_env("virtual-phone", seed=1), task="settings.toggle")
+
+    After a run, `folder` says where the episode was recorded.
+    """
+
+    def __init__(self, model: Any, processor: Any, config: AgentConfig | None = None, **sampling: Any) -> None:
+        """Take a model and its processor; `sampling` goes to `SamplingConfig`."""
+        from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
+
+        self.config = config or AgentConfig()
+        self.policy = ModelPolicy(model, processor, SamplingConfig(**sampling))
+        self.folder: Path | None = None
+
+    def run(
+        self,
+        env: Any,
+        task: str | None = None,
+        out: Path | str | None = None,
+        seed: int | None = None,
+        watcher: Watcher | None = None,
+    ) -> Trajectory:
+        """Do a task in an environment and record it in `out` (default: a new folder below `runs/`)."""
+        self.folder = Path(out) if out else new_folder(task)
+        plan = EpisodePlan(out=self.folder, task=task, seed=seed)
+        return run_episode(env, self.policy, plan, self.config, watcher)
+
+
+def run_episode(
+    env: Any,
+    policy: Policy,
+    plan: EpisodePlan,
+    config: AgentConfig | None = None,
+    watcher: Watcher | None = None,
+    drive: Driver | None = None,
+) -> Trajectory:
+    """Run an episode and record it. An interruption by the user ends it as `stopped`.
+
+    Args:
+        drive: what goes round; default the langgraph one. `drive_plainly` does the same without importing langgraph.
+
+    Raises:
+        OperatorError: the device was lost or the like. The record then ends with the outcome `error`, as it does
+            whatever else goes wrong.
+    """
+    config, watcher = config or AgentConfig(), watcher or SilentWatcher()
+    if drive is None:
+        from qwen2vl_agent.agent.graph import drive
+    env.reset(seed=plan.seed, options=_reset_options(plan))
+    policy.begin(plan.seed)
+    with open_record(env, policy, plan, config) as recorder:
+        config = AgentConfig.from_json(recorder.header.config["agent"])  # when resuming: as it was
+        episode = _episode(env, policy, recorder, config, watcher)
+        watcher.began(recorder.header, episode.max_steps)
+        outcome, reward, message = _run(episode, plan, drive)
+        trajectory = recorder.finish(outcome, reward, message)
+    watcher.ended(trajectory.header)
+    return trajectory
+
+
+def _run(episode: Episode, plan: EpisodePlan, drive: Driver) -> tuple[Outcome, float, str]:
+    steps = episode.recorder.trajectory.steps
+    try:
+        progress = go_on(episode, plan) if steps else START
+        if progress["outcome"] is None:
+            progress = drive(episode, progress)
+        assert progress["outcome"] is not None
+        return progress["outcome"], progress["reward"], progress["message"]
+    except KeyboardInterrupt:
+        return "stopped", _last_reward(steps), "stopped by the user"
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        episode.watcher.ended(episode.recorder.finish("error", _last_reward(steps), message).header)
+        raise
+
+
+def drive_plainly(episode: Episode, progress: Progress) -> Progress:
+    """Run an episode to its end in a loop: what the graph does, for workers that must start fast."""
+    state: Any = dict(progress)
+    while state["outcome"] is None:
+        for node in (nodes.observe, nodes.think, nodes.act):
+            state.update(node(episode, state))
+    return state
+
+
+def open_record(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig) -> Recorder:
+    """The record to write to: a new one, or the one to go on with.
+
+    Raises:
+        RecordError: there is an episode already (or none, when resuming), or it is of another task.
+    """
+    if plan.resume == "no":
+        return Recorder(plan.out, make_header(env, policy, plan, config), plan.frames, plan.sync)
+    recorder = Recorder.reopen(plan.out, plan.sync)
+    if recorder.header.goal != env.goal:
+        recorder.close()
+        raise RecordError(f"{plan.out} is about {recorder.header.goal!r}, the environment about {env.goal!r}")
+    return recorder
+
+
+def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig) -> EpisodeHeader:
+    """What is fixed when an episode begins."""
+    task = getattr(env.task, "id", None) or "text"
+    details = {"split": plan.split, "unseen": getattr(env.task, "unseen", False), "agent": config.to_json()}
+    return EpisodeHeader(
+        task=task,
+        goal=env.goal,
+        device=env.device.name,
+        policy=policy.name,
+        seed=plan.seed,
+        model=plan.model,
+        form=config.form,
+        tools=tuple(tool_spec(kind).name for kind in env.tools),
+        config={**details, **plan.notes},
+    )
+
+
+def make_dialogue(header: EpisodeHeader, actions: tuple[type, ...], config: AgentConfig) -> Dialogue:
+    """What stands at the head of the conversation."""
+    by_name = {tool_spec(kind).name: tool_spec(kind) for kind in actions}
+    tools = tuple(by_name[name] for name in header.tools)
+    return Dialogue(header.goal, tools, config.form, language=config.language, detail=config.detail)
+
+
+def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
+    """Take up the recorded steps as turns, doing them again if the plan says so; the progress after them.
+
+    Raises:
+        RecordError: done again, the steps lead to other screens than the recorded ones.
+    """
+    progress = dict(START)
+    for step in episode.recorder.trajectory.steps:
+        if plan.resume == "replay":
+            progress.update(_again(episode, progress, step))
+        else:
+            progress.update(index=step.index + 1, reward=step.reward)
+            episode.turns.append(nodes.turn_of(step, episode.recorder.load(step.frame)))
+    return progress  # type: ignore[return-value]
+
+
+def _again(episode: Episode, progress: Any, step: Step) -> dict[str, Any]:
+    progress.update(nodes.observe(episode, progress))
+    if episode.frame != step.frame:
+        raise RecordError(f"step {step.index} shows another screen when it is done again: the episode cannot go on")
+    deed = nodes.perform(episode, progress, step.reply.text)
+    assert episode.observation is not None
+    episode.turns.append(nodes.turn_of(step, episode.observation.image))
+    return nodes.consequence(episode, progress, deed)
+
+
+def new_folder(task: str | None) -> Path:
+    """A folder for an episode that was given none, named by the time and the task."""
+    name = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in (task or "episode"))[:40]
+    return RUNS_FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1000:03d}-{name}"
+
+
+def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, watcher: Watcher) -> Episode:
+    return Episode(
+        env=env,
+        policy=policy,
+        recorder=recorder,
+        dialogue=make_dialogue(recorder.header, tuple(env.tools), config),
+        config=config,
+        watcher=watcher,
+        max_steps=config.max_steps or env.max_steps,
+        verdict=recorder.header.task != "text",
+        guard=LoopGuard(config.hint_after, config.stop_after),
+    )
+
+
+def _reset_options(plan: EpisodePlan) -> dict[str, Any]:
+    return {"split": plan.split} | ({"task": plan.task} if plan.task else {})
+
+
+def _last_reward(steps: list[Step]) -> float:
+    return steps[-1].reward if steps else 0.0

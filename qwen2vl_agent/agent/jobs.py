@@ -1,0 +1,115 @@
+"""One episode among many: what to run, where its record lies, and what came of it."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from qwen2vl_agent.agent.settings import AgentConfig
+from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome
+from qwen2vl_agent.trajectory.lines import HEADER_FILE, STEPS_FILE
+from qwen2vl_agent.trajectory.store import read_header, whole_lines
+
+FINISHED: tuple[Outcome, ...] = ("success", "failure", "unverified")
+"""Outcomes that stand; an episode that was stopped or met an error goes on when it is collected again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """An episode to run."""
+
+    task: str
+    """Id of a bundled task."""
+    seed: int
+    policy: str = "oracle"
+    split: Literal["train", "test"] = "train"
+    model: str = ""
+    """Folder or hub id, for the policy `model`."""
+    noise: float = 0.0
+    """How often a scripted policy makes a deliberate mistake first."""
+    env: str = "virtual-phone"
+    """What `make_env` takes."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """Fields of `SamplingConfig`, for the policy `model`."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise < 1:
+            raise ValueError(f"noise is {self.noise}; expected a probability below 1")
+
+    @property
+    def name(self) -> str:
+        """The folder's name; the same job has the same name in every run."""
+        kind = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in self.task)
+        return f"{kind}-{self.split}-{self.seed:06d}-{self.policy}"
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What came of a job."""
+
+    job: Job
+    folder: Path
+    outcome: Outcome
+    reward: float
+    steps: int
+    unseen: bool
+    """Whether the task drew names or texts that training never holds."""
+    message: str = ""
+    seconds: float = 0.0
+    """0 where the episode was found finished."""
+
+
+def result_of(job: Job, folder: Path, header: EpisodeHeader, steps: int, seconds: float = 0.0) -> EpisodeResult:
+    """The result that a finished header tells."""
+    assert header.outcome is not None
+    unseen = bool(header.config.get("unseen", False))
+    return EpisodeResult(job, folder, header.outcome, header.reward, steps, unseen, header.message, seconds)
+
+
+def finished_result(out: Path, job: Job) -> EpisodeResult | None:
+    """The result of a job that was finished earlier; None if it is still to be run or to be ended.
+
+    Raises:
+        RecordError: the folder holds an episode of another job.
+    """
+    folder = out / job.name
+    if not (folder / HEADER_FILE).is_file():
+        return None
+    header = read_header(folder)
+    check_same_job(folder, header, job)
+    if header.outcome not in FINISHED:
+        return None
+    return result_of(job, folder, header, len(whole_lines(folder / STEPS_FILE)))
+
+
+def check_same_job(folder: Path, header: EpisodeHeader, job: Job) -> None:
+    """See that an episode found in a job's folder was run as the job says.
+
+    Raises:
+        RecordError: it was not; to mix the two would measure neither.
+    """
+    found = header.config.get("job")
+    wanted = job_notes(job)
+    if found != wanted:
+        differing = [name for name in wanted if not isinstance(found, dict) or found.get(name) != wanted[name]]
+        raise RecordError(
+            f"{folder} holds an episode that was run with other settings ({', '.join(differing)}); "
+            "collect into another folder"
+        )
+
+
+def job_notes(job: Job) -> dict[str, Any]:
+    """A job as a header keeps it: everything that decides what happens in the episode."""
+    return _plain({item.name: getattr(job, item.name) for item in dataclasses.fields(job)})
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back: lists for tuples, objects for dataclasses."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

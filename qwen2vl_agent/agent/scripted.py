@@ -1,0 +1,137 @@
+"""Policies without a model. They answer in text, through the same parser as a model.
+
+Each draws its chances from the episode's seed and the step's number alone, so that an interrupted episode goes on
+as it would have gone.
+"""
+
+import dataclasses
+import random
+import typing
+from typing import Any, get_args, get_origin
+
+from qwen2vl_agent.agent.policy import Context, Policy
+from qwen2vl_agent.dialogue.tool_call import cut_at_stop, render_call
+from qwen2vl_agent.schema.actions import Answer, AskUser, Done, PressKey, Swipe, Tap, Wait
+from qwen2vl_agent.schema.geometry import MODEL_FRAME, MODEL_GRID, Point
+from qwen2vl_agent.schema.tools import to_call
+from qwen2vl_agent.schema.trajectory import Reply
+
+RANDOM_TEXTS = ("Ada", "hello", "7:30", "42", "Settings", "Contacts", "Messages", "Clock", "Notes", "Calculator")
+"""What a policy that knows nothing types and opens."""
+ENDING_CHANCE = 0.03
+"""How often the random policy ends an episode, per step; evenly drawn, it would end after a handful."""
+MOST_MISTAKES = 4
+"""Deliberate mistakes per episode, so that recovering from them fits into the task's steps."""
+
+
+class OraclePolicy:
+    """Says what the environment's own solution would do next."""
+
+    name = "oracle"
+
+    def begin(self, seed: int | None) -> None:
+        """Nothing to forget: the solution looks at the screen alone."""
+
+    def reply(self, context: Context) -> Reply:
+        """The solution's thought and call."""
+        decision = context.env.oracle()
+        return say(decision.thought, decision.action, context)
+
+
+class NoOpPolicy:
+    """Waits."""
+
+    name = "noop"
+
+    def begin(self, seed: int | None) -> None:
+        """Nothing to forget."""
+
+    def reply(self, context: Context) -> Reply:
+        """A wait."""
+        return say("Wait.", Wait(), context)
+
+
+class RandomPolicy:
+    """Does anything valid."""
+
+    name = "random"
+
+    def begin(self, seed: int | None) -> None:
+        """Take the seed."""
+        self._seed = seed
+
+    def reply(self, context: Context) -> Reply:
+        """An action evenly drawn from those offered; endings are rarer."""
+        chance = random.Random(f"random {self._seed} {context.index}")
+        endings = [kind for kind in context.actions if kind in (Answer, Done)]
+        others = [kind for kind in context.actions if kind not in (Answer, Done, AskUser)]
+        kind = chance.choice(endings if endings and chance.random() < ENDING_CHANCE else others)
+        return say("Try something.", random_action(kind, chance), context)
+
+
+class NoisyPolicy:
+    """Another policy that now and then makes a mistake first, so that recovering from it is shown.
+
+    A mistake's reply is marked as no target: it stands in the context and is never learned.
+    """
+
+    def __init__(self, policy: Policy, noise: float) -> None:
+        self._policy = policy
+        self._noise = noise
+        self.name = policy.name
+
+    def begin(self, seed: int | None) -> None:
+        """Take the seed."""
+        self._seed = seed
+        self._policy.begin(seed)
+
+    def reply(self, context: Context) -> Reply:
+        """A mistake, with the probability given; else the other policy's reply."""
+        if not self._mistake_at(context.index):
+            return self._policy.reply(context)
+        chance = random.Random(f"mistake {self._seed} {context.index}")
+        reply = say("Try something.", wrong_action(context, chance), context)
+        return dataclasses.replace(reply, target=False)
+
+    def _mistake_at(self, index: int) -> bool:
+        chance = random.Random(f"noise {self._seed}")
+        drawn = [place for place in range(index + 1) if chance.random() < self._noise]
+        return index in drawn[:MOST_MISTAKES]
+
+
+def say(thought: str, action: Any, context: Context) -> Reply:
+    """The reply that asks for `action`, without the keyword at which a model stops."""
+    form = context.dialogue.form
+    return Reply(cut_at_stop(render_call(thought, to_call(action), form), form))
+
+
+def wrong_action(context: Context, chance: random.Random) -> Any:
+    """Something that a model might do by mistake: a tap on another element, a scroll, a step back."""
+    elements = [element for element in context.env.elements() if element.clickable]
+    kind = chance.random()
+    if kind < 0.7 and elements:
+        return Tap(point=Point(*chance.choice(elements).centre, context.env.device.frame))
+    if kind < 0.85:
+        x, start, end = chance.randrange(200, 800), *chance.sample((250, 450, 600, 800), 2)
+        return Swipe(start=Point(x, start, MODEL_FRAME), end=Point(x, end, MODEL_FRAME))
+    return PressKey(name="back") if kind < 0.95 else PressKey(name="home")
+
+
+def random_action(kind: type, chance: random.Random) -> Any:
+    """An action of a kind, with arguments drawn evenly; numbers keep their defaults."""
+    hints = typing.get_type_hints(kind)
+    values = {
+        item.name: random_argument(hints[item.name], chance)
+        for item in dataclasses.fields(kind)
+        if hints[item.name] is not float
+    }
+    return kind(**values)
+
+
+def random_argument(hint: Any, chance: random.Random) -> Any:
+    """A value of an argument's type."""
+    if hint is Point:
+        return Point(chance.randrange(MODEL_GRID), chance.randrange(MODEL_GRID), MODEL_FRAME)
+    if get_origin(hint) is not None:
+        return chance.choice(get_args(hint))
+    return chance.choice(RANDOM_TEXTS) if hint is str else chance.random() < 0.5

@@ -1,0 +1,72 @@
+"""How an agent goes about an episode; kept in the record, so that the episode can be composed again."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from qwen2vl_agent.schema.trajectory import CallForm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentConfig:
+    """The dialogue's form, and when to give up."""
+
+    form: CallForm = "keyword"
+    """How calls are written; see `dialogue/tool_call.py`."""
+    language: str = "en"
+    """Of the tool prompt: `en` or `zh`."""
+    detail: Literal["full", "brief"] = "full"
+    """How much the tool prompt explains."""
+    max_steps: int | None = None
+    """None: the task's own limit."""
+    blind: bool = False
+    """Show a grey screen of equal size: what remains is what can be done without looking."""
+    mistakes_in_a_row: int = 5
+    """So many replies in a row that cannot be read, or calls that the device rejects, end the episode."""
+    hint_after: int = 4
+    """After the same action on the same screen so many times the model is told so; 0: never."""
+    stop_after: int = 12
+    """After the same action on the same screen so many times the episode ends; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps is {self.max_steps}; expected at least 1")
+        if self.mistakes_in_a_row < 1:
+            raise ValueError(f"mistakes_in_a_row is {self.mistakes_in_a_row}; expected at least 1")
+        if self.hint_after < 0 or self.stop_after < 0:
+            raise ValueError("hint_after and stop_after count repetitions; expected 0 (never) or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """For the record's header."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "AgentConfig":
+        """From a record's header; what other versions added is left out."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpisodePlan:
+    """Which episode to run and where its record goes."""
+
+    out: Path
+    """The episode's folder."""
+    task: str | None = None
+    """Id of a bundled task or an instruction in own words, as the environment's `reset` takes it; None: its own."""
+    split: Literal["train", "test"] = "test"
+    """Which names and texts a bundled task draws from."""
+    seed: int | None = None
+    """Of the task and of the policy's own chances."""
+    model: str = ""
+    """Where the model came from, for the record."""
+    frames: Path | None = None
+    """A folder of frames to share with other episodes; None: the episode's own."""
+    sync: bool = True
+    """Force every step to the disk, against loss of power too."""
+    resume: Literal["no", "continue", "replay"] = "no"
+    """Go on with the episode in `out`: from the screen as it is now, or after doing the recorded actions again."""
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """More to keep in the header's `config`, for example the command's own flags."""
