@@ -1,0 +1,21 @@
+"""Which page is in front: from a state to its scene."""
+
+from collections.abc import Callable
+
+from qwen2vl_agent.envs.virtual_phone import launcher
+from qwen2vl_agent.envs.virtual_phone.apps import settings
+from qwen2vl_agent.envs.virtual_phone.scene import Scene
+from qwen2vl_agent.envs.virtual_phone.state import PhoneState
+
+BUILDERS: dict[str, Callable[[PhoneState], Scene]] = {
+    "launcher": launcher.build,
+    "recents": launcher.build_recents,
+    "settings": settings.build,
+}
+
+
+def build_scene(state: PhoneState) -> Scene:
+    """The scene of the page in front. Pure."""
+    from qwen2vl_agent.envs.virtual_phone.apps import decoys
+
+    return BUILDERS.get(state.foreground, decoys.build)(state)
