@@ -75,11 +75,14 @@ def render(messages: Sequence[Message], add_generation_prompt: bool = True) -> l
         pieces += _turn(message)
     if add_generation_prompt and (not messages or messages[-1].closed):
         pieces += [Start(), Text("assistant\n")]
-    return list(_joined(pieces))
+    return pieces
 
 
 def _turn(message: Message) -> list[Piece]:
-    pieces: list[Piece] = [Start(), Text(f"{message.role}\n"), *map(_piece, message.parts)]
+    body: list[Piece] = [Text(f"{message.role}\n"), *map(_piece, message.parts)]
+    # The published template makes one string of a turn. An assistant's turn is kept in its parts all the same: what a
+    # model wrote after `assistant\n` or after an environment's words was never joined to them.
+    pieces: list[Piece] = [Start(), *(body if message.role == "assistant" else _joined(body))]
     if message.closed:
         last = message.parts[-1] if message.parts else None
         learnt = message.role == "assistant" and isinstance(last, TextPart) and last.target
@@ -96,7 +99,7 @@ def _piece(part: TextPart | ImagePart | VideoPart) -> Piece:
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterable[Piece]:
-    """Adjacent stretches of plain text are one stretch, as in the published template; targets stay by themselves."""
+    """Adjacent stretches of plain text become one."""
     held = ""
     for piece in pieces:
         if isinstance(piece, Text) and not piece.target:
