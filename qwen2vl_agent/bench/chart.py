@@ -4,8 +4,8 @@ from importlib.resources import as_file, files
 
 from PIL import Image, ImageDraw, ImageFont
 
-from qwen2vl_agent.bench.result import BenchResult
-from qwen2vl_agent.bench.statistics import Rate, rate
+from qwen2vl_agent.bench.result import BenchResult, success_rate
+from qwen2vl_agent.bench.statistics import Rate
 from qwen2vl_agent.bench.tables import title
 
 WIDTH, ROW, MARGIN = 1100, 34, 28
@@ -17,7 +17,7 @@ FONT_FILES = "qwen2vl_agent.envs.virtual_phone"
 
 def draw_chart(result: BenchResult) -> Image.Image:
     """Success of each task from 0 to 100 %, the interval as a line over the bar, the total last."""
-    rows = [(task, rate(e.solved for e in group), BAR) for task, group in result.by_task().items()]
+    rows = [(task, success_rate(group), BAR) for task, group in result.by_task().items()]
     rows.append(("all", result.overall, TOTAL_BAR))
     top = MARGIN + 56
     image = Image.new("RGB", (WIDTH, top + ROW * len(rows) + MARGIN), GROUND)

@@ -4,26 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.bench.statistics import Rate, rate
 
 RESULT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeResult:
-    """How one episode went."""
-
-    task: str
-    seed: int
-    unseen: bool
-    """Whether the task is about words that training never shows."""
-    solved: bool
-    outcome: str
-    steps: int
-    seconds: float
-    """From the first look at the screen to the verdict."""
-    folder: str
-    """Where it is recorded, relative to the measurement's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +15,16 @@ class Conditions:
     """What was measured, and how; two measurements are comparable when these agree."""
 
     suite: str
-    policy: str
-    model: str
-    episodes: int
+    policy: str = "model"
+    model: str = ""
+    """Folder or hub id, for the policy `model`."""
+    episodes: int = 10
     """Per task."""
-    seed: int
+    seed: int = 0
     blind: bool = False
-    """Whether the model was shown grey screens only."""
+    """Whether the policy is shown grey screens only."""
+    max_steps: int | None = None
+    """None: each task's own limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +33,29 @@ class BenchResult:
 
     conditions: Conditions
     episodes: tuple[EpisodeResult, ...]
-    not_run: tuple[str, ...] = ()
-    """Tasks without an oracle, where the oracle was to be measured."""
+    failures: tuple[str, ...] = ()
+    """Episodes that gave no verdict, and why; none in a complete measurement."""
 
     @property
     def overall(self) -> Rate:
         """Over all episodes."""
-        return rate(episode.solved for episode in self.episodes)
+        return success_rate(self.episodes)
 
     @property
     def seen(self) -> Rate:
         """Over the tasks about words that training may show."""
-        return rate(episode.solved for episode in self.episodes if not episode.unseen)
+        return success_rate([episode for episode in self.episodes if not episode.unseen])
 
     @property
     def unseen(self) -> Rate:
         """Over the tasks about words that training never shows."""
-        return rate(episode.solved for episode in self.episodes if episode.unseen)
+        return success_rate([episode for episode in self.episodes if episode.unseen])
 
     def by_task(self) -> dict[str, list[EpisodeResult]]:
         """The episodes of each task, in the order of the suite."""
         groups: dict[str, list[EpisodeResult]] = {}
         for episode in self.episodes:
-            groups.setdefault(episode.task, []).append(episode)
+            groups.setdefault(episode.job.task, []).append(episode)
         return groups
 
     def to_json(self) -> dict[str, Any]:
@@ -86,8 +73,13 @@ class BenchResult:
             "seen": _rate_json(self.seen),
             "unseen": _rate_json(self.unseen),
             "per_task": {task: _group_json(group) for task, group in self.by_task().items()},
-            "not_run": list(self.not_run),
+            "failures": list(self.failures),
         }
+
+
+def success_rate(episodes: Sequence[EpisodeResult]) -> Rate:
+    """The share of episodes that were solved."""
+    return rate(episode.outcome == "success" for episode in episodes)
 
 
 def mean(numbers: Sequence[float]) -> float:
@@ -97,7 +89,7 @@ def mean(numbers: Sequence[float]) -> float:
 
 def _group_json(group: list[EpisodeResult]) -> dict[str, Any]:
     return {
-        **_rate_json(rate(episode.solved for episode in group)),
+        **_rate_json(success_rate(group)),
         "mean_steps": round(mean([episode.steps for episode in group]), 2),
         "mean_seconds": round(mean([episode.seconds for episode in group]), 3),
     }

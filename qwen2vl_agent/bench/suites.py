@@ -7,6 +7,8 @@ from qwen2vl_agent.schema.errors import ConfigError
 
 WHOLE_PHONE = "phone"
 EXAMPLE_SEED = 1
+SEEDS_APART = 1_000_000
+"""The seeds of a run of many episodes begin at its own seed times this, so that two runs share no episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ def get_suite(name: str) -> Suite:
     if name not in known:
         raise ConfigError(f"there is no suite {name!r}; there are {', '.join(known)}, and every task's own id")
     return known[name]
+
+
+def episode_seed(run_seed: int, index: int) -> int:
+    """The seed of a task's episode number `index` in a run of many: run 2, episode 3 has the seed 2000003."""
+    assert index < SEEDS_APART
+    return run_seed * SEEDS_APART + index
 
 
 def app_of(task: str) -> str:

@@ -1,12 +1,13 @@
 """A measurement as a table: in the terminal, and as Markdown."""
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from rich.markup import escape
 from rich.table import Table
 
-from qwen2vl_agent.bench.result import BenchResult, EpisodeResult, mean
-from qwen2vl_agent.bench.statistics import Rate, rate
+from qwen2vl_agent.agent.jobs import EpisodeResult
+from qwen2vl_agent.bench.result import BenchResult, mean, success_rate
 
 HEADINGS = ("task", "success", "95 % interval", "episodes", "steps", "seconds")
 Row = tuple[str, str, str, str, str, str]
@@ -15,7 +16,7 @@ Row = tuple[str, str, str, str, str, str]
 def title(result: BenchResult) -> str:
     """One line that says what was measured."""
     what = result.conditions
-    model = f" {what.model}" if what.model else ""
+    model = f" {PurePath(what.model).name}" if what.model else ""
     blind = ", blind (grey screens)" if what.blind else ""
     return f"{what.suite}: {what.policy}{model}{blind}, seed {what.seed}, {what.episodes} episodes a task"
 
@@ -38,29 +39,35 @@ def markdown(result: BenchResult) -> str:
     lines = [f"# {title(result)}", "", _markdown_row(HEADINGS), _markdown_row(("---", *["---:"] * 5))]
     lines += [_markdown_row(row) for row in _task_rows(result)]
     lines += [_markdown_row([f"**{cell}**" if cell else "" for cell in row]) for row in _summary_rows(result)]
-    if result.not_run:
-        lines += ["", f"Not run, for want of a bundled solution: {', '.join(result.not_run)}."]
+    if result.failures:
+        lines += [
+            "",
+            "Incomplete; these episodes gave no verdict:",
+            "",
+            *(f"* {failure}" for failure in result.failures),
+        ]
     lines += ["", "Intervals are Wilson's, at 95 % confidence. Unseen tasks are about words that training never shows."]
     return "\n".join(lines) + "\n"
 
 
 def _task_rows(result: BenchResult) -> Iterator[Row]:
     for task, group in result.by_task().items():
-        yield _row(task, rate(episode.solved for episode in group), group)
+        yield _row(task, group)
 
 
 def _summary_rows(result: BenchResult) -> Iterator[Row]:
     episodes = list(result.episodes)
     unseen = [episode for episode in episodes if episode.unseen]
     seen = [episode for episode in episodes if not episode.unseen]
-    yield _row("all", result.overall, episodes)
-    yield _row("seen words", result.seen, seen)
-    yield _row("unseen words", result.unseen, unseen)
+    yield _row("all", episodes)
+    yield _row("seen words", seen)
+    yield _row("unseen words", unseen)
 
 
-def _row(name: str, found: Rate, group: list[EpisodeResult]) -> Row:
+def _row(name: str, group: list[EpisodeResult]) -> Row:
     if not group:
         return name, "", "", "0", "", ""
+    found = success_rate(group)
     return (
         name,
         f"{found.success:.0%}",

@@ -2,24 +2,30 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.bench.chart import BAR, LABELS, ROW, TOTAL_BAR, draw_chart
-from qwen2vl_agent.bench.result import BenchResult, Conditions, EpisodeResult
+from qwen2vl_agent.bench.result import BenchResult, Conditions
 from qwen2vl_agent.bench.tables import markdown, rich_table
 
 
 def episode(task: str, seed: int, solved: bool, unseen: bool) -> EpisodeResult:
-    return EpisodeResult(task, seed, unseen, solved, "success" if solved else "failure", 4, 2.5, f"{task}-{seed}")
+    job = Job(task=task, seed=seed, split="test")
+    outcome = "success" if solved else "failure"
+    return EpisodeResult(job, Path(job.name), outcome, float(solved), steps=4, unseen=unseen, seconds=2.5)
 
 
 @pytest.fixture
 def result() -> BenchResult:
     episodes = [episode("settings.toggle", seed, seed < 3, seed % 2 == 0) for seed in range(4)]
     episodes += [episode("clock.alarm", seed, False, False) for seed in range(2)]
-    return BenchResult(Conditions("phone", "model", "tiny", 4, 7), tuple(episodes), not_run=("notes.free",))
+    return BenchResult(
+        Conditions("phone", "model", "tiny", 4, 7), tuple(episodes), failures=("notes.write: its worker died",)
+    )
 
 
 def test_the_json_has_the_promised_names(result):
@@ -29,7 +35,7 @@ def test_the_json_has_the_promised_names(result):
     assert set(values["per_task"]["settings.toggle"]) >= {"success", "episodes", "low", "high"}
     assert values["per_task"]["settings.toggle"]["success"] == 0.75
     assert values["per_task"]["clock.alarm"]["episodes"] == 2
-    assert values["not_run"] == ["notes.free"]
+    assert values["failures"] == ["notes.write: its worker died"]
 
 
 def test_seen_and_unseen_words_are_scored_apart(result):
@@ -43,7 +49,7 @@ def test_both_tables_show_every_task_and_the_total(result):
     for shown in (console.export_text(), markdown(result)):
         for word in ("settings.toggle", "clock.alarm", "75%", "unseen words", "seed 7"):
             assert word in shown
-    assert "Not run, for want of a bundled solution: notes.free." in markdown(result)
+    assert "* notes.write: its worker died" in markdown(result)
 
 
 def test_every_row_of_the_markdown_table_has_as_many_cells(result):

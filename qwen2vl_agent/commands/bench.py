@@ -1,0 +1,72 @@
+"""`qwen2vl-agent bench`: success, task by task."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from qwen2vl_agent.commands import output
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
+from qwen2vl_agent.commands.models import resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Measure how often a policy solves the tasks of a suite.
+
+    The tasks are drawn with names and texts that are partly never seen in training, on a virtual phone in each
+    worker's own process. Every episode is recorded in --out; run the same command again to go on after an interruption.
+    There you also find results.json, results.md and results.png.
+
+    Examples:
+      qwen2vl-agent bench phone --episodes 10 --seed 7 --out runs/bench
+      qwen2vl-agent bench phone --blind                 grey screens: the floor to beat
+      qwen2vl-agent bench clock --policy oracle         the bundled solutions
+    """
+
+    suite: tyro.conf.Positional[str] = "phone"
+    """phone (all tasks), one app's (for example settings), or a task's id"""
+    policy: PolicyName = "model"
+    """who acts"""
+    model: str = ""
+    """folder or hub id; the embedded model if left out"""
+    episodes: int = 10
+    """episodes per task"""
+    seed: int = 0
+    """another seed gives other episodes"""
+    workers: int | None = None
+    """processes; one for each core if left out"""
+    max_steps: int | None = None
+    """actions after which an episode ends; each task's own limit if left out"""
+    out: Path | None = None
+    """folder for records and report; a new one below runs/ if left out"""
+    blind: bool = False
+    """show grey screens: what remains is what can be done without looking"""
+    json: bool = False
+    """print one JSON object as the last line of standard output"""
+
+    def run(self) -> int:
+        """Measures, reports; the status says whether every episode gave a verdict."""
+        from qwen2vl_agent.agent.live import CollectionView
+        from qwen2vl_agent.bench.result import Conditions
+        from qwen2vl_agent.bench.run import bench_jobs, run_bench
+        from qwen2vl_agent.bench.tables import rich_table
+
+        console = output.console(self.json)
+        conditions = Conditions(
+            suite=self.suite,
+            policy=self.policy,
+            model=resolve(self.model) if self.policy == "model" else "",
+            episodes=at_least_one("--episodes", self.episodes),
+            seed=self.seed,
+            blind=self.blind,
+            max_steps=self.max_steps,
+        )
+        out = out_folder(self.out, f"bench-{self.suite}")
+        with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:
+            result = run_bench(conditions, out, worker_count(self.workers), view.result, view.failure)
+        console.print(rich_table(result))
+        console.print(f"records and report: {out}", markup=False, soft_wrap=True)
+        if self.json:
+            output.print_object({**result.to_json(), "out": str(out)})
+        return 1 if result.failures else 0

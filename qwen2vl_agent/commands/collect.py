@@ -1,0 +1,112 @@
+"""`qwen2vl-agent collect`: many episodes, recorded."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from qwen2vl_agent.commands import output
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
+from qwen2vl_agent.commands.models import resolve
+from qwen2vl_agent.schema.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Record episodes in parallel, to learn from.
+
+    The episodes go round the suite's tasks, on a virtual phone in each worker's own process. Killed or interrupted,
+    nothing recorded is lost: run the same command again to go on.
+
+    Examples:
+      qwen2vl-agent collect --suite phone --episodes 200 --out runs/lessons
+      qwen2vl-agent collect --policy model --split test --episodes 50 --out runs/attempts
+      qwen2vl-agent collect --noise 0.1 --size 540x1200 --episodes 1000 --out runs/small
+    """
+
+    suite: str = "phone"
+    """phone (all tasks), one app's (for example settings), or a task's id"""
+    device: Literal["virtual-phone", "android"] = "virtual-phone"
+    """the phone in the worker's process, or one over adb"""
+    serial: str = ""
+    """the phone over adb, with --device android"""
+    policy: PolicyName = "oracle"
+    """who acts"""
+    model: str = ""
+    """folder or hub id, for --policy model; the embedded model if left out"""
+    episodes: int = 100
+    """episodes in all"""
+    seed: int = 0
+    """another seed gives other episodes"""
+    split: Literal["train", "test"] = "train"
+    """the names and texts to draw from; test holds some that train never has"""
+    noise: float = 0.0
+    """how often a policy without a model makes a mistake first, so that mending it is recorded (0 to 1)"""
+    size: str = ""
+    """of the virtual phone's screen, for example 540x1200; its full size if left out"""
+    workers: int | None = None
+    """processes; one for each core if left out"""
+    out: Path | None = None
+    """folder for the records; a new one below runs/ if left out"""
+    json: bool = False
+    """print one JSON object as the last line of standard output"""
+
+    def run(self) -> int:
+        """Collects; the status says whether every episode was recorded."""
+        from qwen2vl_agent.agent.live import CollectionView
+        from qwen2vl_agent.agent.rollouts import collect_episodes
+
+        console, out = output.console(self.json), out_folder(self.out, f"collect-{self.suite}")
+        jobs = self.jobs()
+        with CollectionView(console, len(jobs), f"collect {self.suite}") as view:
+            workers = worker_count(self.workers) if self.device == "virtual-phone" else 1
+            collection = collect_episodes(jobs, out, workers, view.result, view.failure)
+        outcomes = Counter(result.outcome for result in collection.results)
+        told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "nothing recorded"
+        console.print(f"{told}; records: {out}", markup=False, soft_wrap=True)
+        if self.json:
+            steps = sum(result.steps for result in collection.results)
+            failures = [f"{job.name}: {why}" for job, why in collection.failures]
+            values = {"episodes": len(collection.results), "steps": steps, "outcomes": outcomes, "failures": failures}
+            output.print_object({**values, "out": str(out)})
+        return 1 if collection.failures else 0
+
+    def jobs(self) -> list[Any]:
+        """The episodes to run: round the tasks, each round with the next seed."""
+        from qwen2vl_agent.agent.jobs import Job
+        from qwen2vl_agent.bench.suites import episode_seed, get_suite
+
+        if not 0 <= self.noise < 1:
+            raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
+        tasks = get_suite(self.suite).tasks
+        model = resolve(self.model) if self.policy == "model" else ""
+        return [
+            Job(
+                task=tasks[index % len(tasks)],
+                seed=episode_seed(self.seed, index // len(tasks)),
+                policy=self.policy,
+                split=self.split,
+                model=model,
+                noise=self.noise if self.policy != "model" else 0.0,
+                env=self.device,
+                env_kwargs=self._env_kwargs(),
+            )
+            for index in range(at_least_one("--episodes", self.episodes))
+        ]
+
+    def _env_kwargs(self) -> dict[str, Any]:
+        if self.device == "android":
+            return {"serial": self.serial} if self.serial else {}
+        return {"size": read_size(self.size)} if self.size else {}
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """`540x1200` as (540, 1200).
+
+    Raises:
+        ConfigError: it is written otherwise.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ConfigError(f"--size is {text!r}; expected width and height in pixels, for example 540x1200")
+    return int(width), int(height)

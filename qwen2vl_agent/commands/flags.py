@@ -1,0 +1,42 @@
+"""What several commands' flags mean."""
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+from qwen2vl_agent.schema.errors import ConfigError
+
+PolicyName = Literal["model", "oracle", "random", "noop"]
+RUNS = Path("runs")
+
+
+def out_folder(out: Path | None, name: str) -> Path:
+    """The folder that was asked for, or a new one below `runs/`, named by the time and `name`."""
+    if out is not None:
+        return out
+    plain = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in name)[:40]
+    wanted = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{plain}"
+    return wanted if not wanted.exists() else wanted.with_name(f"{wanted.name}-{os.getpid()}")
+
+
+def worker_count(workers: int | None) -> int:
+    """The number of processes that was asked for, or one for each core.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers is {workers}; expected at least 1")
+    return workers or os.cpu_count() or 1
+
+
+def at_least_one(flag: str, value: int) -> int:
+    """The value of a flag that counts something.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+    if value < 1:
+        raise ConfigError(f"{flag} is {value}; expected at least 1")
+    return value
