@@ -75,7 +75,7 @@ def compose_finished(dialogue: Dialogue, turns: Sequence[Turn]) -> list[Message]
     if dialogue.form == "tool_call":
         return [*messages, *_exchanges(turns[:-1], shown[1:]), _answer(turns[-1])]
     last = _reply(turns[-1])
-    parts = _stretch(turns[:-1], shown[1:]) + (last,)
+    parts = (*_stretch(turns[:-1], shown[1:]), last)
     return [*messages, Message("assistant", parts, closed=ends_episode(turns[-1], dialogue.form))]
 
 

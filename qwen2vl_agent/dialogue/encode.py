@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qwen2vl_agent.dialogue.chatml import End, Piece, Start, Text, Written, render
 from qwen2vl_agent.dialogue.patch_cache import PatchCache
+from qwen2vl_agent.dialogue.tool_call import RESULT
 from qwen2vl_agent.model.image_processor import Grid, ImageProcessor
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
@@ -110,13 +111,14 @@ class Encoder:
         The environment goes on with `\\n✿RESULT✿: …`, but a model usually writes that keyword, at which it stops, and
         may have been cut in the middle of it: `…✿RESULT✿` leaves `: …`, `…✿RES` leaves `ULT✿: …`.
         """
-        end = self.tokenizer.decode(before.token_ids, skip_special=True)[-len(text) :]
-        rest = text.lstrip("\n")
-        keyword = rest[: rest.find(":") + 2]  # only the keyword and its colon are ever shared
-        for size in range(len(keyword), 0, -1):
-            if end.endswith(rest[:size]):
+        rest, shared = text.lstrip("\n"), f"{RESULT}: "
+        if not rest.startswith(shared):
+            return text
+        written = self.tokenizer.decode(before.token_ids, skip_special=True)
+        for size in range(len(shared), 0, -1):
+            if written.endswith(shared[:size]):
                 return rest[size:]
-        return rest if end.endswith("\n") else text
+        return rest if written.endswith("\n") else text
 
     def _vision(self, row: _Row, part: ImagePart | VideoPart) -> None:
         special = self.tokenizer.special

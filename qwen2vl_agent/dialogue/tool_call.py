@@ -74,7 +74,7 @@ def parse_call(text: str, form: CallForm) -> ParsedReply:
 
 
 def neutral(text: str) -> str:
-    """`text` from outside the dialogue's grammar, with the grammar's own marks made harmless: `✿RESULT✿` -> `RESULT`."""
+    """`text` from outside, with the dialogue's own marks made harmless: `✿RESULT✿` becomes `RESULT`."""
     return _TAGS.sub(r"[\1]", _RESERVED.sub(r"\1", text))
 
 
@@ -83,10 +83,11 @@ def cut_at_stop(text: str, form: CallForm) -> str:
 
     A tag `</tool_call>` closes the call and stays.
     """
-    ends = [
-        place + (len(mark) if form == "tool_call" else 0) for mark in _STOPS[form] if (place := text.find(mark)) >= 0
-    ]
-    return text[: min(ends)].rstrip("\n") if ends else text
+    found = [(place, mark) for mark in _STOPS[form] if (place := text.find(mark)) >= 0]
+    if not found:
+        return text
+    place, mark = min(found)
+    return text[: place + len(mark)] if form == "tool_call" else text[:place].rstrip("\n")
 
 
 def stop_sequences(form: CallForm, tokenizer: OffsetTokenizer) -> tuple[tuple[int, ...], ...]:
