@@ -111,9 +111,9 @@ def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
 def from_wire(wire: tuple[Any, ...], pixel_dtype: torch.dtype) -> Row:
     """The row that `to_wire` took apart."""
     small, pixels, source, weight = wire
-    ids, positions, labels, image_grid, video_grid = (None if v is None else torch.from_numpy(v).long() for v in small)
+    ids, positions, labels = (torch.from_numpy(value).long() for value in small[:3])
+    image_grid, video_grid = (None if value is None else torch.from_numpy(value).long() for value in small[3:])
     images, videos = (None if bits is None else torch.from_numpy(bits).view(pixel_dtype) for bits in pixels)
-    assert ids is not None and positions is not None and labels is not None
     return Row(ModelInputs(ids, positions, images, image_grid, videos, video_grid), labels, source, weight)
 
 

@@ -1,0 +1,103 @@
+"""From recorded episodes to examples: what the agent saw and wrote, token for token, as a conversation to learn."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
+from qwen2vl_agent.schema.actions import PHONE_ACTIONS
+from qwen2vl_agent.schema.errors import ConfigError, RecordError
+from qwen2vl_agent.schema.messages import ImagePart
+from qwen2vl_agent.schema.tools import tool_spec
+from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step
+from qwen2vl_agent.trajectory.frames import FrameStore
+from qwen2vl_agent.trajectory.store import episodes, frames_folder, read_episode, read_header
+
+
+@dataclass(frozen=True)
+class EpisodeSource:
+    """Recorded episodes, each epoch in another order."""
+
+    folders: Sequence[Path]
+    name: str = "episodes"
+    seed: int = 0
+    actions: tuple[type, ...] = PHONE_ACTIONS
+    """Action classes behind the tools that the episodes name."""
+
+    def __post_init__(self) -> None:
+        if not self.folders:
+            raise ConfigError(f"the source {self.name!r} has no episodes; collect some first")
+
+    @classmethod
+    def below(
+        cls, root: Path | str, name: str = "episodes", seed: int = 0, outcomes: Iterable[Outcome] = ("success",)
+    ) -> "EpisodeSource":
+        """The episodes at or below `root` that ended so.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        wanted = set(outcomes)
+        return cls([folder for folder in episodes(root) if read_header(folder).outcome in wanted], name, seed)
+
+    def example(self, index: int) -> Example:
+        """The episode with this number; after the last one they start again in another order."""
+        epoch, place = divmod(index, len(self.folders))
+        return episode_example(
+            self.folders[_order(len(self.folders), self.seed, epoch)[place]], self.name, self.actions
+        )
+
+
+def episode_example(
+    folder: Path | str, source: str = "episodes", actions: Sequence[type] = PHONE_ACTIONS, weight: float = 1.0
+) -> Example:
+    """A recorded episode as one conversation. Its frames are read only when it is encoded.
+
+    Replies marked as no target, and those that could not be read or done, are context only.
+
+    Raises:
+        RecordError: no episode there, damaged, empty, or with a tool that no class of `actions` defines.
+    """
+    trajectory = read_episode(folder)
+    if not trajectory.steps:
+        raise RecordError(f"{folder} holds an episode without steps: there is nothing to learn from it")
+    frames = FrameStore(frames_folder(folder))
+    turns = [_turn(step, frames) for step in trajectory.steps]
+    return Example(compose_finished(_dialogue(trajectory.header, actions), turns), source, weight)
+
+
+def _turn(step: Step, frames: FrameStore) -> Turn:
+    return Turn(
+        image=ImagePart(frames.path(step.frame), step.frame.sha256),
+        observation_text=step.observation_text,
+        reply_text=step.reply.text,
+        reply_token_ids=step.reply.token_ids or None,
+        result_text=step.error,
+        target=step.reply.target and not step.error,
+    )
+
+
+def _dialogue(header: EpisodeHeader, actions: Sequence[type]) -> Dialogue:
+    """The head of the conversation as the agent had it; its settings stand in the header."""
+    by_name = {tool_spec(action).name: tool_spec(action) for action in actions}
+    unknown = [name for name in header.tools if name not in by_name]
+    if unknown:
+        raise RecordError(f"the episode of {header.task!r} has the tool {unknown[0]!r}, which no given action defines")
+    agent = header.config.get("agent", {})
+    return Dialogue(
+        header.goal,
+        tuple(by_name[name] for name in header.tools),
+        header.form,
+        agent.get("language", "en"),
+        agent.get("detail", "full"),
+    )
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
+    shuffled = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), epoch])).permutation(count)
+    return tuple(shuffled.tolist())
