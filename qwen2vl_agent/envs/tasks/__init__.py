@@ -1,0 +1,33 @@
+"""The bundled tasks: templates that seeds make tasks of, each with its check and its solution."""
+
+from qwen2vl_agent.envs.tasks.build import Split, build_task
+from qwen2vl_agent.envs.tasks.registry import TEMPLATES
+from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task, Template
+from qwen2vl_agent.schema.errors import ConfigError
+
+SUITES = ("phone",)
+
+
+def make_task(id: str, seed: int, split: Split = "test") -> Task:
+    """The task of that id for a seed; the same in every process.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    if id not in TEMPLATES:
+        raise ConfigError(f"there is no task {id!r}; expected one of {', '.join(TEMPLATES)}")
+    return build_task(TEMPLATES[id], seed, split)
+
+
+def task_ids(suite: str = "phone") -> list[str]:
+    """The ids of a suite's tasks.
+
+    Raises:
+        ConfigError: there is no such suite.
+    """
+    if suite not in SUITES:
+        raise ConfigError(f"there is no suite {suite!r} of bundled tasks; expected one of {', '.join(SUITES)}")
+    return list(TEMPLATES)
+
+
+__all__ = ["Decision", "Screen", "Split", "Task", "Template", "make_task", "task_ids"]

@@ -1,0 +1,129 @@
+"""The oracle's hand: what is on a screen, and the decisions that every template shares."""
+
+from collections.abc import Sequence
+
+from qwen2vl_agent.envs.tasks.task import Decision, Screen
+from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
+from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState
+from qwen2vl_agent.schema.actions import Action, Answer, Done, PressKey, Swipe, Tap, TypeText
+from qwen2vl_agent.schema.geometry import Frame, Point
+from qwen2vl_agent.schema.observation import Element
+
+READABLE_DP = 28
+"""An element of which less is visible, in dp of height, is scrolled into view before it is touched."""
+SCREEN_DP = 360
+"""Width of the phone's screen in dp. Source: the virtual phone's layout."""
+
+
+class Hand:
+    """Reads a screen and gives decisions on it."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.state: PhoneState = screen.state
+        self._by_id = {element.resource_id: element for element in screen.elements if element.resource_id}
+
+    @property
+    def page(self) -> Page:
+        """The page in front."""
+        return self.state.page
+
+    def find(self, resource_id: str) -> Element | None:
+        """The visible element of that id."""
+        return self._by_id.get(resource_id)
+
+    def tap(self, element: Element, label: str = "") -> Decision:
+        """Touch an element's middle."""
+        return Decision(f'Tap "{label or element.text}".', Tap(point=self._point(*element.centre)))
+
+    def press(self, resource_id: str, label: str = "") -> Decision:
+        """Touch an element that must be there; where it is not, leave the page."""
+        element = self.find(resource_id)
+        return self.tap(element, label) if element else self.back()
+
+    def key(self, name: str, thought: str) -> Decision:
+        """Press a key."""
+        return Decision(thought, PressKey(name=name))  # type: ignore[arg-type]
+
+    def back(self, thought: str = "Wrong page: go back.") -> Decision:
+        """Leave the page, dialog or keyboard in front."""
+        return self.key("back", thought)
+
+    def done(self) -> Decision:
+        """End the task."""
+        return Decision("Done.", Done())
+
+    def answer(self, text: str) -> Decision:
+        """Give the answer, which also ends the task."""
+        return Decision(f'Answer "{text}".', Answer(text=text))
+
+    def fill(self, resource_id: str, text: str, label: str) -> Decision:
+        """Focus a field, then put exactly `text` in it."""
+        field = self.find(resource_id)
+        if field is None:
+            return self.back()
+        if not field.focused:
+            return self.tap(field, label)
+        name = resource_id.partition(":")[2]
+        draft = self.page.fields.get(name, "")
+        action: Action = TypeText(text=text, clear_first=bool(draft))
+        return Decision(f'Type "{text}".', action)
+
+    def reach(self, resource_id: str, order: Sequence[str], label: str) -> Decision:
+        """Touch a row of a list, scrolling towards it first; `order` has the ids of all rows from top to bottom."""
+        return self.scroll_towards(resource_id, order, label) or self.tap(self._by_id[resource_id], label)
+
+    def scroll_towards(self, resource_id: str, order: Sequence[str], label: str) -> Decision | None:
+        """What brings a row nearer; None when it can be read and touched."""
+        element = self.find(resource_id)
+        if element and self._readable(element):
+            return None
+        if self.state.keyboard.visible:
+            return self.back("Put the keyboard away.")
+        rank = {row: index for index, row in enumerate(order)}
+        shown = [rank[row] for row, seen in self._by_id.items() if row in rank and self._readable(seen)]
+        down = not shown or rank[resource_id] > min(shown)
+        return self.scroll(down, f'"{label}" is not here: scroll {"down" if down else "up"}.')
+
+    def scroll(self, down: bool, thought: str) -> Decision:
+        """Drag the list in front by almost half of the screen."""
+        width, height = self.screen.size
+        low, high = self._point(width // 2, int(height * 0.75)), self._point(width // 2, int(height * 0.3))
+        start, end = (low, high) if down else (high, low)
+        return Decision(thought, Swipe(start=start, end=end))
+
+    def pull_shade(self) -> Decision:
+        """Open the quick settings."""
+        width, height = self.screen.size
+        start, end = self._point(width // 2, height // 100), self._point(width // 2, height // 2)
+        return Decision("Pull down the quick settings.", Swipe(start=start, end=end))
+
+    def in_app(self, app_id: str) -> Decision | None:
+        """What brings an app to the front; None when it is there."""
+        if not self.state.screen_on:
+            return self.key("wakeup", "The screen is off: wake it.")
+        if self.state.shade_open:
+            return self.back("Close the quick settings.")
+        if self.state.foreground == app_id:
+            return None
+        if self.state.foreground != "launcher":
+            return self.key("home", "Wrong app: go home.")
+        return self._launch(app_id)
+
+    def _launch(self, app_id: str) -> Decision:
+        icon = self.find(f"launcher:{app_id}")
+        if icon:
+            return self.tap(icon)
+        if self.state.launcher.name != "home":
+            if self.state.launcher.fields.get("search"):
+                return self.key("home", "Nothing useful found: go home.")
+            order = [f"launcher:{app}" for app in self.state.home.drawer]
+            return self.reach(f"launcher:{app_id}", order, APP_BY_ID[app_id].label)
+        return self.press("launcher:all_apps")
+
+    def _readable(self, element: Element) -> bool:
+        _, top, _, bottom = element.bounds
+        return (bottom - top) * SCREEN_DP >= READABLE_DP * self.screen.size[0]
+
+    def _point(self, x: int, y: int) -> Point:
+        return Point(x, y, Frame("device", *self.screen.size))
