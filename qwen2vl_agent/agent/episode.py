@@ -71,7 +71,9 @@ def run_episode(
     """
     config, watcher = config or AgentConfig(), watcher or SilentWatcher()
     if drive is None:
-        from qwen2vl_agent.agent.graph import drive
+        from qwen2vl_agent.agent import graph
+
+        drive = graph.drive
     env.reset(seed=plan.seed, options=_reset_options(plan))
     policy.begin(plan.seed)
     with open_record(env, policy, plan, config) as recorder:
@@ -160,7 +162,7 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
             progress.update(_again(episode, progress, step))
         else:
             progress.update(index=step.index + 1, reward=step.reward)
-            episode.turns.append(nodes.turn_of(step, episode.recorder.load(step.frame)))
+            episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
     return progress  # type: ignore[return-value]
 
 
@@ -169,8 +171,7 @@ def _again(episode: Episode, progress: Any, step: Step) -> dict[str, Any]:
     if episode.frame != step.frame:
         raise RecordError(f"step {step.index} shows another screen when it is done again: the episode cannot go on")
     deed = nodes.perform(episode, progress, step.reply.text)
-    assert episode.observation is not None
-    episode.turns.append(nodes.turn_of(step, episode.observation.image))
+    episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
     return nodes.consequence(episode, progress, deed)
 
 

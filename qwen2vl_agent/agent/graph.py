@@ -35,21 +35,21 @@ def compiled() -> Any:
     return graph.compile()
 
 
-def observe(progress: Progress, runtime: Runtime[Episode]) -> dict[str, Any]:
+def observe(state: Progress, runtime: Runtime[Episode]) -> dict[str, Any]:
     """See `nodes.observe`."""
-    return nodes.observe(runtime.context, progress)
+    return nodes.observe(runtime.context, state)
 
 
-def think(progress: Progress, runtime: Runtime[Episode]) -> dict[str, Any]:
+def think(state: Progress, runtime: Runtime[Episode]) -> dict[str, Any]:
     """See `nodes.think`."""
-    return nodes.think(runtime.context, progress)
+    return nodes.think(runtime.context, state)
 
 
-def act(progress: Progress, runtime: Runtime[Episode]) -> dict[str, Any]:
+def act(state: Progress, runtime: Runtime[Episode]) -> dict[str, Any]:
     """See `nodes.act`."""
-    return nodes.act(runtime.context, progress)
+    return nodes.act(runtime.context, state)
 
 
-def next_node(progress: Progress) -> str:
+def next_node(state: Progress) -> str:
     """Where to go after acting."""
-    return END if progress["outcome"] is not None else "observe"
+    return END if state["outcome"] is not None else "observe"

@@ -1,6 +1,7 @@
 """The policy that is a model: composes the conversation, encodes it, and writes on from where it stands."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import compose
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, stop_sequences
 from qwen2vl_agent.model.cache import Cache
+from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import Reply
 
 
@@ -48,8 +50,12 @@ class ModelPolicy:
 
     def reply(self, context: Context) -> Reply:
         """What the model writes on."""
-        messages = compose(context.dialogue, context.turns, context.observation)
+        begun = time.perf_counter()
+        image = ImagePart(context.observation.image, context.frame.sha256)
+        observation = dataclasses.replace(context.observation, image=image)
+        messages = compose(context.dialogue, context.turns, observation)
         inputs = self._processor(messages)
+        preprocess_s = time.perf_counter() - begun
         result = self._model.generate(
             inputs,
             **dataclasses.asdict(self._sampling),
@@ -63,7 +69,7 @@ class ModelPolicy:
             token_ids=tuple(result.token_ids),
             logprobs=tuple(result.logprobs),
             prompt_ids=tuple(inputs.input_ids.tolist()),
-            timings=dict(result.timings),
+            timings={"preprocess": preprocess_s, **result.timings},
         )
 
     def _piecewise(self, on_text: Callable[[str], None] | None) -> Callable[[int], None] | None:

@@ -17,6 +17,7 @@ from qwen2vl_agent.dialogue.compose import Dialogue, Turn
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.schema.actions import Done
 from qwen2vl_agent.schema.errors import ToolCallError
+from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, to_action
 from qwen2vl_agent.schema.trajectory import Outcome, Reply, Step, StoredFrame
@@ -101,14 +102,16 @@ def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
 def think(episode: Episode, progress: Progress) -> dict[str, Any]:
     """Let the policy reply."""
     assert episode.observation is not None
+    assert episode.frame is not None
     context = Context(
-        episode.dialogue,
-        tuple(episode.env.tools),
-        tuple(episode.turns),
-        episode.observation,
-        progress["index"],
-        episode.env,
-        episode.watcher.wrote,
+        dialogue=episode.dialogue,
+        actions=tuple(episode.env.tools),
+        turns=tuple(episode.turns),
+        observation=episode.observation,
+        frame=episode.frame,
+        index=progress["index"],
+        env=episode.env,
+        on_text=episode.watcher.wrote,
     )
     begun = time.perf_counter()
     episode.reply = episode.policy.reply(context)
@@ -173,18 +176,19 @@ def record(episode: Episode, index: int, deed: Deed) -> Step:
         timings=timings,
     )
     episode.recorder.append(step)
-    episode.turns.append(turn_of(step, episode.observation.image))
+    episode.turns.append(turn_of(step, episode.recorder.frame_path(step.frame)))
     return step
 
 
 def turn_of(step: Step, image: Any) -> Turn:
-    """A recorded step as the conversation has it."""
+    """A recorded step as the conversation has it; `image` is the frame's pixels or its file."""
     return Turn(
-        image=image,
+        image=ImagePart(image, step.frame.sha256),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,
         result_text=step.error,
+        target=step.reply.target,
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observation
-from qwen2vl_agent.schema.trajectory import Reply
+from qwen2vl_agent.schema.trajectory import Reply, StoredFrame
 
 POLICY_NAMES = ("model", "oracle", "random", "noop")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
     """All that a policy may know at a step."""
 
@@ -23,6 +23,8 @@ class Context:
     turns: tuple[Turn, ...]
     """The steps so far."""
     observation: Observation
+    frame: StoredFrame
+    """The observation's picture as it was recorded."""
     index: int
     """Number of this step, from 0."""
     env: Any = None

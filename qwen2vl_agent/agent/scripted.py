@@ -110,7 +110,8 @@ def wrong_action(context: Context, chance: random.Random) -> Any:
     elements = [element for element in context.env.elements() if element.clickable]
     kind = chance.random()
     if kind < 0.7 and elements:
-        return Tap(point=Point(*chance.choice(elements).centre, context.env.device.frame))
+        x, y = chance.choice(elements).centre
+        return Tap(point=Point(x, y, context.env.device.frame))
     if kind < 0.85:
         x, start, end = chance.randrange(200, 800), *chance.sample((250, 450, 600, 800), 2)
         return Swipe(start=Point(x, start, MODEL_FRAME), end=Point(x, end, MODEL_FRAME))

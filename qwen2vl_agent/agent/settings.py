@@ -14,8 +14,8 @@ class AgentConfig:
 
     form: CallForm = "keyword"
     """How calls are written; see `dialogue/tool_call.py`."""
-    language: str = "en"
-    """Of the tool prompt: `en` or `zh`."""
+    language: Literal["en", "zh"] = "en"
+    """Of the tool prompt."""
     detail: Literal["full", "brief"] = "full"
     """How much the tool prompt explains."""
     max_steps: int | None = None

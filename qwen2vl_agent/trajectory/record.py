@@ -75,9 +75,9 @@ class Recorder:
         """Keep a screen's exact pixels; the reference that a step carries."""
         return self._frames.put(image)
 
-    def load(self, frame: StoredFrame) -> Image.Image:
-        """The pixels of a frame of this episode."""
-        return self._frames.get(frame)
+    def frame_path(self, frame: StoredFrame) -> Path:
+        """Where a frame of this episode lies."""
+        return self._frames.path(frame)
 
     def append(self, step: Step) -> None:
         """Write the next step."""
