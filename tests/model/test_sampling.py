@@ -1,0 +1,48 @@
+"""What may be drawn, and how often."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from qwen2vl_agent.model.sampling import Sampler, SamplingConfig, logprob, nucleus
+
+LOGITS = torch.tensor([0.2, 0.5, 0.3]).log()
+
+
+def test_temperature_zero_takes_the_likeliest():
+    assert Sampler(SamplingConfig()).choose(LOGITS) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "ids", "probabilities"),
+    [
+        (SamplingConfig(temperature=1.0), [1, 2, 0], [0.5, 0.3, 0.2]),
+        (SamplingConfig(temperature=1.0, top_k=2), [1, 2], [0.625, 0.375]),
+        (SamplingConfig(temperature=1.0, top_p=0.6), [1, 2], [0.625, 0.375]),
+        (SamplingConfig(temperature=1.0, top_p=0.4), [1], [1.0]),
+        (SamplingConfig(temperature=0.5), [1, 2, 0], [25 / 38, 9 / 38, 4 / 38]),
+        (SamplingConfig(temperature=1.0, top_k=99, top_p=0.99), [1, 2, 0], [0.5, 0.3, 0.2]),
+    ],
+    ids=str,
+)
+def test_the_nucleus_is_what_top_k_and_top_p_leave(config, ids, probabilities):
+    found, found_ids = nucleus(LOGITS, config)
+    assert found_ids.tolist() == ids
+    assert found.tolist() == pytest.approx(probabilities)
+
+
+def test_draws_follow_the_probabilities():
+    sampler = Sampler(SamplingConfig(temperature=1.0), seed=0)
+    drawn = Counter(sampler.choose(LOGITS) for _ in range(3000))
+    assert [drawn[i] / 3000 for i in range(3)] == pytest.approx([0.2, 0.5, 0.3], abs=0.04)
+
+
+def test_draws_without_a_seed_differ_between_samplers():
+    even = torch.zeros(1000)
+    draws = {Sampler(SamplingConfig(temperature=1.0)).choose(even) for _ in range(5)}
+    assert len(draws) > 1
+
+
+def test_the_logprob_is_raw_whatever_the_sampling():
+    assert logprob(LOGITS + 7, 2) == pytest.approx(torch.tensor(0.3).log().item())
