@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from qwen2vl_agent.commands.models import EMBEDDED
+from qwen2vl_agent.schema.errors import OperatorError
 
 State = Literal["good", "note", "missing"]
 DISTRIBUTION = "qwen2vl-agent"
@@ -90,29 +91,28 @@ def _adb() -> Iterator[Finding]:
     """The adb program, its server, and a line for each device."""
     if _version("adbutils") is None:
         return
-    import adbutils
+    from qwen2vl_agent.envs.adb_server import adb_client, adb_path, attached
 
-    path, client = adbutils.adb_path(), adbutils.AdbClient()
     try:
+        path, client = adb_path(), adb_client()
+        phones = attached(client)
         yield Finding("adb", "good", f"{path}, server version {client.server_version()} on port {client.port}")
-        devices = client.list(extended=True)
-    except (adbutils.AdbError, OSError) as error:
-        yield Finding("adb", "missing", f"{path}: {error}", "start its server: adb start-server")
+    except OperatorError as error:
+        yield Finding("adb", "missing", str(error), "see: adb start-server")
         return
-    for device in devices:
-        yield _device(device.serial, device.state)
-    if not devices:
+    for phone in phones:
+        yield _device(phone.serial, phone.state)
+    if not phones:
         yield Finding("phone", "note", "none attached: a virtual phone is used", "for a real one: USB debugging on")
 
 
 def _device(serial: str, state: str) -> Finding:
-    mends = {
-        "unauthorized": "accept the question on the phone's screen",
-        "offline": f"unplug and plug it in again, or: adb reconnect offline; adb disconnect {serial}",
-    }
+    from qwen2vl_agent.envs.adb_server import WHAT_TO_DO
+
     if state == "device":
         return Finding(f"phone {serial}", "good", "attached and ready")
-    return Finding(f"phone {serial}", "note", state, mends.get(state, "see: adb devices -l"))
+    mend = next((advice for kind, advice in WHAT_TO_DO.items() if state.startswith(kind)), "see: adb devices -l")
+    return Finding(f"phone {serial}", "note", state, mend)
 
 
 def _disk() -> Finding:

@@ -56,7 +56,7 @@ def test_an_incomplete_extra_says_how_to_complete_it(monkeypatch):
 def test_a_phone_that_awaits_permission_says_where_to_give_it():
     finding = checkup._device("abc", "unauthorized")
     assert finding.state == "note"
-    assert "phone's screen" in finding.mend
+    assert "on its screen" in finding.mend
 
 
 def test_the_disk_is_told_to_be_small_when_it_is(monkeypatch):

@@ -1,0 +1,185 @@
+"""`qwen2vl-agent run`: a task on a phone, watched."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+
+from qwen2vl_agent.commands import output
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder
+from qwen2vl_agent.commands.models import is_embedded, resolve
+from qwen2vl_agent.schema.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qwen2vl_agent.agent.policy import Policy
+    from qwen2vl_agent.agent.settings import AgentConfig
+    from qwen2vl_agent.schema.trajectory import Trajectory
+
+FINE = ("success", "unverified")
+"""Outcomes with status 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Do a task on a phone, and watch it.
+
+    Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
+    adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
+    ends as unverified. Everything is recorded in --out.
+
+    Examples:
+      qwen2vl-agent run --task settings.toggle --seed 1
+      qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
+      qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
+      qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+    """
+
+    device: Literal["android", "desktop", "browser", "gym"] = "android"
+    """what to operate; this version knows phones (android)"""
+    serial: str = ""
+    """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    task: str = ""
+    """a bundled task's id (see: qwen2vl-agent tasks), or what to do in your own words"""
+    tasks: Path | None = None
+    """a file of tasks, one a line; empty lines and lines that begin with # are left out"""
+    policy: PolicyName = "model"
+    """who acts"""
+    model: str = ""
+    """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
+    force: bool = False
+    """let the embedded model loose on a real phone all the same"""
+    max_steps: int | None = None
+    """actions after which the episode ends; the task's own limit if left out"""
+    seed: int = 1
+    """decides a bundled task's words and the virtual phone's contents and looks"""
+    out: Path | None = None
+    """folder of the record; a new one below runs/ if left out"""
+    dry_run: bool = False
+    """look at the screen once and show what would be sent; send nothing"""
+    live: bool = False
+    """show the screen and the reply as it grows, even where standard output is no terminal"""
+    json: bool = False
+    """print one JSON object as the last line of standard output"""
+
+    def run(self) -> int:
+        """Does the tasks one after the other; the status says whether all went well."""
+        from qwen2vl_agent.commands.phones import open_phone
+
+        if self.device != "android":
+            raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+        console = output.console(self.json)
+        work = self._work()
+        name = resolve(self.model) if self.policy == "model" else ""
+        with open_phone(self.serial, self.seed, self.dry_run) as phone:
+            console.print(phone.introduction, markup=False, soft_wrap=True)
+            if not phone.virtual and name and is_embedded(self.model) and not self.force:
+                raise ConfigError(
+                    f"the embedded model has only ever seen the virtual phone and refuses {phone.serial}; name another "
+                    "model with --model, take a virtual phone with --serial virtual, or insist with --force"
+                )
+            policy = _policy(self.policy, name, console)
+            ended = [self._episode(phone.env, policy, name, task, out, console) for task, out in work]
+        return self._report(ended, [out for _, out in work])
+
+    def _work(self) -> list[tuple[str, Path]]:
+        """Each task with the folder of its record."""
+        if bool(self.task) == (self.tasks is not None):
+            raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
+        if self.tasks is None:
+            return [(self.task, out_folder(self.out, self.task))]
+        listed = read_tasks(self.tasks)
+        root = out_folder(self.out, self.tasks.stem)
+        return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
+
+    def _episode(self, env: Any, policy: "Policy", model: str, task: str, out: Path, console: Console) -> "Trajectory":
+        from qwen2vl_agent.agent.episode import run_episode
+        from qwen2vl_agent.agent.live import TerminalView, live_view
+        from qwen2vl_agent.agent.settings import EpisodePlan
+
+        plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes={"flags": self._flags()})
+        with TerminalView(console) if self.live and console.is_terminal else live_view(console) as view:
+            trajectory = run_episode(env, policy, plan, self._config(), view)
+        console.print(f"record: {out}", markup=False, soft_wrap=True)
+        return trajectory
+
+    def _config(self) -> "AgentConfig":
+        from qwen2vl_agent.agent.settings import AgentConfig
+
+        if self.max_steps is not None:
+            at_least_one("--max-steps", self.max_steps)
+        return AgentConfig(max_steps=1 if self.dry_run else self.max_steps)
+
+    def _flags(self) -> dict[str, Any]:
+        values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    def _report(self, ended: list["Trajectory"], folders: list[Path]) -> int:
+        results = [_result(trajectory, out, self.dry_run) for trajectory, out in zip(ended, folders, strict=True)]
+        if self.json:
+            output.print_object(results[0] if self.tasks is None else _together(results))
+        if any(result["outcome"] == "stopped" for result in results):
+            raise KeyboardInterrupt
+        return 0 if all(result["outcome"] in FINE for result in results) else 1
+
+
+def read_tasks(path: Path) -> list[str]:
+    """The tasks that a file lists.
+
+    Raises:
+        ConfigError: it cannot be read, or lists none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--tasks {path}: it cannot be read ({error})") from error
+    tasks = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not tasks:
+        raise ConfigError(f"--tasks {path}: it lists no task")
+    return tasks
+
+
+def _policy(name: str, model: str, console: Console) -> "Policy":
+    from qwen2vl_agent.agent.policy import scripted_policy
+
+    if name != "model":
+        return scripted_policy(name)
+    console.print(f"loading {model}", markup=False, soft_wrap=True)
+    from qwen2vl_agent.agent.model_policy import ModelPolicy
+    from qwen2vl_agent.dialogue.processor import Processor
+    from qwen2vl_agent.model.qwen2vl import Qwen2VL
+
+    return ModelPolicy(Qwen2VL.from_pretrained(model), Processor.from_pretrained(model))
+
+
+def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any]:
+    """The object of one episode. A dry run sends nothing, so it has nothing to judge."""
+    header = trajectory.header
+    timings: dict[str, float] = {}
+    for step in trajectory.steps:
+        for part, seconds in (*step.timings.items(), *step.reply.timings.items()):
+            timings[part] = timings.get(part, 0.0) + seconds
+    return {
+        "outcome": "unverified" if dry_run else header.outcome,
+        "reward": header.reward,
+        "steps": len(trajectory.steps),
+        "trajectory": str(out),
+        "timings": {part: round(seconds, 4) for part, seconds in timings.items()},
+        "task": header.task,
+        "goal": header.goal,
+        "message": header.message,
+    }
+
+
+def _together(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The object of several episodes: the worst outcome, means and sums, and each one's own."""
+    order = ("error", "stopped", "failure", "unverified", "success")
+    return {
+        "outcome": min((result["outcome"] for result in results), key=order.index),
+        "reward": sum(result["reward"] for result in results) / len(results),
+        "steps": sum(result["steps"] for result in results),
+        "trajectory": [result["trajectory"] for result in results],
+        "timings": {},
+        "episodes": results,
+    }
