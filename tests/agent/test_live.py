@@ -1,0 +1,87 @@
+"""An episode can be watched in a terminal and without one."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corridor import Corridor, Says, call
+from PIL import Image
+from rich.console import Console
+
+from qwen2vl_agent.agent.episode import run_episode
+from qwen2vl_agent.agent.jobs import EpisodeResult, Job
+from qwen2vl_agent.agent.live import CollectionView, PlainView, TerminalView, live_view
+from qwen2vl_agent.agent.picture import fitted, picture
+from qwen2vl_agent.agent.policy import scripted_policy
+from qwen2vl_agent.agent.settings import EpisodePlan
+
+
+def a_console(terminal: bool, **options: Any) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120, height=40, **options)
+
+
+def watched(tmp_path: Path, console: Console, policy: Any) -> str:
+    with live_view(console) as view:
+        run_episode(Corridor(), policy, EpisodePlan(out=tmp_path), watcher=view)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_without_a_terminal_each_step_is_a_line(tmp_path: Path) -> None:
+    shown = watched(tmp_path, a_console(False), scripted_policy("oracle"))
+    lines = shown.splitlines()
+    assert "\x1b" not in shown
+    assert lines[0] == "virtual-phone, oracle: Walk to the end. (at most 20 steps)"
+    assert lines[1].startswith('  1 Go on. | tap(point=[758, 504]) | done: {"tap": [42, 56]} |')
+    assert lines[-1] == "success"
+    assert len(lines) == 6
+
+
+def test_an_unreadable_reply_is_shown_with_what_was_wrong(tmp_path: Path) -> None:
+    shown = watched(tmp_path, a_console(False), Says("[bold]what?[/bold]", call("done")))
+    assert "1 [bold]what?[/bold] | no call | not done: there is no function call" in shown
+    assert shown.splitlines()[-1] == "failure"
+
+
+def test_a_terminal_shows_the_picture_the_steps_and_the_outcome(tmp_path: Path) -> None:
+    console = a_console(True, color_system="truecolor", _environ={"TERM": "xterm-256color"})
+    shown = watched(tmp_path, console, scripted_policy("oracle"))
+    assert "▀" in shown
+    assert "Walk to the end." in shown
+    assert "Go on." in shown
+    assert "success" in shown
+
+
+def test_the_view_suits_the_console() -> None:
+    assert isinstance(live_view(a_console(False)), PlainView)
+    assert isinstance(live_view(a_console(True, _environ={"TERM": "xterm"})), TerminalView)
+    assert isinstance(live_view(a_console(True, _environ={"TERM": "dumb"})), PlainView)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((540, 1200), (27, 30)), ((1920, 1080), (40, 11)), ((28, 28), (40, 20)), ((1, 5000), (1, 30))],
+)
+def test_a_picture_keeps_its_shape(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert fitted(size, 40, 30) == expected
+
+
+def test_a_character_carries_two_pixels() -> None:
+    image = Image.new("RGB", (2, 4), "red")
+    image.paste("blue", (0, 2, 2, 4))
+    text = picture(image, 2, 2)
+    assert text.plain == "▀▀\n▀▀"
+    assert {str(span.style) for span in text.spans} == {"#ff0000 on #ff0000", "#0000ff on #0000ff"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_collection_tells_how_many_are_solved_and_what_failed(terminal: bool) -> None:
+    console = a_console(terminal, _environ={"TERM": "xterm"})
+    job = Job(task="settings.toggle", seed=1)
+    with CollectionView(console, 2) as view:
+        view.result(EpisodeResult(job, Path("x"), "success", 1.0, 4, False))
+        view.failure(job, "Traceback …\nValueError: [no]", again=True)
+        view.result(EpisodeResult(job, Path("x"), "failure", 0.0, 9, False))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 of 2 solved" in shown
+    assert "ValueError: [no]; it is tried again" in shown

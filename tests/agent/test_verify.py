@@ -1,0 +1,157 @@
+"""What a model wrote in an episode is encoded again to the same ids, and scored again to the same probabilities."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from corridor import Corridor, call
+
+from qwen2vl_agent.agent.episode import Agent, run_episode
+from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
+from qwen2vl_agent.agent.policy import scripted_policy
+from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+from qwen2vl_agent.agent.verify import verify, verify_episode
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.model.config import TextConfig, VisionConfig, preset
+from qwen2vl_agent.model.generate import GenerationResult
+from qwen2vl_agent.model.image_processor import ImageProcessor
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.model.tokenizer import train_tokenizer
+from qwen2vl_agent.schema.errors import RecordError
+
+REPLIES = [call("tap", '{"point": [758, 504]}', "Go on.")] * 3 + [call("done", thought="Done.")]
+
+
+@pytest.fixture(scope="module")
+def processor() -> Processor:
+    tokenizer = train_tokenizer([*REPLIES, "✿RESULT✿: ✿RETURN✿: <tool_call> </tool_call>"] * 3, 420)
+    return Processor(tokenizer, ImageProcessor(min_pixels=28 * 28, max_pixels=56 * 112))
+
+
+@pytest.fixture(scope="module")
+def model(processor: Processor) -> Qwen2VL:
+    text = TextConfig(
+        vocab_size=len(processor.tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=48,
+        mrope_section=(2, 3, 3),
+        max_window_layers=2,
+    )
+    vision = VisionConfig(depth=1, embed_dim=32, num_heads=2)
+    config = dataclasses.replace(preset("tiny"), text=text, vision=vision).with_tokens(processor.tokenizer.special)
+    model = Qwen2VL(config, seed=0).eval()
+    with torch.no_grad():  # as initialised, every token is about as likely as any other
+        for weight in model.parameters():
+            weight.mul_(3.0)
+    return model
+
+
+class Dictated:
+    """A model that writes what it is told to, with the probabilities that it really gives to that."""
+
+    def __init__(self, model: Qwen2VL, processor: Processor, texts: list[str]) -> None:
+        self._model, self._processor, self._texts = model, processor, iter(texts)
+
+    def generate(self, inputs: Any, on_token: Any = None, **options: Any) -> GenerationResult:
+        ids = self._processor.tokenizer.encode(next(self._texts) + "\n✿RESULT✿")
+        more = torch.tensor(ids)
+        positions = (inputs.position_ids.max() + 1 + torch.arange(len(ids))).expand(3, -1)
+        whole = dataclasses.replace(
+            inputs,
+            input_ids=torch.cat((inputs.input_ids, more)),
+            position_ids=torch.cat((inputs.position_ids, positions), dim=1),
+        )
+        for token in ids if on_token else []:
+            on_token(token)
+        return GenerationResult(ids, self._model.score(whole)[-len(ids) :].tolist(), {"decode": 0.1})
+
+
+def test_an_episode_in_the_keyword_form_is_verified_in_one_pass(
+    tmp_path: Path, model: Qwen2VL, processor: Processor
+) -> None:
+    policy = ModelPolicy(Dictated(model, processor, REPLIES), processor)
+    trajectory = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path))
+    assert trajectory.header.outcome == "success"
+    assert trajectory.steps[0].reply.text == REPLIES[0]
+    assert set(trajectory.steps[0].reply.timings) == {"preprocess", "decode"}
+    found = verify_episode(tmp_path, model, processor)
+    assert (found.steps, found.mismatches, found.passes) == (4, [], 1)
+    assert found.worst_logprob_difference < 1e-4
+    assert found.equal()
+
+
+@pytest.mark.parametrize("form", ["keyword", "tool_call"])
+@pytest.mark.parametrize("temperature", [0.0, 3.0])
+def test_whatever_a_model_writes_can_be_verified(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, form: Any, temperature: float
+) -> None:
+    """At a high temperature a random model writes anything, ends of turns and places of images included."""
+    config = AgentConfig(form=form, mistakes_in_a_row=99, max_steps=8)
+    policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=40, temperature=temperature))
+    trajectory = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path, seed=4), config)
+    assert len(trajectory.steps) == 8
+    assert all(len(step.reply.logprobs) == len(step.reply.token_ids) > 0 for step in trajectory.steps)
+    found = verify_episode(tmp_path, model, processor)
+    assert (found.steps, found.mismatches) == (8, [])
+    assert found.worst_logprob_difference < 1e-4
+
+
+def test_differences_are_found(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
+    run_episode(Corridor(), ModelPolicy(Dictated(model, processor, REPLIES), processor), EpisodePlan(out=tmp_path))
+    path = tmp_path / "steps.jsonl"
+    whole = path.read_text()
+    lines = [json.loads(line) for line in whole.splitlines()]
+    lines[1]["reply"]["logprobs"][0] -= 0.5
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = verify(tmp_path, model, processor)
+    assert found.worst_logprob_difference == pytest.approx(0.5, abs=1e-3)
+    assert not found.equal()
+    lines = [json.loads(line) for line in whole.splitlines()]
+    lines[3]["observation_text"] = "something was told"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = verify(tmp_path, model, processor)
+    assert [mismatch.index for mismatch in found.mismatches] == [3]
+    assert found.passes == 1
+    assert not found.equal()
+
+
+def test_a_frame_that_was_changed_is_found(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
+    run_episode(Corridor(), ModelPolicy(Dictated(model, processor, REPLIES), processor), EpisodePlan(out=tmp_path))
+    frame = next((tmp_path / "frames").iterdir())
+    frame.write_bytes(frame.read_bytes()[:-1] + b"x")
+    with pytest.raises(RecordError, match="damaged"):
+        verify_episode(tmp_path, model, processor)
+
+
+def test_steps_without_a_model_are_not_counted(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
+    run_episode(Corridor(), scripted_policy("oracle"), EpisodePlan(out=tmp_path))
+    assert verify(tmp_path, model, processor).steps == 0
+
+
+def test_an_agent_is_the_short_way_to_an_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Qwen2VL, processor: Processor
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    agent = Agent(model, processor, AgentConfig(mistakes_in_a_row=2), max_new_tokens=8)
+    trajectory = agent.run(Corridor(), task="corridor.walk")
+    assert trajectory.header.outcome == "failure"
+    assert agent.folder is not None
+    assert agent.folder.parent == Path("runs")
+    assert verify(agent.folder, model, processor).steps == 2
+
+
+def test_an_interrupted_model_goes_on_as_it_would_have(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
+    config = AgentConfig(mistakes_in_a_row=99, max_steps=5)
+    policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=10, temperature=1.0))
+    whole = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path / "whole", seed=4), config)
+    run_episode(Corridor(), policy, EpisodePlan(out=tmp_path / "cut", seed=4), config)
+    lines = (tmp_path / "cut" / "steps.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut" / "steps.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    resumed = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path / "cut", seed=4, resume="replay"), config)
+    assert [step.reply.token_ids for step in resumed.steps] == [step.reply.token_ids for step in whole.steps]
