@@ -16,10 +16,10 @@ from qwen2vl_agent.envs.virtual_phone.layout import Arrangement, Part, arrange
 from qwen2vl_agent.envs.virtual_phone.pages import build_scene
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, MAX_LEVEL, Choice, Group, path_to
-from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState, Task
+from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import STATUS_BAR_HEIGHT
 from qwen2vl_agent.envs.virtual_phone.theme import font_scale_of, theme_of
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Target
+from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Handler, Target
 from qwen2vl_agent.schema.observation import Element
 
 EVENT_S = 1.0
@@ -333,7 +333,7 @@ def _covers(part: Part, x: float, y: float) -> bool:
     return part.placed.rect.contains(x, y) and part.clip.contains(x, y)
 
 
-def _call(handler, state: PhoneState) -> bool:  # type: ignore[no-untyped-def]
+def _call(handler: Handler | None, state: PhoneState) -> bool:
     if handler is None:
         return False
     handler(state)
@@ -351,6 +351,3 @@ def _settings_pages(item: str) -> list[Page]:
     elif isinstance(ITEMS[item], Choice):
         pages.append(Page("choice", item))
     return pages
-
-
-__all__ = ["App", "Task", "VirtualPhone"]

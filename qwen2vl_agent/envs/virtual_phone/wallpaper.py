@@ -39,7 +39,8 @@ def _gradient(size: tuple[int, int], first: Colour, second: Colour, kind: int) -
 
 def _tint(rng: random.Random, colours: list[Colour]) -> tuple[int, int, int, int]:
     base = rng.choice(colours)
-    return (*(min(255, value + rng.choice((-25, 20, 35))) for value in base), rng.randint(60, 130))
+    red, green, blue = (min(255, max(0, value + rng.choice((-25, 20, 35)))) for value in base)
+    return red, green, blue, rng.randint(60, 130)
 
 
 def _circles(image: Image.Image, rng: random.Random, colours: list[Colour]) -> None:
