@@ -7,7 +7,6 @@ the same pixels give the same file.
 import hashlib
 import io
 import os
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ from qwen2vl_agent.schema.trajectory import StoredFrame
 
 COMPRESS_LEVEL = 1
 """Of PNG's 0 to 9. A drawn screen of 540x1200 takes 7 ms at level 1, 11 ms at 6, for 8 % of the bytes."""
-RECENT_FRAMES = 64
-"""How many frames are remembered by their pixels, so that a screen that did not change is not packed again."""
 
 
 def write_whole(path: Path, data: bytes, sync: bool = True) -> None:
@@ -46,21 +43,13 @@ class FrameStore:
     def __init__(self, folder: Path, sync: bool = True) -> None:
         self.folder = Path(folder)
         self._sync = sync
-        self._recent: OrderedDict[bytes, StoredFrame] = OrderedDict()
 
     def put(self, image: Image.Image) -> StoredFrame:
         """Keep an image's exact pixels; the reference to them."""
         image = image if image.mode == "RGB" else image.convert("RGB")
-        pixels = hashlib.sha256(image.tobytes() + repr(image.size).encode()).digest()
-        if pixels in self._recent:
-            self._recent.move_to_end(pixels)
-            return self._recent[pixels]
         data = frame_bytes(image)
         stored = StoredFrame(hashlib.sha256(data).hexdigest(), *image.size)
         self._write(self.path(stored), data)
-        self._recent[pixels] = stored
-        if len(self._recent) > RECENT_FRAMES:
-            self._recent.popitem(last=False)
         return stored
 
     def get(self, stored: StoredFrame) -> Image.Image:
