@@ -88,3 +88,21 @@ class Timer:
     """Time counted until the stopwatch was stopped last."""
     started_at_s: float | None = None
     """Phone time at which the running stopwatch was started."""
+
+
+@dataclass(slots=True)
+class Mail:
+    """A letter in the mail app."""
+
+    sender: str
+    subject: str
+
+
+@dataclass(slots=True)
+class Calculator:
+    """What stands on the calculator's display."""
+
+    expression: str = ""
+    """As typed, with the signs `+ − × ÷`."""
+    result: str = ""
+    """What `=` gave; empty while the expression is being typed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID, App
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
+from qwen2vl_agent.envs.virtual_phone.fields import search_field
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import Look, Page, PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import WHITE, clock_text, date_text
@@ -15,7 +16,6 @@ from qwen2vl_agent.envs.virtual_phone.widgets import (
     AppBar,
     Button,
     Buttons,
-    Field,
     Gap,
     Handler,
     Line,
@@ -53,10 +53,7 @@ def _home(state: PhoneState) -> Scene:
 def _drawer(state: PhoneState) -> Scene:
     draft = state.launcher.fields.get("search", "")
     apps = [app for app in state.home.drawer if draft.strip().lower() in APP_BY_ID[app].label.lower()]
-    search = Field(
-        "launcher:search", "Search apps", draft, lambda state: navigation.focus_field(state, "search"),
-        focused=state.launcher.focus == "search", pill=True, icon="search",
-    )  # fmt: skip
+    search = search_field(state, "launcher", "Search apps")
     body: list[Widget] = [*icon_rows(apps, state.look, on_wallpaper=False)]
     return Scene(
         header=[Gap(8), search],

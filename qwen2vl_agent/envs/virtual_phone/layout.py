@@ -54,9 +54,10 @@ def arrange(scene: Scene, state: PhoneState, height: float) -> Arrangement:
     parts += _column(scene.header, system_ui.STATUS_BAR_HEIGHT, screen)
     parts += _column(scene.footer, body.bottom, screen)
     if shows_fab and scene.fab is not None:
-        parts.append(Part(scene.fab.placed(body), screen))
+        room = system_ui.TOAST_HEIGHT if state.toast else 0
+        parts.append(Part(scene.fab.placed(body._replace(bottom=body.bottom - room)), screen))
     if state.toast:
-        parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, keyboard_top)]
+        parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, body.bottom)]
     if state.keyboard.visible:
         parts += [Part(placed, screen) for placed in keyboard.place(state.keyboard.layer, keyboard_top)]
     parts += [Part(placed, screen) for placed in system_ui.status_bar(state, over_wallpaper=scene.over_wallpaper)]

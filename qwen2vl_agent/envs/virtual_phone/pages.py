@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from qwen2vl_agent.envs.virtual_phone import launcher
-from qwen2vl_agent.envs.virtual_phone.apps import settings
+from qwen2vl_agent.envs.virtual_phone.apps import calculator, clock, contacts, decoys, messages, notes, settings
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 
@@ -11,11 +11,14 @@ BUILDERS: dict[str, Callable[[PhoneState], Scene]] = {
     "launcher": launcher.build,
     "recents": launcher.build_recents,
     "settings": settings.build,
+    "contacts": contacts.build,
+    "messages": messages.build,
+    "clock": clock.build,
+    "notes": notes.build,
+    "calculator": calculator.build,
 }
 
 
 def build_scene(state: PhoneState) -> Scene:
     """The scene of the page in front. Pure."""
-    from qwen2vl_agent.envs.virtual_phone.apps import decoys
-
     return BUILDERS.get(state.foreground, decoys.build)(state)

@@ -8,6 +8,7 @@ from qwen2vl_agent.envs.virtual_phone.content import (
     Contact,
     Conversation,
     Event,
+    Mail,
     Message,
     Note,
     Timer,
@@ -45,6 +46,7 @@ def draw_state(seed: int, words: Words) -> PhoneState:
         conversations=_conversations(rng, words, names),
         alarms=_alarms(rng, words),
         notes=_notes(rng, words),
+        mails=[Mail(name, words.message(rng)) for name in words.full_names(rng, rng.randint(7, 10))],
         timer=Timer(minutes=rng.randint(1, 30)),
         events=[
             Event(title, rng.choice(DAYS), f"{rng.randint(7, 21):02d}:{rng.choice((0, 30)):02d}")

@@ -8,7 +8,18 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from qwen2vl_agent.envs.virtual_phone.content import Alarm, Contact, Conversation, Event, Note, Timer, Track, Weather
+from qwen2vl_agent.envs.virtual_phone.content import (
+    Alarm,
+    Calculator,
+    Contact,
+    Conversation,
+    Event,
+    Mail,
+    Note,
+    Timer,
+    Track,
+    Weather,
+)
 from qwen2vl_agent.envs.virtual_phone.words import Words
 
 T = TypeVar("T")
@@ -102,6 +113,8 @@ class PhoneState:
     alarms: list[Alarm] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     timer: Timer = field(default_factory=Timer)
+    calculator: Calculator = field(default_factory=Calculator)
+    mails: list[Mail] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
     weather: list[Weather] = field(default_factory=list)

@@ -11,6 +11,7 @@ from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Handler, Paint, Plac
 
 STATUS_BAR_HEIGHT = 36.0
 NAV_BAR_HEIGHT = 48.0
+TOAST_HEIGHT = 66.0
 WHITE: Colour = (255, 255, 255)
 QUICK_TILES = (
     ("wifi.enabled", "Wi-Fi", "wifi"),
@@ -113,7 +114,7 @@ def _key_painter(name: str, rect: Rect, over_wallpaper: bool) -> Paint:
 
 def toast(text: str, bottom: float) -> Iterator[Placed]:
     """A short notice over the lower edge of the page."""
-    rect = Rect(16, bottom - 68, WIDTH - 16, bottom - 12)
+    rect = Rect(16, bottom - TOAST_HEIGHT, WIDTH - 16, bottom - 10)
 
     def paint(canvas: Canvas, theme: Theme) -> None:
         canvas.round(rect, 14, theme.text)

@@ -127,7 +127,7 @@ class AppBar:
         middle = top + self.height / 2
         start = left + 20.0
         if self.on_back is not None:
-            yield icon_button(left + 30, middle, f"{self.id}.back", "arrow_back", "Back", self.on_back)
+            yield icon_button(left + 30, middle, f"{self.id}:back", "arrow_back", "Back", self.on_back)
             start = left + 62
         end = left + width - 12 - 52 * len(self.actions)
         if self.centred:
@@ -136,7 +136,7 @@ class AppBar:
         else:
             rect = Rect(start, top, end, top + self.height)
         align = "middle" if self.centred else "left"
-        yield label(rect, f"{self.id}.title", self.title, 24, weight="medium", align=align)
+        yield label(rect, f"{self.id}:bar", self.title, 24, weight="medium", align=align)
         for index, action in enumerate(self.actions):
             x = left + width - 34 - 52 * (len(self.actions) - 1 - index)
             colour = "primary" if action.accent else "text"
@@ -536,3 +536,46 @@ class Tabs:
             canvas.text(x, rect.top + 62, text, 16.5, ink, weight=weight, align="middle", max_width=rect.width - 4)
 
         return paint
+
+
+@dataclass(frozen=True, slots=True)
+class Hero:
+    """A person's large avatar with the name below."""
+
+    id: str
+    name: str
+    height: float = 206.0
+
+    def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
+        x = left + width / 2
+        disc = Rect(x - 62, top + 8, x + 62, top + 132)
+        yield Placed(disc, lambda canvas, theme: paint_avatar(canvas, theme, *disc.centre, 62, self.name))
+        rect = Rect(left + 16, top + 138, left + width - 16, top + 194)
+        yield label(rect, self.id, self.name, 30, align="middle")
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Text over several lines."""
+
+    id: str
+    text: str
+    size: float = 21.0
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return wrap(self.text, self.size * LARGEST_FONT, "regular", WIDTH - 48)
+
+    @property
+    def height(self) -> float:
+        return 32.0 * len(self.lines) + 16
+
+    def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
+        lines = self.lines
+        rect = Rect(left + 24, top, left + width - 24, top + self.height)
+
+        def paint(canvas: Canvas, theme: Theme) -> None:
+            for index, line in enumerate(lines):
+                canvas.text(rect.left, rect.top + 8 + 32 * (index + 0.5), line, self.size, theme.text)
+
+        yield Placed(rect, paint, Target(self.id, "text", self.text))

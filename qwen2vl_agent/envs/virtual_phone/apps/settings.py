@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from qwen2vl_agent.envs.virtual_phone import navigation
+from qwen2vl_agent.envs.virtual_phone.fields import search_field
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import (
     ITEMS,
@@ -20,7 +21,6 @@ from qwen2vl_agent.envs.virtual_phone.state import PhoneState, SettingValue
 from qwen2vl_agent.envs.virtual_phone.widgets import (
     Action,
     AppBar,
-    Field,
     Gap,
     Handler,
     Line,
@@ -120,10 +120,7 @@ def _search_page(state: PhoneState) -> Scene:
     draft = state.page.fields.get("search", "")
     wanted = draft.strip().lower()
     found = [item for item in walk() if wanted and item is not ROOT and wanted in item.title.lower()]
-    field = Field(
-        "settings:search_field", "Search settings", draft, lambda state: navigation.focus_field(state, "search"),
-        focused=state.page.focus == "search", pill=True, icon="search",
-    )  # fmt: skip
+    field = replace(search_field(state, "settings", "Search settings"), id="settings:search_field")
     body = _list(state, [item_widget(state, item) for item in found]) if found else []
     if wanted and not found:
         body = [Line("settings:none", "Nothing found")]
