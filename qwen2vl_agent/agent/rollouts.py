@@ -119,7 +119,10 @@ class _Pool:
         worker.job = self._waiting.popleft() if self._waiting else None
         if worker.job is not None:
             self._attempts[worker.job.name] = self._attempts.get(worker.job.name, 0) + 1
-            worker.pipe.send(worker.job)
+            try:
+                worker.pipe.send(worker.job)
+            except OSError:  # it died since its last answer
+                self._bury(worker)
 
     def _listen(self) -> None:
         busy = {worker.pipe: worker for worker in self._workers if worker.job}

@@ -16,7 +16,6 @@ from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
 from qwen2vl_agent.agent.policy import Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
-from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
 from qwen2vl_agent.trajectory.lines import HEADER_FILE
 from qwen2vl_agent.trajectory.store import ASIDE_FOLDER
@@ -77,6 +76,8 @@ class _Envs:
         key = (job.env, repr(sorted(job.env_kwargs.items())))
         if key != self._key:
             self.close()
+            from qwen2vl_agent.envs.register import make_env
+
             self._env, self._key = make_env(job.env, **job.env_kwargs), key
         return self._env
 
