@@ -69,6 +69,8 @@ class Command:
 
         if self.device != "android":
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+        if self.max_steps is not None:
+            at_least_one("--max-steps", self.max_steps)
         console = output.console(self.json)
         work = self._work()
         name = resolve(self.model) if self.policy == "model" else ""
@@ -107,8 +109,6 @@ class Command:
     def _config(self) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import AgentConfig
 
-        if self.max_steps is not None:
-            at_least_one("--max-steps", self.max_steps)
         return AgentConfig(max_steps=1 if self.dry_run else self.max_steps)
 
     def _flags(self) -> dict[str, Any]:

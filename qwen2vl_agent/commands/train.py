@@ -37,10 +37,10 @@ class Command:
 
     def run(self) -> int:
         """Trains to the end of the recipe."""
-        from qwen2vl_agent.recipes import registry
-
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out: the folder of the run to go on with")
+        from qwen2vl_agent.recipes import registry
+
         overrides = read_overrides(self.set)
         train = registry.get(self.recipe)
         out = out_folder(self.out, f"train-{self.recipe}")

@@ -1,0 +1,41 @@
+"""Suites, and the episodes of a measurement."""
+
+import pytest
+
+from qwen2vl_agent.bench.result import Conditions
+from qwen2vl_agent.bench.run import bench_jobs
+from qwen2vl_agent.bench.suites import app_of, episode_seed, example_goal, get_suite, suites
+from qwen2vl_agent.schema.errors import ConfigError
+
+
+def test_the_apps_suites_share_out_the_whole_phones_tasks():
+    known = suites()
+    whole = known.pop("phone")
+    assert sorted(task for suite in known.values() for task in suite.tasks) == sorted(whole.tasks)
+    assert all(app_of(task) == name for name, suite in known.items() for task in suite.tasks)
+
+
+def test_a_task_is_a_suite_of_its_own():
+    assert get_suite("settings.toggle").tasks == ("settings.toggle",)
+
+
+def test_an_unknown_suite_is_answered_with_those_that_are():
+    with pytest.raises(ConfigError, match="there is no suite 'setings'; there are phone, "):
+        get_suite("setings")
+
+
+def test_every_task_has_an_example_of_its_goal():
+    for task in get_suite("settings").tasks:
+        assert len(example_goal(task)) > 5
+
+
+def test_a_measurement_runs_each_task_so_many_times_on_seeds_of_its_own():
+    conditions = Conditions("settings", "noop", episodes=3, seed=2, blind=True)
+    jobs = bench_jobs(conditions)
+    assert len({job.name for job in jobs}) == len(jobs) == 3 * len(get_suite("settings").tasks)
+    assert {job.seed for job in jobs} == {2_000_000, 2_000_001, 2_000_002}
+    assert {(job.split, job.policy, job.agent.blind) for job in jobs} == {("test", "noop", True)}
+
+
+def test_two_runs_share_no_seed():
+    assert not {episode_seed(1, i) for i in range(1000)} & {episode_seed(2, i) for i in range(1000)}
