@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
-from qwen2vl_agent.agent.picture import picture
+from qwen2vl_agent.agent.picture import marked, picture
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Step
 
@@ -77,6 +77,7 @@ class TerminalView:
         self._goal = ""
         self._where = ""
         self._picture: RenderableType = Text()
+        self._image: Image.Image | None = None
         self._steps: list[Step] = []
         self._writing = ""
         self._beside = ""
@@ -99,8 +100,8 @@ class TerminalView:
 
     def saw(self, index: int, image: Image.Image, text: str) -> None:
         """The screen."""
-        rows = max(8, min(PICTURE_ROWS, self._console.height - 4))
-        self._picture, self._beside, self._writing = picture(image, PICTURE_COLUMNS, rows), text, ""
+        self._image, self._beside, self._writing = image, text, ""
+        self._draw(image)
         self._show()
 
     def wrote(self, piece: str) -> None:
@@ -109,15 +110,21 @@ class TerminalView:
         self._show()
 
     def did(self, step: Step) -> None:
-        """One more step."""
+        """One more step; a spot on the picture shows where the finger went."""
         self._steps.append(step)
         self._writing = ""
+        if self._image is not None:
+            self._draw(marked(self._image, step.call))
         self._show()
 
     def ended(self, header: EpisodeHeader) -> None:
         """The outcome."""
         self._ending = Text(ending_text(header), OUTCOME_STYLES.get(header.outcome or "", "bold red"))
         self._show()
+
+    def _draw(self, image: Image.Image) -> None:
+        rows = max(8, min(PICTURE_ROWS, self._console.height - 4))
+        self._picture = picture(image, PICTURE_COLUMNS, rows)
 
     def _show(self) -> None:
         page = Table.grid(padding=(0, 2))

@@ -1,9 +1,14 @@
 """A screen as coloured half blocks: two pixels a character, so that a terminal can show it."""
 
-from PIL import Image
+from PIL import Image, ImageDraw
 from rich.text import Text
 
+from qwen2vl_agent.schema.geometry import MODEL_GRID
+from qwen2vl_agent.schema.tools import ToolCall
+
 UPPER_HALF = "▀"
+SPOT = "#ff2d55"
+"""Colour of the spot where a finger goes."""
 
 
 def picture(image: Image.Image, columns: int, rows: int) -> Text:
@@ -19,6 +24,26 @@ def picture(image: Image.Image, columns: int, rows: int) -> Text:
         if row < height - 1:
             text.append("\n")
     return text
+
+
+def marked(image: Image.Image, call: ToolCall | None) -> Image.Image:
+    """The image with a spot wherever a call points."""
+    if call is None:
+        return image
+    image = image.copy()
+    brush, radius = ImageDraw.Draw(image), max(1, image.width // 24)
+    for x, y in points_of(call):
+        centre_x, centre_y = x * image.width / MODEL_GRID, y * image.height / MODEL_GRID
+        corners = (centre_x - radius, centre_y - radius, centre_x + radius, centre_y + radius)
+        brush.ellipse(corners, fill=SPOT, outline="white", width=max(1, radius // 4))
+    return image
+
+
+def points_of(call: ToolCall) -> list[tuple[float, float]]:
+    """The places on the screen among a call's arguments."""
+    pairs = [value for value in call.arguments.values() if isinstance(value, list | tuple) and len(value) == 2]
+    numbers = [(x, y) for x, y in pairs if isinstance(x, int | float) and isinstance(y, int | float)]
+    return [(x, y) for x, y in numbers if 0 <= x < MODEL_GRID and 0 <= y < MODEL_GRID]
 
 
 def fitted(size: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:

@@ -12,9 +12,10 @@ from rich.console import Console
 from qwen2vl_agent.agent.episode import run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.agent.live import CollectionView, PlainView, TerminalView, live_view
-from qwen2vl_agent.agent.picture import fitted, picture
+from qwen2vl_agent.agent.picture import fitted, marked, picture
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
+from qwen2vl_agent.schema.tools import ToolCall
 
 
 def a_console(terminal: bool, **options: Any) -> Console:
@@ -72,6 +73,26 @@ def test_a_character_carries_two_pixels() -> None:
     text = picture(image, 2, 2)
     assert text.plain == "▀▀\n▀▀"
     assert {str(span.style) for span in text.spans} == {"#ff0000 on #ff0000", "#0000ff on #0000ff"}
+
+
+def test_a_spot_shows_where_the_finger_went() -> None:
+    plain = Image.new("RGB", (100, 200), "black")
+    spotted = marked(plain, ToolCall("swipe", {"start": [500, 250], "end": [500, 750], "duration_s": 1}))
+    assert plain.getcolors() == [(20000, (0, 0, 0))]
+    assert [spotted.getpixel(place) for place in ((50, 50), (50, 150), (50, 100))] == [
+        (255, 45, 85),
+        (255, 45, 85),
+        (0, 0, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"point": "left"}, {"point": [1]}, {"point": ["a", None]}, {"point": [9e999, -4]}]
+)
+def test_a_call_that_points_nowhere_marks_nothing(arguments: dict[str, Any]) -> None:
+    plain = Image.new("RGB", (100, 200), "black")
+    assert marked(plain, ToolCall("tap", arguments)).getcolors() == [(20000, (0, 0, 0))]
+    assert marked(plain, None) is plain
 
 
 @pytest.mark.parametrize("terminal", [True, False])
