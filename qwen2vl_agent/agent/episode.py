@@ -144,8 +144,16 @@ def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
 
 
 def make_dialogue(header: EpisodeHeader, actions: tuple[type, ...], config: AgentConfig) -> Dialogue:
-    """What stands at the head of the conversation."""
+    """What stands at the head of the conversation.
+
+    Raises:
+        RecordError: the header names a tool that no action class defines.
+    """
     by_name = {tool_spec(kind).name: tool_spec(kind) for kind in actions}
+    if unknown := [name for name in header.tools if name not in by_name]:
+        raise RecordError(
+            f"the episode of {header.task!r} has the tool {unknown[0]!r}, which this program does not know"
+        )
     tools = tuple(by_name[name] for name in header.tools)
     return Dialogue(header.goal, tools, config.form, language=config.language, detail=config.detail)
 

@@ -129,6 +129,16 @@ def test_a_frame_that_was_changed_is_found(tmp_path: Path, model: Qwen2VL, proce
         verify_episode(tmp_path, model, processor)
 
 
+def test_a_record_with_an_unknown_tool_is_the_operators_to_mend(
+    tmp_path: Path, model: Qwen2VL, processor: Processor
+) -> None:
+    run_episode(Corridor(), ModelPolicy(Dictated(model, processor, REPLIES), processor), EpisodePlan(out=tmp_path))
+    path = tmp_path / "episode.json"
+    path.write_text(path.read_text().replace('"swipe"', '"teleport"'))
+    with pytest.raises(RecordError, match="'teleport'"):
+        verify_episode(tmp_path, model, processor)
+
+
 def test_steps_without_a_model_are_not_counted(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
     run_episode(Corridor(), scripted_policy("oracle"), EpisodePlan(out=tmp_path))
     assert verify(tmp_path, model, processor).steps == 0
