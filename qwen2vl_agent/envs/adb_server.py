@@ -1,0 +1,134 @@
+"""The adb server on this machine: which binary, starting it, and which phones it has."""
+
+import contextlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import adbutils
+from adbutils.errors import AdbError
+
+from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+
+START_LIMIT_S = 30.0
+CONNECT_LIMIT_S = 10.0
+WHAT_TO_DO = {
+    "offline": "unplug and replug it, or `adb disconnect` and `adb connect` it again",
+    "unauthorized": "unlock it and accept this computer's key in the dialog on its screen",
+    "authorizing": "unlock it and accept this computer's key in the dialog on its screen",
+    "no": "this user may not open the USB device: install the udev rules (package "
+    "android-sdk-platform-tools-common) and replug it",
+    "recovery": "reboot it into Android",
+    "bootloader": "reboot it into Android",
+    "sideload": "reboot it into Android",
+}
+"""What helps a phone in each state of `adb devices` that is not `device`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A line of `adb devices`."""
+
+    serial: str
+    state: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes commands."""
+        return self.state == "device"
+
+
+def adb_path() -> str:
+    """The adb binary: `$ADBUTILS_ADB_PATH`, else `adb` in PATH, else the one that adbutils carries.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    chosen = os.environ.get("ADBUTILS_ADB_PATH")
+    if chosen and not Path(chosen).is_file():
+        raise ConfigError(f"ADBUTILS_ADB_PATH names {chosen}, where there is no file; unset it or correct it")
+    try:
+        return str(adbutils.adb_path())
+    except AdbError:
+        raise ConfigError("no adb was found; install Android's platform-tools, or `pip install adbutils`") from None
+
+
+def adb_client() -> adbutils.AdbClient:
+    """A client of the server on `$ANDROID_ADB_SERVER_PORT` (5037 unless set), which is started if need be.
+
+    Raises:
+        DeviceLost: the server does not start.
+    """
+    client = adbutils.AdbClient()
+    try:
+        subprocess.run(
+            [adb_path(), "-P", str(client.port), "start-server"], capture_output=True, check=True, timeout=START_LIMIT_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = getattr(error, "stderr", b"") or b""
+        raise DeviceLost(
+            f"the adb server does not start on port {client.port}: {detail.decode(errors='replace').strip() or error}"
+        ) from None
+    return client
+
+
+def attached(client: adbutils.AdbClient) -> list[Attached]:
+    """All phones that the server knows, in any state.
+
+    Raises:
+        DeviceLost: the server does not answer.
+    """
+    try:
+        return [Attached(info.serial, info.state) for info in client.list()]
+    except (AdbError, OSError) as error:
+        raise DeviceLost(f"the adb server on port {client.port} does not answer: {error}") from None
+
+
+def connect(client: adbutils.AdbClient, address: str) -> str:
+    """Have the server connect to a phone over TCP, and give its serial.
+
+    Raises:
+        DeviceLost: it cannot be reached.
+    """
+    try:
+        answer = client.connect(address, timeout=CONNECT_LIMIT_S)
+        if "connected to" in answer and "unable" not in answer and "failed" not in answer:
+            client.wait_for(address, timeout=CONNECT_LIMIT_S)
+            return address
+    except (AdbError, OSError) as error:
+        answer = str(error)
+    raise DeviceLost(f"no phone answers at {address}: {answer}")
+
+
+def choose(client: adbutils.AdbClient, serial: str | None = None) -> str:
+    """The serial of the phone to use: the one named, else the only one attached.
+
+    Raises:
+        DeviceLost: it is not there, not ready, or there are several to choose from.
+    """
+    known = attached(client)
+    listing = ", ".join(f"{item.serial} ({item.state})" for item in known) or "none"
+    if serial is not None:
+        found = next((item for item in known if item.serial == serial), None)
+        if found is None:
+            raise DeviceLost(f"no phone {serial} is attached (attached: {listing}); see `adb devices`")
+    elif not known:
+        raise DeviceLost("no phone is attached; plug one in with USB debugging on, or `adb connect` one")
+    else:
+        ready = [item for item in known if item.ready]
+        if len(ready) > 1:
+            raise DeviceLost(f"several phones are attached: {listing}; choose one with --serial")
+        found = ready[0] if ready else known[0]
+    if not found.ready:
+        advice = next(
+            (text for state, text in WHAT_TO_DO.items() if found.state.startswith(state)), "see `adb devices`"
+        )
+        raise DeviceLost(f"phone {found.serial} is {found.state}: {advice}")
+    return found.serial
+
+
+def disconnect(address: str) -> None:
+    """Have the server forget a phone that it reached over TCP; no word if it did already."""
+    with contextlib.suppress(AdbError, OSError):
+        adbutils.AdbClient().disconnect(address)

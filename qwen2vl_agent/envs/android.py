@@ -1,0 +1,273 @@
+"""An Android phone as a device, over adb: a real one, or a virtual one behind the same protocol."""
+
+import json
+import re
+import time
+from typing import Any
+
+import adbutils
+from PIL import Image
+
+from qwen2vl_agent.envs import adb_server, android_input
+from qwen2vl_agent.envs.adb_link import AdbLink, ShellResult
+from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app, parse_apps
+from qwen2vl_agent.envs.android_capture import Capture
+from qwen2vl_agent.envs.hierarchy import parse_xml
+from qwen2vl_agent.envs.virtual_phone.state import PhoneState
+from qwen2vl_agent.schema.actions import (
+    Action,
+    DoubleTap,
+    LongPress,
+    OpenApp,
+    PressKey,
+    Swipe,
+    Tap,
+    TypeText,
+    Wait,
+)
+from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost
+from qwen2vl_agent.schema.geometry import Frame, Point
+from qwen2vl_agent.schema.observation import Element
+from qwen2vl_agent.schema.tools import tool_name
+
+ADB_KEYBOARD = "com.android.adbkeyboard/.AdbIME"
+VIRTUAL_PRODUCT = "virtual_phone"
+"""`ro.product.name` of a virtual phone."""
+STATE_PATH = "/data/local/tmp/virtual-phone-state.json"
+SIZE = re.compile(r"(Physical|Override) size: (\d+)x(\d+)")
+ORIENTATION = re.compile(r"DisplayViewport\{[^}]*?valid=true[^}]*?orientation=(\d)")
+FOCUS = re.compile(r"mCurrentFocus=Window\{\S+ \S+ ([^/\s}]+)/([^\s}]+)")
+RESUMED = re.compile(r"[rR]esumedActivity[:=] ?ActivityRecord\{\S+ \S+ ([^/\s}]+)/([^\s}]+)")
+NO_FIELD = "no text field has the focus; tap the field first"
+
+
+class AndroidDevice:
+    """A `PhoneDevice` over adb."""
+
+    timed = True
+
+    def __init__(self, serial: str | None = None, *, client: adbutils.AdbClient | None = None) -> None:
+        """Take the phone of this serial, or the only one attached.
+
+        Raises:
+            DeviceLost: there is none, none that is ready, or several.
+        """
+        self._client = client or adb_server.adb_client()
+        self.serial = adb_server.choose(self._client, serial)
+        self._link = AdbLink(self._client, self.serial)
+        self._capture = Capture(self._link)
+        self._apps: list[InstalledApp] | None = None
+        self._previous_keyboard: str | None = None
+        self.virtual = self._link.shell("getprop ro.product.name").text.strip() == VIRTUAL_PRODUCT
+        self.name = "virtual-phone" if self.virtual else "android"
+        self.still = self.virtual
+        self._frame = self._read_frame()
+
+    # What it shows -------------------------------------------------------------------------------------------------
+
+    @property
+    def frame(self) -> Frame:
+        """The coordinate system of `input`: the logical size, turned as the screen is."""
+        return self._frame
+
+    def _read_frame(self) -> Frame:
+        answer = self._shell("wm size; dumpsys display | grep DisplayViewport").text
+        sizes = {kind: (int(width), int(height)) for kind, width, height in SIZE.findall(answer)}
+        if not sizes:
+            raise DeviceLost(f"phone {self.serial} does not tell its size (`wm size`): {answer[:200]!r}")
+        width, height = sizes.get("Override") or sizes["Physical"]
+        match = ORIENTATION.search(answer)
+        rotation = int(match[1]) if match else 0
+        return Frame("device", *((height, width) if rotation % 2 else (width, height)), rotation)
+
+    def screenshot(self) -> Image.Image:
+        """The screen in RGB; the frame follows when the screen was turned.
+
+        Raises:
+            DeviceLost: no whole picture came.
+        """
+        image = self._capture.take()
+        lying = image.width > image.height
+        if lying != (self._frame.width > self._frame.height) or (
+            self.virtual and image.size != (self._frame.width, self._frame.height)
+        ):
+            self._frame = self._read_frame()
+        return image
+
+    def elements(self) -> list[Element]:
+        """The accessibility tree's elements.
+
+        Raises:
+            DeviceLost: the phone gives no tree.
+        """
+        return parse_xml(_whole_tree(self._link.exec_out("uiautomator dump /dev/tty").decode("utf-8", "replace")))
+
+    def foreground(self) -> tuple[str, str]:
+        """Package and activity in front; the activity in short form where it is in the package."""
+        answer = self._shell(
+            "dumpsys window | grep mCurrentFocus; dumpsys activity activities | grep esumedActivity"
+        ).text
+        match = FOCUS.search(answer) or RESUMED.search(answer)
+        if match is None:
+            return "", ""
+        package, activity = match.groups()
+        return package, activity.removeprefix(package) if activity.startswith(package + ".") else activity
+
+    # What it does --------------------------------------------------------------------------------------------------
+
+    def perform(self, action: Action) -> dict[str, Any]:
+        """Do `action`; what was really sent, in device pixels.
+
+        Raises:
+            ActionRejected: the phone cannot do it now.
+            DeviceLost: the phone does not answer.
+        """
+        done: dict[str, Any] = {"action": tool_name(type(action))}
+        match action:
+            case Tap(point=point):
+                self._send(android_input.tap(*self._place(point, done)), done)
+            case DoubleTap(point=point):
+                touch = android_input.tap(*self._place(point, done))
+                self._send(f"{touch}; {touch}", done)
+            case LongPress(point=point, duration_s=duration_s):
+                x, y = self._place(point, done)
+                self._send(android_input.swipe(x, y, x, y, duration_s), done)
+            case Swipe(start=start, end=end, duration_s=duration_s):
+                ends = *self._pixel(start), *self._pixel(end)
+                done |= dict(zip(("x1", "y1", "x2", "y2"), ends, strict=True))
+                self._send(android_input.swipe(*ends, duration_s), done)
+            case TypeText(text=text, clear_first=clear_first):
+                done |= {"text": text, "clear_first": clear_first}
+                self._type(text, clear_first, done)
+            case PressKey(name=name):
+                done["key"] = name
+                self._send(android_input.key(android_input.KEY_CODES[name]), done)
+            case OpenApp(name=name):
+                self._open(name, done)
+            case Wait(seconds=seconds):
+                done["seconds"] = seconds
+                self._wait(seconds)
+        return done
+
+    def _pixel(self, point: Point) -> tuple[int, int]:
+        place = point.to(self._frame)
+        return place.x, place.y
+
+    def _place(self, point: Point, done: dict[str, Any]) -> tuple[int, int]:
+        done["x"], done["y"] = pixel = self._pixel(point)
+        return pixel
+
+    def _send(self, line: str, done: dict[str, Any]) -> None:
+        """Run a line that must succeed, and note it."""
+        result = self._shell(line)
+        if result.status:
+            raise ActionRejected(f"the phone refused `{_short(line)}`: {_complaint(result)}")
+        done.setdefault("sent", []).append(line)
+
+    def _type(self, text: str, clear_first: bool, done: dict[str, Any]) -> None:
+        if self.virtual and "=null" in self._shell("dumpsys input_method | grep mServedInputConnection").text:
+            raise ActionRejected(NO_FIELD)
+        plain = android_input.is_plain(text)
+        if not plain:
+            self._use_adb_keyboard()
+        if clear_first:
+            self._clear(done)
+        lines = android_input.type_plain(text) if plain else android_input.type_any(text)
+        for line in android_input.chain(lines):
+            self._send(line, done)
+
+    def _clear(self, done: dict[str, Any]) -> None:
+        try:
+            self._send(android_input.select_all_and_delete(), done)
+        except ActionRejected:  # before Android 13 there is no keycombination
+            self._send(android_input.delete_backwards(), done)
+
+    def _use_adb_keyboard(self) -> None:
+        """Make ADBKeyBoard the keyboard; the owner's comes back in `close`.
+
+        Raises:
+            ActionRejected: it is not installed.
+        """
+        listing = self._shell("ime list -s -a; settings get secure default_input_method").text.split()
+        if ADB_KEYBOARD not in listing[:-1]:
+            raise ActionRejected(
+                "this phone can only be sent ASCII text; for other characters its owner must install ADBKeyBoard"
+            )
+        if listing[-1] != ADB_KEYBOARD:
+            self._previous_keyboard = self._previous_keyboard or listing[-1]
+            self._send(f"ime enable {ADB_KEYBOARD} && ime set {ADB_KEYBOARD}", {})
+
+    def _open(self, name: str, done: dict[str, Any]) -> None:
+        if self._apps is None:
+            self._apps = parse_apps(self._shell(LIST_COMMAND).text)
+        app = find_app(self._apps, name)
+        done["component"] = app.component
+        self._send(
+            "am start -a android.intent.action.MAIN -c android.intent.category.LAUNCHER -f 0x10200000 -n "
+            + android_input.quote(app.component),
+            done,
+        )
+
+    def _wait(self, seconds: float) -> None:
+        if self.virtual:  # its clock is in its state: nobody needs to sit and wait
+            self._shell(f"cmd virtual-phone wait {seconds}")
+        else:
+            time.sleep(seconds)
+
+    # A virtual phone's state ---------------------------------------------------------------------------------------
+
+    def phone_state(self) -> PhoneState:
+        """The state of a virtual phone.
+
+        Raises:
+            ConfigError: it is a real phone.
+        """
+        self._must_be_virtual()
+        return PhoneState.from_json(json.loads(self._shell("cmd virtual-phone state").text))
+
+    def load_state(self, state: PhoneState) -> None:
+        """Put a virtual phone into `state`.
+
+        Raises:
+            ConfigError: it is a real phone.
+        """
+        self._must_be_virtual()
+        self._link.push(json.dumps(state.to_json()).encode(), STATE_PATH)
+        result = self._shell(f"cmd virtual-phone load {STATE_PATH}")
+        if result.status:
+            raise DeviceLost(f"phone {self.serial} did not take the state: {_complaint(result)}")
+
+    def _must_be_virtual(self) -> None:
+        if not self.virtual:
+            raise ConfigError(
+                f"{self.serial} is a real phone: bundled tasks set up the whole phone, so they run on virtual ones "
+                "only; give the task in your own words, or leave --serial out"
+            )
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _shell(self, line: str) -> ShellResult:
+        return self._link.shell(line)
+
+    def close(self) -> None:
+        """Give the owner's keyboard back."""
+        if self._previous_keyboard:
+            keyboard, self._previous_keyboard = self._previous_keyboard, None
+            self._shell(f"ime set {android_input.quote(keyboard)}")
+
+
+def _whole_tree(text: str) -> str:
+    """The dump without what uiautomator says around it."""
+    end = text.find("</hierarchy>")
+    if end < 0:
+        raise DeviceLost(f"the phone gives no accessibility tree: {text.strip()[:200]!r}")
+    return text[: end + len("</hierarchy>")]
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= 80 else line[:77] + "..."
+
+
+def _complaint(result: ShellResult) -> str:
+    text = (result.stderr + result.stdout).decode("utf-8", "replace").strip()
+    return " ".join(text.split())[:300] or f"exit status {result.status}"

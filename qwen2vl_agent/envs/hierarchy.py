@@ -1,0 +1,126 @@
+"""The XML of `uiautomator dump`, to and from elements; both ways lose nothing of an `Element`."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+
+from qwen2vl_agent.schema.errors import DeviceLost
+from qwen2vl_agent.schema.observation import Element
+
+CLASS_OF_ROLE = {
+    "button": "android.widget.Button",
+    "icon": "android.widget.ImageButton",
+    "row": "android.widget.LinearLayout",
+    "switch": "android.widget.Switch",
+    "checkbox": "android.widget.CheckBox",
+    "field": "android.widget.EditText",
+    "text": "android.widget.TextView",
+    "tab": "android.app.ActionBar$Tab",
+    "key": "android.inputmethodservice.Keyboard$Key",
+    "image": "android.widget.ImageView",
+    "list": "androidx.recyclerview.widget.RecyclerView",
+}
+"""Roles as Android's widget classes."""
+ROLE_OF_CLASS = {name: role for role, name in CLASS_OF_ROLE.items()} | {
+    "android.widget.CompoundButton": "switch",
+    "android.widget.ToggleButton": "switch",
+    "android.widget.RadioButton": "checkbox",
+    "android.widget.CheckedTextView": "checkbox",
+    "android.widget.AutoCompleteTextView": "field",
+    "android.widget.MultiAutoCompleteTextView": "field",
+    "android.widget.ListView": "list",
+    "android.widget.ScrollView": "list",
+    "android.widget.TabWidget": "tab",
+    "androidx.appcompat.app.ActionBar$Tab": "tab",
+}
+DESCRIBED = frozenset({"icon", "image", "row", "key", "list"})
+"""Roles whose words are a content description, not written text."""
+BOUNDS = re.compile(r"\[(-?\d+),(-?\d+)\]\[(-?\d+),(-?\d+)\]")
+NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold; uiautomator writes a full stop for each."""
+HEADER = "<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>"
+
+
+def to_xml(elements: Iterable[Element], *, package: str, size: tuple[int, int], rotation: int = 0) -> str:
+    """The dump of a screen that shows `elements` of one package."""
+    hierarchy = ElementTree.Element("hierarchy", {"rotation": str(rotation)})
+    whole = Element("", "", (0, 0, *size), clickable=False)
+    root = ElementTree.SubElement(hierarchy, "node", _attributes(0, whole, "android.widget.FrameLayout", package))
+    for index, element in enumerate(elements):
+        ElementTree.SubElement(root, "node", _attributes(index, element, CLASS_OF_ROLE[element.role], package))
+    return HEADER + ElementTree.tostring(hierarchy, encoding="unicode")
+
+
+def _attributes(index: int, element: Element, class_name: str, package: str) -> dict[str, str]:
+    words = NOT_IN_XML.sub(".", element.text)
+    described = element.role in DESCRIBED
+    left, top, right, bottom = element.bounds
+    return {
+        "index": str(index),
+        "text": "" if described else words,
+        "resource-id": element.resource_id,
+        "class": class_name,
+        "package": package,
+        "content-desc": words if described else "",
+        "checkable": _flag(element.checked is not None),
+        "checked": _flag(bool(element.checked)),
+        "clickable": _flag(element.clickable),
+        "enabled": "true",
+        "focusable": _flag(element.clickable or element.focused),
+        "focused": _flag(element.focused),
+        "scrollable": _flag(element.scrollable),
+        "long-clickable": "false",
+        "password": "false",
+        "selected": "false",
+        "bounds": f"[{left},{top}][{right},{bottom}]",
+    }
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def parse_xml(text: str) -> list[Element]:
+    """The elements of a dump, in reading order of the tree.
+
+    Containers that only hold others are left out. A clickable one without words of its own takes those inside it.
+
+    Raises:
+        DeviceLost: the text is no dump.
+    """
+    start = text.find("<hierarchy")
+    try:
+        root = ElementTree.fromstring(text[max(start, 0) :])
+    except ElementTree.ParseError as error:
+        raise DeviceLost(f"the phone's `uiautomator dump` is no XML ({error}); is its screen on?") from None
+    return [element for node in root.iter("node") if (element := _element(node)) is not None]
+
+
+def _element(node: ElementTree.Element) -> Element | None:
+    get = node.attrib.get
+    role = ROLE_OF_CLASS.get(get("class", ""), "row")
+    words = get("text") or get("content-desc") or ""
+    clickable, checkable = get("clickable") == "true", get("checkable") == "true"
+    scrollable = get("scrollable") == "true"
+    if not words and clickable and role == "row":
+        words = _words_inside(node)
+    match = BOUNDS.fullmatch(get("bounds", ""))
+    container = role == "row" and not (words or get("resource-id") or clickable or checkable or scrollable)
+    if match is None or container:
+        return None
+    left, top, right, bottom = (int(number) for number in match.groups())
+    return Element(
+        text=words,
+        role=role,
+        bounds=(left, top, right, bottom),
+        resource_id=get("resource-id", ""),
+        clickable=clickable,
+        checked=get("checked") == "true" if checkable else None,
+        focused=get("focused") == "true",
+        scrollable=scrollable,
+    )
+
+
+def _words_inside(node: ElementTree.Element) -> str:
+    words = (inner.get("text") or inner.get("content-desc") for inner in node.iter("node") if inner is not node)
+    return ", ".join(word for word in words if word)

@@ -1,0 +1,63 @@
+"""Getting hold of a phone: one that is attached, or a virtual one of our own behind the same adb server."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import adbutils
+
+from qwen2vl_agent.envs import adb_server
+from qwen2vl_agent.envs.android import AndroidDevice
+from qwen2vl_agent.envs.virtual_phone.faults import Faults
+from qwen2vl_agent.envs.virtual_phone.server import PhoneProcess, start_virtual_phone
+
+SIZE = (1080, 2400)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPhone:
+    """A phone, and in words which one it is."""
+
+    device: Any
+    description: str
+
+
+class OwnPhone(AndroidDevice):
+    """A virtual phone that was started for this device and ends with it."""
+
+    def __init__(self, process: PhoneProcess, client: adbutils.AdbClient) -> None:
+        self._process = process
+        try:
+            super().__init__(adb_server.connect(client, process.serial), client=client)
+        except BaseException:
+            self._end()
+            raise
+
+    def close(self) -> None:
+        """End the phone, and have the adb server forget it."""
+        self._end()
+
+    def _end(self) -> None:
+        self._process.close()
+        adb_server.disconnect(self._process.serial)
+
+
+def open_phone(
+    serial: str | None = None, *, seed: int = 0, size: tuple[int, int] = SIZE, faults: Faults | None = None
+) -> OpenedPhone:
+    """The phone of this serial, else the one attached, else a virtual phone in a process of its own.
+
+    Raises:
+        DeviceLost: the phone named is not there or not ready, or several are attached.
+    """
+    client = adb_server.adb_client()
+    if serial is not None or adb_server.attached(client):
+        device = AndroidDevice(serial, client=client)
+        kind = "virtual phone" if device.virtual else "phone"
+        return OpenedPhone(device, f"{kind} {device.serial}")
+    return OpenedPhone(open_virtual_phone(seed=seed, size=size, faults=faults), "virtual phone (no phone is attached)")
+
+
+def open_virtual_phone(*, seed: int = 0, size: tuple[int, int] = SIZE, faults: Faults | None = None) -> OwnPhone:
+    """A virtual phone of our own, driven over the real adb server."""
+    client = adb_server.adb_client()
+    return OwnPhone(start_virtual_phone(seed, size=size, faults=faults), client)

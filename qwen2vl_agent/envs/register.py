@@ -1,0 +1,88 @@
+"""Names of environments, and the one place that builds them."""
+
+import copy
+from typing import Any
+
+import gymnasium
+
+from qwen2vl_agent.schema.errors import ConfigError
+
+ENTRY_POINTS = {
+    "qwen2vl_agent/VirtualPhone-v0": "qwen2vl_agent.envs.register:virtual_phone_env",
+    "qwen2vl_agent/Android-v0": "qwen2vl_agent.envs.register:android_env",
+}
+"""gymnasium ids; the entry points are loaded when an environment is made."""
+SHORT_NAMES = {"virtual-phone": "qwen2vl_agent/VirtualPhone-v0", "android": "qwen2vl_agent/Android-v0"}
+
+
+def register_envs() -> None:
+    """Tell gymnasium of our environments; a second time changes nothing."""
+    for name, entry_point in ENTRY_POINTS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(name, entry_point=entry_point)
+
+
+def make_env(name: str = "virtual-phone", **options: Any) -> Any:
+    """The `ScreenEnv` of this name (`virtual-phone`, `android`) or gymnasium id.
+
+    Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
+    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`.
+
+    Raises:
+        ConfigError: unknown name or option.
+        DeviceLost: the phone is not there or not ready.
+    """
+    env_id = SHORT_NAMES.get(name, name)
+    if env_id not in ENTRY_POINTS:
+        raise ConfigError(f"there is no environment {name!r}; expected {', '.join((*SHORT_NAMES, *ENTRY_POINTS))}")
+    builder = virtual_phone_env if env_id == SHORT_NAMES["virtual-phone"] else android_env
+    env = builder(**options)
+    env.spec = copy.copy(gymnasium.spec(env_id))
+    env.spec.kwargs = dict(options)
+    return env
+
+
+def virtual_phone_env(*, size: tuple[int, int] = (1080, 2400), seed: int | None = None, **options: Any) -> Any:
+    """A virtual phone in this process; without a task every episode has a random one."""
+    from qwen2vl_agent.envs.virtual_phone.device import VirtualPhoneDevice
+    from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
+    from qwen2vl_agent.envs.virtual_phone.state import random_state
+    from qwen2vl_agent.envs.virtual_phone.words import Words
+
+    phone = VirtualPhone(random_state(seed or 0, Words.test()), (int(size[0]), int(size[1])))
+    return _screen_env(VirtualPhoneDevice(phone), seed=seed, fresh=True, **options)
+
+
+def android_env(
+    *, serial: str | None = None, size: tuple[int, int] = (1080, 2400), seed: int | None = None, **options: Any
+) -> Any:
+    """A phone over adb: the one named, else the one attached, else a virtual one of our own."""
+    from qwen2vl_agent.envs.phones import open_phone
+
+    opened = open_phone(serial, seed=seed or 0, size=(int(size[0]), int(size[1])))
+    try:
+        return _screen_env(opened.device, seed=seed, **options)
+    except BaseException:
+        opened.device.close()
+        raise
+
+
+def _screen_env(
+    device: Any,
+    *,
+    ask_user: Any = None,
+    blind: bool = False,
+    dry_run: bool = False,
+    render_mode: str | None = None,
+    **config: Any,
+) -> Any:
+    from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
+    from qwen2vl_agent.envs.wrappers import DryRun, GreyScreens
+
+    try:
+        checked = ScreenConfig(**{name: value for name, value in config.items() if value is not None})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"an environment cannot be made so: {error}") from None
+    device = DryRun(device) if dry_run else device
+    device = GreyScreens(device) if blind else device
+    return ScreenEnv(device, checked, ask_user=ask_user, render_mode=render_mode)
