@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qwen2vl_agent.envs.tasks.task import Decision, Screen
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
 from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState
-from qwen2vl_agent.schema.actions import Action, Answer, Done, PressKey, Swipe, Tap, TypeText
+from qwen2vl_agent.schema.actions import Answer, Done, PressKey, Swipe, Tap, TypeText
 from qwen2vl_agent.schema.geometry import Frame, Point
 from qwen2vl_agent.schema.observation import Element
 
@@ -58,16 +58,41 @@ class Hand:
         return Decision(f'Answer "{text}".', Answer(text=text))
 
     def fill(self, resource_id: str, text: str, label: str) -> Decision:
-        """Focus a field, then put exactly `text` in it."""
+        """Focus a field, then put exactly `text` in it, going on from what is there where that fits."""
         field = self.find(resource_id)
         if field is None:
-            return self.back()
+            return self.back("Put away what is in the way.")
         if not field.focused:
             return self.tap(field, label)
-        name = resource_id.partition(":")[2]
-        draft = self.page.fields.get(name, "")
-        action: Action = TypeText(text=text, clear_first=bool(draft))
-        return Decision(f'Type "{text}".', action)
+        draft = self.page.fields.get(resource_id.partition(":")[2], "")
+        if text.startswith(draft):
+            rest = text[len(draft) :]
+            return Decision(f'Type "{rest.strip()}".', TypeText(text=rest))
+        return Decision(f'Clear the field and type "{text}".', TypeText(text=text, clear_first=True))
+
+    def form(self, app: str, wanted: dict[str, tuple[str, str]]) -> Decision:
+        """Fill a form and save it; `wanted` has the label and the text of each field, by the field's name."""
+        for name, (label, text) in wanted.items():
+            if self.page.fields.get(name, "") != text:
+                return self.fill(f"{app}:{name}", text, label)
+        return self.press(f"{app}:save")
+
+    def pick(self, prefix: str, name: str, names: Sequence[str], search: str = "") -> Decision:
+        """Touch the row `prefix` + `name` of a list; `names` has all rows, `search` is the id of the list's filter."""
+        if search and self.page.fields.get("search") and not self.find(prefix + name):
+            return self.fill(search, name, "Search")
+        return self.reach(prefix + name, [prefix + other for other in names], name)
+
+    def part(self, part: str, row: str, order: Sequence[str], thought: str) -> Decision:
+        """Touch a part of a list's row, such as its switch, scrolling towards the row first."""
+        element = self.find(part)
+        name = row.partition(".")[2]
+        scroll = self.scroll_towards(row, order, name)
+        if scroll:
+            return scroll
+        if element is None:
+            return self.scroll(True, f'"{name}" is covered: scroll down.')
+        return Decision(thought, Tap(point=self._point(*element.centre)))
 
     def reach(self, resource_id: str, order: Sequence[str], label: str) -> Decision:
         """Touch a row of a list, scrolling towards it first; `order` has the ids of all rows from top to bottom."""
@@ -111,14 +136,15 @@ class Hand:
         return self._launch(app_id)
 
     def _launch(self, app_id: str) -> Decision:
-        icon = self.find(f"launcher:{app_id}")
+        wanted = f"launcher:{app_id}"
+        icon = next((seen for seen in self.screen.elements if seen.resource_id == wanted and seen.role == "icon"), None)
         if icon:
             return self.tap(icon)
         if self.state.launcher.name != "home":
             if self.state.launcher.fields.get("search"):
                 return self.key("home", "Nothing useful found: go home.")
             order = [f"launcher:{app}" for app in self.state.home.drawer]
-            return self.reach(f"launcher:{app_id}", order, APP_BY_ID[app_id].label)
+            return self.reach(wanted, order, APP_BY_ID[app_id].label)
         return self.press("launcher:all_apps")
 
     def _readable(self, element: Element) -> bool:

@@ -5,6 +5,7 @@ from random import Random
 from qwen2vl_agent.envs.tasks.hand import Hand
 from qwen2vl_agent.envs.tasks.settings_oracle import as_wanted, set_wanted, wrong_settings
 from qwen2vl_agent.envs.tasks.task import Decision, Params, Screen, Task, Template
+from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -16,8 +17,14 @@ def _on_home(state: PhoneState) -> list[str]:
     return [*state.home.grid, *state.home.dock]
 
 
+IN_USE_CHANCE = 0.8
+"""How often another app is in front when an app is to be opened."""
+
+
 def _draw_shown(rng: Random, state: PhoneState, words: Words) -> Params:
-    app = rng.choice(_on_home(state))
+    app, other = rng.sample(_on_home(state), 2)
+    if rng.random() < IN_USE_CHANCE:
+        navigation.launch(state, other)
     return {"app": app, "label": APP_BY_ID[app].label}
 
 
