@@ -38,7 +38,7 @@ CODEPOINTS = {
     "flashlight_on": "\uf00b",
     "folder": "\ue2c7",
     "gesture": "\ue155",
-    "grain": "\ue3ea",
+    "umbrella": "\uf1ad",
     "headset": "\ue310",
     "hourglass_empty": "\ue88b",
     "image": "\ue3f4",

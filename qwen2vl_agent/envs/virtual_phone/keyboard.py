@@ -24,7 +24,7 @@ def place(layer: str, top: float) -> Iterator[Placed]:
     area = Rect(0, top, WIDTH, top + HEIGHT)
 
     def paint(canvas: Canvas, theme: Theme) -> None:
-        canvas.fill(area, mix(theme.background, theme.surface_high, 0.5))
+        canvas.fill(area, theme.surface if theme.dark else mix(theme.background, theme.surface_high, 0.5))
 
     yield Placed(area, paint, Target("keyboard:surface", "image", "", blocks=True, listed=False))
     for index, letters in enumerate(ROWS[layer]):
@@ -102,7 +102,8 @@ def _space(rect: Rect) -> Placed:
 
 def _key(rect: Rect, name: str, text: str, on_tap: Handler, face: str, size: float, *, quiet: bool = False) -> Placed:
     def paint(canvas: Canvas, theme: Theme) -> None:
-        canvas.round(rect.inset(2.5, 4), 8, theme.surface_high if quiet else theme.surface)
+        face_colour = theme.surface if not theme.dark else theme.surface_high
+        canvas.round(rect.inset(2.5, 4), 8, mix(face_colour, theme.container, 0.4) if quiet else face_colour)
         canvas.text(*rect.centre, face, size, theme.text, align="middle")
 
     return Placed(rect, paint, Target(f"keyboard:{name}", "key", text, on_tap))
@@ -110,7 +111,7 @@ def _key(rect: Rect, name: str, text: str, on_tap: Handler, face: str, size: flo
 
 def _special(rect: Rect, name: str, icon: str, text: str, on_tap: Handler, *, lit: bool = False) -> Placed:
     def paint(canvas: Canvas, theme: Theme) -> None:
-        canvas.round(rect.inset(2.5, 4), 8, theme.container if lit else theme.surface_high)
+        canvas.round(rect.inset(2.5, 4), 8, theme.container if lit else mix(theme.surface_high, theme.container, 0.4))
         canvas.icon(*rect.centre, icon, 25, theme.on_container if lit else theme.text)
 
     return Placed(rect, paint, Target(f"keyboard:{name}", "key", text, on_tap))

@@ -76,7 +76,7 @@ def build_recents(state: PhoneState) -> Scene:
     for task in reversed(state.tasks):
         app = APP_BY_ID[task.app]
         row = Row(
-            f"recents:{app.id}", app.label, detail=task.pages[-1].arg or "Open", on_tap=_launcher_of(app.id),
+            f"recents:{app.id}", app.label, on_tap=_launcher_of(app.id),
             icon=app.icon, icon_hue=app.hue, card="only",
         )  # fmt: skip
         rows += [row, Gap(8)]

@@ -20,11 +20,13 @@ def launch(state: PhoneState, app: str) -> None:
     state.foreground = app
 
 
-def open_page(state: PhoneState, name: str, arg: str = "", *, focus: str = "", **fields: str) -> None:
+def open_page(
+    state: PhoneState, name: str, arg: str = "", *, focus: str = "", fields: dict[str, str] | None = None
+) -> None:
     """Open a page of the app in front over the current one; `focus` names the field to type into at once."""
     hide_keyboard(state)
     state.page.dialog = ""
-    state.task(state.foreground).pages.append(Page(name, arg, fields=fields))
+    state.task(state.foreground).pages.append(Page(name, arg, fields=dict(fields or {})))
     if focus:
         focus_field(state, focus)
 

@@ -56,9 +56,9 @@ def make_theme(hue: float, *, dark: bool, contrast: bool = False) -> Theme:
     if dark:
         return Theme(
             dark=True,
-            background=oklch(0.17, 0.012, hue),
-            surface=oklch(0.235, 0.018, hue),
-            surface_high=oklch(0.31, 0.022, hue),
+            background=oklch(0.18, 0.02, hue),
+            surface=oklch(0.25, 0.028, hue),
+            surface_high=oklch(0.335, 0.034, hue),
             text=oklch(1.0 if contrast else 0.95, 0.008, hue),
             secondary_text=oklch(0.93 if contrast else 0.80, 0.02, hue),
             outline=oklch(0.50, 0.02, hue),

@@ -8,8 +8,10 @@ from PIL import Image, ImageDraw
 
 from qwen2vl_agent.envs.virtual_phone.theme import Colour, oklch
 
-DRAWN_WIDTH = 270
-"""Patterns are drawn this many pixels wide and enlarged: soft shapes lose nothing by it."""
+DRAWN_WIDTH = 540
+"""Patterns are drawn this many pixels wide, then resized: their shapes are large and lose nothing by it."""
+UNIT = DRAWN_WIDTH / 270
+"""Sizes of shapes below are in 270ths of the width."""
 
 
 @functools.lru_cache(maxsize=6)
@@ -18,8 +20,8 @@ def wallpaper(seed: int, size: tuple[int, int], *, dark: bool) -> Image.Image:
     rng = random.Random(seed)
     hue = rng.uniform(0, 360)
     second_hue = hue + rng.uniform(-70, 70)
-    low, high = (0.22, 0.42) if dark else (0.42, 0.62)
-    chroma = rng.uniform(0.04, 0.13)
+    low, high = (0.22, 0.42) if dark else (0.45, 0.66)
+    chroma = rng.uniform(0.05, 0.15)
     colours = [oklch(rng.uniform(low, high), chroma, round(h % 360)) for h in (hue, second_hue)]
     small = (DRAWN_WIDTH, max(1, round(DRAWN_WIDTH * size[1] / size[0])))
     image = _gradient(small, colours[0], colours[1], rng.choice((0, 1, 2)))
@@ -46,7 +48,7 @@ def _tint(rng: random.Random, colours: list[Colour]) -> tuple[int, int, int, int
 def _circles(image: Image.Image, rng: random.Random, colours: list[Colour]) -> None:
     pen = ImageDraw.Draw(image, "RGBA")
     for _ in range(rng.randint(5, 12)):
-        x, y, radius = rng.uniform(0, image.width), rng.uniform(0, image.height), rng.uniform(20, 120)
+        x, y, radius = rng.uniform(0, image.width), rng.uniform(0, image.height), rng.uniform(20, 120) * UNIT
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_tint(rng, colours))
 
 
@@ -54,15 +56,15 @@ def _waves(image: Image.Image, rng: random.Random, colours: list[Colour]) -> Non
     pen = ImageDraw.Draw(image, "RGBA")
     for index in range(rng.randint(3, 6)):
         base = image.height * (0.3 + 0.13 * index)
-        height, length, phase = rng.uniform(10, 45), rng.uniform(90, 260), rng.uniform(0, 6.3)
-        crest = [(x, base + height * math.sin(x / length * 6.283 + phase)) for x in range(0, image.width + 8, 6)]
+        height, length, phase = rng.uniform(10, 45) * UNIT, rng.uniform(90, 260) * UNIT, rng.uniform(0, 6.3)
+        crest = [(x, base + height * math.sin(x / length * 6.283 + phase)) for x in range(0, image.width + 8, 4)]
         pen.polygon([*crest, (image.width + 8, image.height), (0, image.height)], fill=_tint(rng, colours))
 
 
 def _stripes(image: Image.Image, rng: random.Random, colours: list[Colour]) -> None:
     pen = ImageDraw.Draw(image, "RGBA")
     slope = rng.uniform(-0.8, 0.8)
-    step = rng.uniform(50, 120)
+    step = rng.uniform(50, 120) * UNIT
     for index in range(-4, math.ceil(image.height / step) + 4):
         if index % 2:
             top = index * step
@@ -76,7 +78,7 @@ def _triangles(image: Image.Image, rng: random.Random, colours: list[Colour]) ->
     pen = ImageDraw.Draw(image, "RGBA")
     for _ in range(rng.randint(6, 14)):
         x, y = rng.uniform(0, image.width), rng.uniform(0, image.height)
-        corners = [(x + rng.uniform(-130, 130), y + rng.uniform(-130, 130)) for _ in range(3)]
+        corners = [(x + rng.uniform(-130, 130) * UNIT, y + rng.uniform(-130, 130) * UNIT) for _ in range(3)]
         pen.polygon(corners, fill=_tint(rng, colours))
 
 

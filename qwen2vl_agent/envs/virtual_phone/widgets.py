@@ -1,5 +1,6 @@
 """The parts that pages are made of. A widget knows its height and, given its place, what to paint and what to touch."""
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -91,12 +92,14 @@ def _ink_box(rect: Rect, text: str, size: float, weight: str, align: str) -> Rec
 
 
 def icon_button(
-    x: float, y: float, id: str, icon: str, text: str, on_tap: Handler, *, colour: str = "text", size: float = 28.0
+    x: float, y: float, id: str, icon: str, text: str, on_tap: Handler, *, colour: str = "text", disc: bool = False
 ) -> Placed:
     """An icon of 52 dp to tap, with its middle at a point."""
 
     def paint(canvas: Canvas, theme: Theme) -> None:
-        canvas.icon(x, y, icon, size, getattr(theme, colour))
+        if disc:
+            canvas.circle(x, y, 22, theme.container)
+        canvas.icon(x, y, icon, 28, theme.on_container if disc else getattr(theme, colour))
 
     return Placed(Rect(x - 26, y - 26, x + 26, y + 26), paint, Target(id, "icon", text, on_tap))
 
@@ -110,6 +113,8 @@ class Action:
     text: str
     on_tap: Handler
     accent: bool = False
+    disc: bool = False
+    """Whether it stands on a disc while it is accented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,8 @@ class AppBar:
         for index, action in enumerate(self.actions):
             x = left + width - 34 - 52 * (len(self.actions) - 1 - index)
             colour = "primary" if action.accent else "text"
-            yield icon_button(x, middle, action.id, action.icon, action.text, action.on_tap, colour=colour)
+            disc = action.accent and action.disc
+            yield icon_button(x, middle, action.id, action.icon, action.text, action.on_tap, colour=colour, disc=disc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +202,8 @@ class Row:
         if self.action is not None:
             colour = "primary" if self.action.accent else "secondary_text"
             action = self.action
-            yield icon_button(
-                rect.right - 34, middle, action.id, action.icon, action.text, action.on_tap, colour=colour
-            )
+            disc, x = action.accent and action.disc, rect.right - 34
+            yield icon_button(x, middle, action.id, action.icon, action.text, action.on_tap, colour=colour, disc=disc)
         if self.switch is not None:
             id, checked, on_tap = self.switch
             spot = Rect(rect.right - 80, middle - 26, rect.right - 4, middle + 26)
@@ -261,7 +266,7 @@ def tone(theme: Theme, hue: float) -> Colour:
 
 def hue_of(text: str) -> float:
     """A hue that belongs to a text for good."""
-    return float(sum(ord(letter) * (index + 3) for index, letter in enumerate(text)) * 37 % 360)
+    return float(zlib.crc32(text.encode()) % 360)
 
 
 def paint_avatar(canvas: Canvas, theme: Theme, x: float, y: float, radius: float, name: str) -> None:

@@ -18,15 +18,9 @@ ROWS = (
     ("0", ".", "⌫", "="),
 )
 NAMES = {
-    "C": "clear",
-    "÷": "divide",
-    "×": "times",
-    "−": "minus",
-    "+": "plus",
-    "⌫": "delete",
-    "=": "equals",
-    ".": "point",
-}
+    "C": "clear", "÷": "divide", "×": "times", "−": "minus", "+": "plus", "⌫": "delete", "=": "equals", ".": "point",
+}  # fmt: skip
+"""What the keys that are no digits are called in resource ids."""
 OPERATORS = "÷×−+"
 MAX_LENGTH = 24
 

@@ -117,7 +117,7 @@ def _open_form(time: str) -> Handler:
     def on_tap(state: PhoneState) -> None:
         alarm = find(state, time) if time else None
         fields = {"time": alarm.time, "label": alarm.label} if alarm else {}
-        navigation.open_page(state, "edit", time, **fields)
+        navigation.open_page(state, "edit", time, fields=fields)
         if alarm is None:
             navigation.focus_field(state, "time", numeric=True)
 
@@ -129,13 +129,14 @@ def _timer(state: PhoneState) -> Scene:
     running = timer.ends_at_s is not None
     left = max(0.0, (timer.ends_at_s or 0) - state.now_s) if running else timer.minutes * 60
     less, more = max(timer.minutes - 1, 1), min(timer.minutes + 1, MAX_TIMER_MINUTES)
+    stepper = Stepper(
+        "clock:timer.minutes", "Minutes", timer.minutes, MAX_TIMER_MINUTES, _set_minutes(less), _set_minutes(more)
+    )
     body: list[Widget] = [
         Gap(40),
         Line("clock:timer.left", _minutes_seconds(left), size=64, height=110),
         Gap(20),
-        Stepper(
-            "clock:timer.minutes", "Minutes", timer.minutes, MAX_TIMER_MINUTES, _set_minutes(less), _set_minutes(more)
-        ),
+        stepper,
         Gap(20),
         Buttons((Button("clock:timer.start", "Stop" if running else "Start", _start_timer),)),
     ]

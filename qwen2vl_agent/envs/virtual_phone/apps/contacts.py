@@ -62,9 +62,8 @@ def _list(state: PhoneState) -> Scene:
 def _person(state: PhoneState, name: str) -> Scene:
     person = find(state, name)
     if person is None:
-        return Scene(
-            header=[AppBar("contacts", "Contact", navigation.close_page)], body=[Line("contacts:gone", "Gone")]
-        )
+        bar = AppBar("contacts", "Contact", navigation.close_page)
+        return Scene(header=[bar], body=[Line("contacts:gone", "Contact is gone")])
     actions = (
         _star(person, "contacts:favorite"),
         Action("contacts:edit", "edit", "Edit", _open_form(name)),
@@ -172,7 +171,7 @@ def _open_form(name: str) -> Handler:
     def on_tap(state: PhoneState) -> None:
         person = find(state, name) if name else None
         fields = {"name": person.name, "phone": person.phone} if person else {}
-        navigation.open_page(state, "edit", name, focus="" if person else "name", **fields)
+        navigation.open_page(state, "edit", name, focus="" if person else "name", fields=fields)
 
     return on_tap
 

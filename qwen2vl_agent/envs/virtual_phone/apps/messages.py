@@ -193,10 +193,10 @@ class Compose:
         size = 20 * canvas.font_scale
         line = wrap(self.text, size, "regular", rect.width - 44)[-1] if self.text else ""
         if not self.text:
-            canvas.text(rect.left + 22, rect.centre[1], "Message", 20, theme.secondary_text)
+            canvas.text(rect.left + 26, rect.centre[1], "Message", 20, theme.secondary_text)
         canvas.text(rect.left + 22, rect.centre[1], line, 20, theme.text)
         if self.focused:
-            x = rect.left + 24 + text_width(line, size)
+            x = rect.left + 22 + text_width(line, size)
             canvas.fill(Rect(x, rect.centre[1] - 14, x + 2.4, rect.centre[1] + 14), theme.primary)
 
 

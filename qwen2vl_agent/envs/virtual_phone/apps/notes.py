@@ -60,7 +60,8 @@ def _list(state: PhoneState) -> Scene:
 def _note(state: PhoneState, title: str) -> Scene:
     note = find(state, title)
     if note is None:
-        return Scene(header=[AppBar("notes", "Note", navigation.close_page)], body=[Line("notes:gone", "Gone")])
+        bar = AppBar("notes", "Note", navigation.close_page)
+        return Scene(header=[bar], body=[Line("notes:gone", "Note is gone")])
     actions = (
         _pin(note, "notes:pin"),
         Action("notes:edit", "edit", "Edit", _open_form(title)),
@@ -138,7 +139,7 @@ def _pin(note: Note, id: str) -> Action:
         assert found is not None
         found.pinned = not found.pinned
 
-    return Action(id, "push_pin", "Unpin" if note.pinned else "Pin", on_tap, accent=note.pinned)
+    return Action(id, "push_pin", "Unpin" if note.pinned else "Pin", on_tap, accent=note.pinned, disc=True)
 
 
 def _opener(title: str) -> Handler:
@@ -149,6 +150,6 @@ def _open_form(title: str) -> Handler:
     def on_tap(state: PhoneState) -> None:
         note = find(state, title) if title else None
         fields = {"title": note.title, "body": note.body} if note else {}
-        navigation.open_page(state, "edit", title, focus="" if note else "title", **fields)
+        navigation.open_page(state, "edit", title, focus="" if note else "title", fields=fields)
 
     return on_tap
