@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,27 +36,28 @@ def open_phone(serial: str, seed: int, dry_run: bool = False) -> Iterator[Opened
     Raises:
         DeviceLost: it is not there, not ready, or there are several to choose from.
     """
-    from qwen2vl_agent.commands.rehearsal import Rehearsal
-    from qwen2vl_agent.envs.adb_server import adb_client, choose, connect
-    from qwen2vl_agent.envs.register import make_env
+    from qwen2vl_agent.envs.adb_server import adb_client
+    from qwen2vl_agent.envs.android import AndroidDevice
+    from qwen2vl_agent.envs.phones import OwnPhone
+    from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
+    from qwen2vl_agent.envs.wrappers import DryRun
 
     client = adb_client()
-    serial = serial or _attached(client)
-    with ExitStack() as stack:
-        if serial in ("", VIRTUAL):
-            chosen = connect(client, stack.enter_context(_own_phone(seed)).serial)
-            stack.callback(client.disconnect, chosen)
-            why = "as asked" if serial else "no phone is attached"
-            introduction = f"{why}: a virtual phone is started, behind adb as {chosen}"
-        else:
-            chosen = choose(client, serial)
-            introduction = f"the phone {chosen} is used"
-        env = make_env("android", serial=chosen, seed=seed)
-        stack.callback(env.close)
-        if dry_run:
-            env.device = Rehearsal(env.device)
-            introduction += "; dry run: nothing is sent to it"
-        yield OpenedPhone(env, chosen, env.device.virtual, introduction)
+    wanted = serial or _attached(client)
+    device: Any
+    if wanted in ("", VIRTUAL):
+        device = OwnPhone(_own_process(seed), client)
+        why = "as asked" if wanted else "no phone is attached"
+        introduction = f"{why}: a virtual phone is started, behind adb as {device.serial}"
+    else:
+        device = AndroidDevice(wanted, client=client)
+        introduction = f"the {'virtual ' if device.virtual else ''}phone {device.serial} is used"
+    try:
+        env = ScreenEnv(DryRun(device) if dry_run else device, ScreenConfig(seed=seed))
+        told = f"{introduction}; dry run: no action is sent to it" if dry_run else introduction
+        yield OpenedPhone(env, device.serial, device.virtual, told)
+    finally:
+        device.close()
 
 
 def _attached(client: Any) -> str:
@@ -82,7 +83,7 @@ def _is_own(serial: str) -> bool:
     return host == "127.0.0.1" and port.isdecimal() and int(port) in OWN_PORTS
 
 
-def _own_phone(seed: int) -> "PhoneProcess":
+def _own_process(seed: int) -> "PhoneProcess":
     """A virtual phone on one of our own ports.
 
     Raises:

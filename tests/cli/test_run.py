@@ -13,8 +13,8 @@ from qwen2vl_agent import cli
 from qwen2vl_agent.agent.scripted import say
 from qwen2vl_agent.commands import models, phones, run
 from qwen2vl_agent.commands.phones import OpenedPhone
-from qwen2vl_agent.commands.rehearsal import Rehearsal
 from qwen2vl_agent.envs.register import make_env
+from qwen2vl_agent.envs.wrappers import DryRun
 from qwen2vl_agent.schema.actions import Done
 from qwen2vl_agent.trajectory.store import read_episode
 
@@ -30,7 +30,7 @@ def phone(monkeypatch):
     @contextlib.contextmanager
     def open_phone(serial, seed, dry_run=False):
         if dry_run:
-            monkeypatch.setattr(Phone.env, "device", Rehearsal(Phone.env.device))
+            monkeypatch.setattr(Phone.env, "device", DryRun(Phone.env.device))
         yield OpenedPhone(Phone.env, serial or "abc", Phone.virtual, "the phone of the test")
 
     monkeypatch.setattr(phones, "open_phone", open_phone)
@@ -90,7 +90,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(phone, tmp_path, c
     flags = ["--task", "launcher.open_app", "--policy", "oracle", "--dry-run", "--out", str(out)]
     status, answer = run_json(capsys, *flags)
     assert (status, answer["outcome"], answer["steps"]) == (0, "unverified", 1)
-    assert read_episode(out).steps[0].performed["sent"] is False
+    assert read_episode(out).steps[0].performed["dry_run"] is True
     assert phone.env.device.phone_state().to_json() == phone.env.task.initial_state().to_json()
 
 
