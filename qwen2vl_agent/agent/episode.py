@@ -75,7 +75,7 @@ def run_episode(
 
         drive = graph.drive
     env.reset(seed=plan.seed, options=_reset_options(plan))
-    policy.begin(plan.seed)
+    policy.begin(env.episode_seed)
     with open_record(env, policy, plan, config) as recorder:
         config = AgentConfig.from_json(recorder.header.config["agent"])  # when resuming: as it was
         episode = _episode(env, policy, recorder, config, watcher)
@@ -129,13 +129,17 @@ def open_record(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
 def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig) -> EpisodeHeader:
     """What is fixed when an episode begins."""
     task = getattr(env.task, "id", None) or "text"
-    details = {"split": plan.split, "unseen": getattr(env.task, "unseen", False), "agent": config.to_json()}
+    details = {
+        "split": plan.split or env.config.split,
+        "unseen": getattr(env.task, "unseen", False),
+        "agent": config.to_json(),
+    }
     return EpisodeHeader(
         task=task,
         goal=env.goal,
         device=env.device.name,
         policy=policy.name,
-        seed=plan.seed,
+        seed=env.episode_seed,
         model=plan.model,
         form=config.form,
         tools=tuple(tool_spec(kind).name for kind in env.tools),
@@ -204,7 +208,7 @@ def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, 
 
 
 def _reset_options(plan: EpisodePlan) -> dict[str, Any]:
-    return {"split": plan.split} | ({"task": plan.task} if plan.task else {})
+    return {name: value for name, value in (("task", plan.task), ("split", plan.split)) if value}
 
 
 def _last_reward(steps: list[Step]) -> float:

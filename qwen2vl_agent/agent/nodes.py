@@ -65,7 +65,8 @@ class Episode:
     turns: list[Turn] = field(default_factory=list)
     observation: Observation | None = None
     frame: StoredFrame | None = None
-    capture_s: float = 0.0
+    fresh: bool = True
+    """Whether the environment has moved on since the last look; after an unreadable reply it has not."""
     reply: Reply | None = None
     policy_s: float = 0.0
 
@@ -86,17 +87,21 @@ class Deed:
 
 def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     """Look at the screen and keep its pixels."""
-    begun = time.perf_counter()
     seen: Observation = episode.env.observation
     shown = grey_screen(seen.image) if episode.config.blind else seen.image
     episode.frame = episode.recorder.frame(shown)
     screen = sha256(seen.image.tobytes()).hexdigest() if episode.config.blind else episode.frame.sha256
-    told = episode.turns[-1].result_text if episode.turns else ""
-    beside = [text for text in (seen.text, episode.guard.hint(screen)) if text and text != told]
+    beside = [text for text in (_news(episode, seen.text), episode.guard.hint(screen)) if text]
     episode.observation = Observation(shown, seen.frame, "\n".join(beside))
-    episode.capture_s = time.perf_counter() - begun
     episode.watcher.saw(progress["index"], shown, episode.observation.text)
     return {"screen": screen}
+
+
+def _news(episode: Episode, text: str) -> str:
+    """What the environment tells beside the screen, less what the last step's error says already."""
+    if not episode.turns:
+        return text
+    return text.removeprefix(episode.turns[-1].result_text).strip() if episode.fresh else ""
 
 
 def think(episode: Episode, progress: Progress) -> dict[str, Any]:
@@ -142,18 +147,17 @@ def consequence(episode: Episode, progress: Progress, deed: Deed) -> dict[str, A
 
 def perform(episode: Episode, progress: Progress, text: str) -> Deed:
     """What became of the call in a reply. A reply that cannot be read does nothing, and its error is told."""
-    call = None
+    call, episode.fresh = None, False
     try:
         call = parse_call(text, episode.dialogue.form).call
         episode.guard.note(progress["screen"], call)
         action = to_action(call, episode.env.tools)
     except ToolCallError as error:
         return Deed(call=call, error=str(error))
-    begun = time.perf_counter()
+    episode.fresh = True
     _, reward, terminated, truncated, info = episode.env.step(action)
-    elapsed = time.perf_counter() - begun
-    settle_s, capture_s = info.get("settle_s", 0.0), info.get("capture_s", 0.0)
-    timings = {"perform": max(0.0, elapsed - settle_s - capture_s), "settle": settle_s, "capture": capture_s}
+    waited_s = max(0.0, info["settle_s"] - info["capture_s"])
+    timings = {"perform": info["perform_s"], "settle": waited_s, "capture": info["capture_s"]}
     return Deed(call, action, info["action_error"], info["performed"], float(reward), terminated, truncated, timings)
 
 
@@ -162,8 +166,6 @@ def record(episode: Episode, index: int, deed: Deed) -> Step:
     assert episode.observation is not None
     assert episode.frame is not None
     assert episode.reply is not None
-    timings = {"policy": episode.policy_s, **deed.timings}
-    timings["capture"] = timings.get("capture", 0.0) + episode.capture_s
     step = Step(
         index=index,
         frame=episode.frame,
@@ -173,7 +175,7 @@ def record(episode: Episode, index: int, deed: Deed) -> Step:
         error=deed.error,
         performed=deed.performed,
         reward=deed.reward,
-        timings=timings,
+        timings={"policy": episode.policy_s, **deed.timings},
     )
     episode.recorder.append(step)
     episode.turns.append(turn_of(step, episode.recorder.frame_path(step.frame)))
@@ -200,7 +202,7 @@ def ending_of(episode: Episode, deed: Deed, mistakes: int, screen: str, steps: i
         return Ending("failure", f"{mistakes} calls in a row could not be done; the last: {deed.error}")
     if episode.guard.stuck(screen):
         return Ending("failure", "the agent went round in circles: the same call again and again on the same screen")
-    if deed.truncated or steps >= episode.max_steps:
+    if steps >= episode.max_steps or (deed.truncated and episode.config.max_steps is None):
         return Ending("failure", f"no end after {steps} steps")
     return None
 

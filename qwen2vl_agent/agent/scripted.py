@@ -6,18 +6,15 @@ as it would have gone.
 
 import dataclasses
 import random
-import typing
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from qwen2vl_agent.agent.policy import Context, Policy
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, render_call
 from qwen2vl_agent.schema.actions import Answer, AskUser, Done, PressKey, Swipe, Tap, Wait
-from qwen2vl_agent.schema.geometry import MODEL_FRAME, MODEL_GRID, Point
+from qwen2vl_agent.schema.geometry import MODEL_FRAME, Point
 from qwen2vl_agent.schema.tools import to_call
 from qwen2vl_agent.schema.trajectory import Reply
 
-RANDOM_TEXTS = ("Ada", "hello", "7:30", "42", "Settings", "Contacts", "Messages", "Clock", "Notes", "Calculator")
-"""What a policy that knows nothing types and opens."""
 ENDING_CHANCE = 0.03
 """How often the random policy ends an episode, per step; evenly drawn, it would end after a handful."""
 MOST_MISTAKES = 4
@@ -65,8 +62,13 @@ class RandomPolicy:
         chance = random.Random(f"random {self._seed} {context.index}")
         endings = [kind for kind in context.actions if kind in (Answer, Done)]
         others = [kind for kind in context.actions if kind not in (Answer, Done, AskUser)]
-        kind = chance.choice(endings if endings and chance.random() < ENDING_CHANCE else others)
-        return say("Try something.", random_action(kind, chance), context)
+        wanted = tuple(endings if endings and chance.random() < ENDING_CHANCE else others)
+        space = context.env.action_space
+        space.seed(chance.randrange(2**31))
+        action = space.sample()
+        while not isinstance(action, wanted):
+            action = space.sample()
+        return say("Try something.", action, context)
 
 
 class NoisyPolicy:
@@ -107,7 +109,7 @@ def say(thought: str, action: Any, context: Context) -> Reply:
 
 def wrong_action(context: Context, chance: random.Random) -> Any:
     """Something that a model might do by mistake: a tap on another element, a scroll, a step back."""
-    elements = [element for element in context.env.elements() if element.clickable]
+    elements = [element for element in context.env.device.elements() if element.clickable]
     kind = chance.random()
     if kind < 0.7 and elements:
         x, y = chance.choice(elements).centre
@@ -116,23 +118,3 @@ def wrong_action(context: Context, chance: random.Random) -> Any:
         x, start, end = chance.randrange(200, 800), *chance.sample((250, 450, 600, 800), 2)
         return Swipe(start=Point(x, start, MODEL_FRAME), end=Point(x, end, MODEL_FRAME))
     return PressKey(name="back") if kind < 0.95 else PressKey(name="home")
-
-
-def random_action(kind: type, chance: random.Random) -> Any:
-    """An action of a kind, with arguments drawn evenly; numbers keep their defaults."""
-    hints = typing.get_type_hints(kind)
-    values = {
-        item.name: random_argument(hints[item.name], chance)
-        for item in dataclasses.fields(kind)
-        if hints[item.name] is not float
-    }
-    return kind(**values)
-
-
-def random_argument(hint: Any, chance: random.Random) -> Any:
-    """A value of an argument's type."""
-    if hint is Point:
-        return Point(chance.randrange(MODEL_GRID), chance.randrange(MODEL_GRID), MODEL_FRAME)
-    if get_origin(hint) is not None:
-        return chance.choice(get_args(hint))
-    return chance.choice(RANDOM_TEXTS) if hint is str else chance.random() < 0.5

@@ -56,10 +56,10 @@ class EpisodePlan:
     """The episode's folder."""
     task: str | None = None
     """Id of a bundled task or an instruction in own words, as the environment's `reset` takes it; None: its own."""
-    split: Literal["train", "test"] = "test"
-    """Which names and texts a bundled task draws from."""
+    split: Literal["train", "test"] | None = None
+    """Which names and texts a bundled task draws from; None: as the environment was made."""
     seed: int | None = None
-    """Of the task and of the policy's own chances."""
+    """Of the task and of the policy's own chances; None: the environment's."""
     model: str = ""
     """Where the model came from, for the record."""
     frames: Path | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from qwen2vl_agent.envs.action_space import ActionSpace
 from qwen2vl_agent.schema.actions import AskUser, Done, PressKey, Swipe, Tap, TypeText, Wait
 from qwen2vl_agent.schema.errors import ActionRejected, DeviceLost
 from qwen2vl_agent.schema.geometry import Frame, Point
@@ -27,7 +28,10 @@ class Corridor:
     max_steps = 20
 
     def __init__(self, text_task: bool = False, lose_at: int | None = None, interrupt_at: int | None = None) -> None:
-        self.device = SimpleNamespace(name="virtual-phone", frame=FRAME)
+        self.device = SimpleNamespace(name="virtual-phone", frame=FRAME, elements=self.elements)
+        self.config = SimpleNamespace(split="test")
+        self.action_space = ActionSpace(self.tools)
+        self.episode_seed = 0
         self.task = None if text_task else SimpleNamespace(id="corridor.walk", unseen=True)
         self.goal = "Walk to the end."
         self.received: list[Any] = []
@@ -37,13 +41,14 @@ class Corridor:
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         self.options = options
+        self.episode_seed = 0 if seed is None else seed
         self._place = 0
         self.received = []
 
     @property
     def observation(self) -> Observation:
         image = Image.new("RGB", (FRAME.width, FRAME.height), (40 * self._place, 80, 120))
-        return Observation(image, Frame("screenshot", FRAME.width, FRAME.height))
+        return Observation(image, Frame("screenshot", FRAME.width, FRAME.height), self._error)
 
     def elements(self) -> list[Element]:
         return [Element("left", "button", (0, 0, 28, 112)), Element("right", "button", (28, 0, 56, 112))]
@@ -60,11 +65,18 @@ class Corridor:
             self._interrupt_at = None
             raise KeyboardInterrupt
         self.received.append(action)
-        info: dict[str, Any] = {"performed": None, "action_error": "", "settle_s": 0.0, "capture_s": 0.0}
+        info: dict[str, Any] = {
+            "performed": None,
+            "action_error": "",
+            "perform_s": 0.0,
+            "settle_s": 0.0,
+            "capture_s": 0.0,
+        }
         try:
             info["performed"] = self._perform(action)
         except ActionRejected as error:
             info["action_error"] = str(error)
+        self._error = info["action_error"]
         done = isinstance(action, Done)
         reward = 1.0 if done and self._place == 3 and action.status == "success" else 0.0
         return None, reward, done, len(self.received) >= self.max_steps, info

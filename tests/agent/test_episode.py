@@ -103,6 +103,17 @@ def test_a_rejected_action_is_told(tmp_path: Path) -> None:
     assert trajectory.steps[0].error == "no field has the focus"
     assert trajectory.steps[0].performed is None
     assert policy.contexts[1].turns[0].result_text == "no field has the focus"
+    assert policy.contexts[1].observation.text == ""
+
+
+def test_an_error_is_not_told_again_after_a_reply_that_did_nothing(tmp_path: Path) -> None:
+    policy = Says(call("type_text", '{"text": "x"}'), "What now?", ON, ON, ON, DONE)
+    run(tmp_path, policy)
+    told = [(turn.result_text, turn.observation_text) for turn in policy.contexts[-1].turns]
+    assert told[0] == ("no field has the focus", "")
+    assert "no function call" in told[1][0]
+    assert told[2:] == [("", "")] * 3
+    assert [turn.observation_text for turn in policy.contexts[-1].turns] == [""] * 5
 
 
 def test_going_round_in_circles_gets_a_hint_and_then_an_end(tmp_path: Path) -> None:
