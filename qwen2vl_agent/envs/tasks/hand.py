@@ -53,6 +53,10 @@ class Hand:
         """End the task."""
         return Decision("Done.", Done())
 
+    def give_up(self, why: str) -> Decision:
+        """End a task that can no longer be solved."""
+        return Decision(f"{why} It cannot be undone.", Done(status="failure"))
+
     def answer(self, text: str) -> Decision:
         """Give the answer, which also ends the task."""
         return Decision(f'Answer "{text}".', Answer(text=text))
@@ -117,6 +121,15 @@ class Hand:
         start, end = (low, high) if down else (high, low)
         return Decision(thought, Swipe(start=start, end=end))
 
+    def visited(self, app_id: str, page: str, arg: str) -> bool:
+        """Whether an app in use stands on a page or has it below, so that it has been read."""
+        return any(
+            (seen.name, seen.arg) == (page, arg)
+            for task in self.state.tasks
+            if task.app == app_id
+            for seen in task.pages
+        )
+
     def pull_shade(self) -> Decision:
         """Open the quick settings."""
         width, height = self.screen.size
@@ -132,7 +145,7 @@ class Hand:
         if self.state.foreground == app_id:
             return None
         if self.state.foreground != "launcher":
-            return self.key("home", "Wrong app: go home.")
+            return self.key("home", f'Go home to open "{APP_BY_ID[app_id].label}".')
         return self._launch(app_id)
 
     def _launch(self, app_id: str) -> Decision:
