@@ -37,7 +37,7 @@ _EXPECTED = {
 _KEYWORD_CALL = re.compile(rf"{FUNCTION}[ \t]*[:：]?[ \t]*(?P<name>[^\n✿]*?)[ \t]*(?=\n|✿|$)")
 _KEYWORD_ARGS = re.compile(rf"\s*{ARGS}[ \t]*[:：]?\s*(?:```(?:json)?\s*)?")
 _NAME = re.compile(r"[\w.\-]{1,64}")
-_RESERVED = re.compile("✿+(FUNCTION|ARGS|RESULT|RETURN)✿+")
+_RESERVED = re.compile("✿*(FUNCTION|ARGS|RESULT|RETURN)✿+|✿+(FUNCTION|ARGS|RESULT|RETURN)")
 _TAGS = re.compile(r"<(/?tool_(?:call|response))>")
 
 
@@ -75,7 +75,7 @@ def parse_call(text: str, form: CallForm) -> ParsedReply:
 
 def neutral(text: str) -> str:
     """`text` from outside, with the dialogue's own marks made harmless: `✿RESULT✿` becomes `RESULT`."""
-    return _TAGS.sub(r"[\1]", _RESERVED.sub(r"\1", text))
+    return _TAGS.sub(r"[\1]", _RESERVED.sub(r"\1\2", text))
 
 
 def cut_at_stop(text: str, form: CallForm) -> str:

@@ -59,6 +59,7 @@ def _open(source: Any) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.width == 0 or image.height == 0:
         raise MediaError(f"an image of {image.width}x{image.height} pixels has nothing to show; expected at least 1x1")
+    image.load()  # a picture opened from a file is read only now, and may turn out to be damaged
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
