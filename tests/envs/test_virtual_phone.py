@@ -60,11 +60,11 @@ def test_random_use_never_fails_and_always_round_trips():
     rng = random.Random(5)
     opened = set()
     for seed in range(40):
-        phone = make_phone(seed)
+        phone = make_phone(seed, (180, 400))
         if seed % 3:
             phone.launch(rng.choice(APPS).package)
-        for _ in range(10):
-            use_at_random(phone, rng, 5)
+        for _ in range(5):
+            use_at_random(phone, rng, 10)
             opened.add((phone.state.foreground, phone.state.page.name))
             assert through_json(phone.state) == phone.state
     assert len(opened) > 20  # the fuzz has really been around

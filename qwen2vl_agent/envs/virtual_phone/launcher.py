@@ -10,7 +10,7 @@ from qwen2vl_agent.envs.virtual_phone.fields import search_field
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import Look, Page, PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import WHITE, clock_text, date_text
-from qwen2vl_agent.envs.virtual_phone.theme import Theme, oklch
+from qwen2vl_agent.envs.virtual_phone.theme import Theme, mix, oklch
 from qwen2vl_agent.envs.virtual_phone.wallpaper import wallpaper
 from qwen2vl_agent.envs.virtual_phone.widgets import (
     AppBar,
@@ -200,7 +200,8 @@ class BigClock:
 def paint_app_icon(canvas: Canvas, theme: Theme, app: App, x: float, y: float, radius: float, look: Look) -> None:
     """An app's icon: its sign on a coloured shape, or in the accent colour where icons are themed."""
     if look.themed_icons:
-        fill, ink = theme.container, theme.on_container
+        fill = mix(theme.container, theme.on_container, 0.2) if theme.dark else theme.container
+        ink = theme.on_container
     else:
         fill, ink = oklch(0.60, 0.16, app.hue), WHITE
     canvas.shape(x, y, radius, look.icon_shape, fill)

@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw
 
 from qwen2vl_agent.envs.virtual_phone.theme import Colour, oklch
 
+HUES = (165.0, 395.0)
+"""Hues that look well when dim: from green over blue and violet to red; not the olives and browns."""
 DRAWN_WIDTH = 540
 """Patterns are drawn this many pixels wide, then resized: their shapes are large and lose nothing by it."""
 UNIT = DRAWN_WIDTH / 270
@@ -18,10 +20,10 @@ UNIT = DRAWN_WIDTH / 270
 def wallpaper(seed: int, size: tuple[int, int], *, dark: bool) -> Image.Image:
     """The wallpaper of a seed, dimmer for a dark theme. Shared: copy before painting on it."""
     rng = random.Random(seed)
-    hue = rng.uniform(0, 360)
-    second_hue = hue + rng.uniform(-70, 70)
-    low, high = (0.22, 0.42) if dark else (0.45, 0.66)
-    chroma = rng.uniform(0.05, 0.15)
+    hue = rng.uniform(*HUES)
+    second_hue = hue + rng.uniform(-45, 45)
+    low, high = (0.24, 0.40) if dark else (0.48, 0.66)
+    chroma = rng.uniform(0.04, 0.12)
     colours = [oklch(rng.uniform(low, high), chroma, round(h % 360)) for h in (hue, second_hue)]
     small = (DRAWN_WIDTH, max(1, round(DRAWN_WIDTH * size[1] / size[0])))
     image = _gradient(small, colours[0], colours[1], rng.choice((0, 1, 2)))
