@@ -24,8 +24,9 @@ def title(result: BenchResult) -> str:
 def rich_table(result: BenchResult) -> Table:
     """The table for a terminal."""
     table = Table(title=escape(title(result)), title_justify="left")
-    for index, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if index == 0 else "right")
+    table.add_column(HEADINGS[0], no_wrap=True, min_width=max(map(len, result.by_task()), default=0))
+    for heading in HEADINGS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in _task_rows(result):
         table.add_row(*map(escape, row))
     table.add_section()
@@ -47,6 +48,7 @@ def markdown(result: BenchResult) -> str:
             *(f"* {failure}" for failure in result.failures),
         ]
     lines += ["", "Intervals are Wilson's, at 95 % confidence. Unseen tasks are about words that training never shows."]
+    lines += ["Seconds are those of the recorded steps: looking, thinking, acting."]
     return "\n".join(lines) + "\n"
 
 
@@ -71,10 +73,10 @@ def _row(name: str, group: list[EpisodeResult]) -> Row:
     return (
         name,
         f"{found.success:.0%}",
-        f"{found.low:.0%} to {found.high:.0%}",
+        f"{found.low * 100:.0f}–{found.high:.0%}",
         str(found.episodes),
         f"{mean([episode.steps for episode in group]):.1f}",
-        f"{mean([episode.seconds for episode in group]):.1f}",
+        f"{mean([episode.seconds for episode in group]):.2f}",
     )
 
 

@@ -89,9 +89,13 @@ class Command:
         """Each task with the folder of its record."""
         if bool(self.task) == (self.tasks is not None):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
+        from qwen2vl_agent.envs.screen import bundled_task
+
+        listed = [self.task] if self.tasks is None else read_tasks(self.tasks)
+        for task in listed:
+            bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
             return [(self.task, out_folder(self.out, self.task))]
-        listed = read_tasks(self.tasks)
         root = out_folder(self.out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
@@ -101,8 +105,9 @@ class Command:
         from qwen2vl_agent.agent.settings import EpisodePlan
 
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes={"flags": self._flags()})
-        with TerminalView(console) if self.live and console.is_terminal else live_view(console) as view:
-            trajectory = run_episode(env, policy, plan, self._config(), view)
+        with TerminalView(console) if self.live else live_view(console) as view:
+            watcher = DryRunWatcher(view) if self.dry_run else view
+            trajectory = run_episode(env, policy, plan, self._config(), watcher)
         console.print(f"record: {out}", markup=False, soft_wrap=True)
         return trajectory
 
@@ -122,6 +127,19 @@ class Command:
         if any(result["outcome"] == "stopped" for result in results):
             raise KeyboardInterrupt
         return 0 if all(result["outcome"] in FINE for result in results) else 1
+
+
+class DryRunWatcher:
+    """Another watcher that is not told of an outcome: a step that was never sent leads to none."""
+
+    def __init__(self, watcher: Any) -> None:
+        self._watcher = watcher
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._watcher, name)
+
+    def ended(self, header: Any) -> None:
+        """Nothing to tell."""
 
 
 def read_tasks(path: Path) -> list[str]:
@@ -168,7 +186,7 @@ def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any
         "timings": {part: round(seconds, 4) for part, seconds in timings.items()},
         "task": header.task,
         "goal": header.goal,
-        "message": header.message,
+        "message": "dry run: no action was sent" if dry_run else header.message,
     }
 
 

@@ -90,6 +90,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(phone, tmp_path, c
     flags = ["--task", "launcher.open_app", "--policy", "oracle", "--dry-run", "--out", str(out)]
     status, answer = run_json(capsys, *flags)
     assert (status, answer["outcome"], answer["steps"]) == (0, "unverified", 1)
+    assert answer["message"] == "dry run: no action was sent"
     assert read_episode(out).steps[0].performed["dry_run"] is True
     assert phone.env.device.phone_state().to_json() == phone.env.task.initial_state().to_json()
 
