@@ -97,15 +97,14 @@ def _move(phone: VirtualPhone, rng: Random, words: Words) -> None:
 
 
 def _touch(phone: VirtualPhone, rng: Random, elements: list[Element]) -> None:
-    """Tap, now and then hold, anything but the system's own bars."""
+    """Tap, now and then hold, anything but the system's own bars; the few buttons as often as the many rows."""
     choices = [element for element in elements if element.clickable and not element.resource_id.startswith("system:")]
-    keys = [element for element in choices if element.role == "key"]
-    if rng.random() < 0.8:
-        choices = [element for element in choices if element.role != "key"] or keys
-    if not choices:
+    roles = sorted({element.role for element in choices} - ({"key"} if rng.random() < 0.8 else set()))
+    if not roles:
         phone.press_key("back")
         return
-    spot = rng.choice(choices).centre
+    role = rng.choice(roles)
+    spot = rng.choice([element for element in choices if element.role == role]).centre
     if rng.random() < 0.1:
         phone.long_press(*spot)
     else:
