@@ -9,7 +9,7 @@ from rich.table import Table
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.bench.result import BenchResult, mean, success_rate
 
-HEADINGS = ("task", "success", "95 % interval", "episodes", "steps", "seconds")
+HEADINGS = ("task", "solved", "95 % range", "runs", "steps", "seconds")
 Row = tuple[str, str, str, str, str, str]
 
 

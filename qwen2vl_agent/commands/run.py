@@ -65,7 +65,7 @@ class Command:
 
     def run(self) -> int:
         """Does the tasks one after the other; the status says whether all went well."""
-        from qwen2vl_agent.commands.phones import open_phone
+        from qwen2vl_agent.commands.phones import phone_at_hand
 
         if self.device != "android":
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
@@ -74,7 +74,7 @@ class Command:
         console = output.console(self.json)
         work = self._work()
         name = resolve(self.model) if self.policy == "model" else ""
-        with open_phone(self.serial, self.seed, self.dry_run) as phone:
+        with phone_at_hand(self.serial, self.seed, self.dry_run) as phone:
             console.print(phone.introduction, markup=False, soft_wrap=True)
             if not phone.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(

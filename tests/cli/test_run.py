@@ -12,7 +12,7 @@ import pytest
 from qwen2vl_agent import cli
 from qwen2vl_agent.agent.scripted import say
 from qwen2vl_agent.commands import models, phones, run
-from qwen2vl_agent.commands.phones import OpenedPhone
+from qwen2vl_agent.commands.phones import PhoneAtHand
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.envs.wrappers import DryRun
 from qwen2vl_agent.schema.actions import Done
@@ -28,12 +28,12 @@ def phone(monkeypatch):
         env = make_env("virtual-phone", seed=1)
 
     @contextlib.contextmanager
-    def open_phone(serial, seed, dry_run=False):
+    def phone_at_hand(serial, seed, dry_run=False):
         if dry_run:
             monkeypatch.setattr(Phone.env, "device", DryRun(Phone.env.device))
-        yield OpenedPhone(Phone.env, serial or "abc", Phone.virtual, "the phone of the test")
+        yield PhoneAtHand(Phone.env, serial or "abc", Phone.virtual, "the phone of the test")
 
-    monkeypatch.setattr(phones, "open_phone", open_phone)
+    monkeypatch.setattr(phones, "phone_at_hand", phone_at_hand)
     yield Phone
     Phone.env.close()
 
@@ -129,20 +129,6 @@ def test_a_folder_with_an_episode_in_it_is_not_written_over(phone, tmp_path, cap
     assert "holds an episode already" in capsys.readouterr().err
 
 
-def test_our_own_virtual_phones_are_not_taken_for_attached_ones(monkeypatch):
-    from qwen2vl_agent.envs import adb_server
-    from qwen2vl_agent.envs.adb_server import Attached
-
-    listed = [Attached(f"127.0.0.1:{phones.OWN_PORTS[0]}", "device")]
-    monkeypatch.setattr(adb_server, "attached", lambda client: listed)
-    assert phones._attached(None) == ""
-    listed.append(Attached("127.0.0.1:5599", "device"))
-    assert phones._attached(None) == "127.0.0.1:5599"
-    listed.append(Attached("R5CT", "device"))
-    with pytest.raises(phones.DeviceLost, match="several phones are attached"):
-        phones._attached(None)
-
-
 @pytest.mark.slow
 def test_without_a_phone_a_virtual_one_is_started_behind_a_real_adb_server(tmp_path):
     with socket.socket() as free:
@@ -171,7 +157,7 @@ def test_without_a_phone_a_virtual_one_is_started_behind_a_real_adb_server(tmp_p
         )
         assert answer.returncode == 0, answer.stderr
         assert json.loads(answer.stdout.splitlines()[-1])["outcome"] == "success"
-        assert "no phone is attached: a virtual phone is started" in answer.stderr
+        assert "virtual phone (no phone is attached)" in answer.stderr
         assert read_episode(tmp_path / "episode").header.device in ("android", "virtual-phone")
     finally:
         from qwen2vl_agent.envs.adb_server import adb_path
