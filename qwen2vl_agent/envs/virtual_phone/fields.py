@@ -1,8 +1,8 @@
 """Fields bound to the drafts of the page in front."""
 
 from qwen2vl_agent.envs.virtual_phone import navigation
+from qwen2vl_agent.envs.virtual_phone.controls import Field
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import Field
 
 
 def text_field(state: PhoneState, app: str, name: str, label: str, *, lines: int = 1, numeric: bool = False) -> Field:

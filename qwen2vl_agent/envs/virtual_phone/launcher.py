@@ -5,26 +5,16 @@ from dataclasses import dataclass
 
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID, App
+from qwen2vl_agent.envs.virtual_phone.controls import Button, Buttons
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import Look, Page, PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import WHITE, clock_text, date_text
 from qwen2vl_agent.envs.virtual_phone.theme import Theme, mix, oklch
 from qwen2vl_agent.envs.virtual_phone.wallpaper import wallpaper
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    AppBar,
-    Button,
-    Buttons,
-    Gap,
-    Handler,
-    Line,
-    Placed,
-    Row,
-    Target,
-    Widget,
-    label,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import AppBar, Gap, Handler, Line, Placed, Target, Widget, label
 
 COLUMNS = 4
 ICON_RADIUS = 30.0

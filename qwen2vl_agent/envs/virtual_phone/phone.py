@@ -12,7 +12,8 @@ from qwen2vl_agent.envs.virtual_phone.app_list import (
     App,
 )
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
-from qwen2vl_agent.envs.virtual_phone.layout import Arrangement, Part, arrange
+from qwen2vl_agent.envs.virtual_phone.elements import list_elements, target_at
+from qwen2vl_agent.envs.virtual_phone.layout import Arrangement, arrange
 from qwen2vl_agent.envs.virtual_phone.pages import build_scene
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, MAX_LEVEL, Choice, Group, path_to
@@ -30,8 +31,6 @@ LONG_PRESS_S = 0.5
 """A touch this long holds. Source: Android's `ViewConfiguration`."""
 SWIPE_DP = 60.0
 """A finger that moves this far opens the drawer or the quick settings."""
-LISTED_SHARE = 0.6
-"""An element is listed when this much of its height can be seen."""
 
 
 class VirtualPhone:
@@ -74,7 +73,8 @@ class VirtualPhone:
     def elements(self) -> list[Element]:
         """What can be seen, in reading order."""
         if self._elements is None:
-            self._elements = self._list_elements() if self._state.screen_on else []
+            shown = self._state.screen_on
+            self._elements = list_elements(self._arrangement_now().parts, self._scale) if shown else []
         return self._elements
 
     # Touch ---------------------------------------------------------------------------------------------------------
@@ -270,13 +270,7 @@ class VirtualPhone:
         if not self._state.screen_on:
             return None
         dp_x, dp_y = (x + 0.5) / self._scale, (y + 0.5) / self._scale
-        for part in reversed(self._arrangement_now().parts):
-            target = part.placed.target
-            if target is None or not (target.clickable or target.blocks):
-                continue
-            if part.placed.rect.contains(dp_x, dp_y) and part.clip.contains(dp_x, dp_y):
-                return target
-        return None
+        return target_at(self._arrangement_now().parts, dp_x, dp_y)
 
     def _paint(self) -> Image.Image:
         if not self._state.screen_on:
@@ -292,45 +286,10 @@ class VirtualPhone:
                 part.placed.paint(canvas, theme)
         return image
 
-    def _list_elements(self) -> list[Element]:
-        parts = self._arrangement_now().parts
-        found = [self._element(part, parts[index + 1 :]) for index, part in enumerate(parts) if part.placed.target]
-        return sorted((item for item in found if item is not None), key=lambda item: (item.bounds[1], item.bounds[0]))
-
-    def _element(self, part: Part, above: list[Part]) -> Element | None:
-        """The element of a part; None where it cannot be seen, or something above it covers its middle."""
-        target = part.placed.target
-        seen = part.placed.rect.clip(part.clip)
-        if target is None or not target.listed or seen.width <= 0 or seen.height <= 0:
-            return None
-        if seen.height < LISTED_SHARE * part.placed.rect.height:
-            return None
-        bounds = tuple(round(value * self._scale) for value in seen)
-        x, y = (bounds[0] + bounds[2]) / 2 / self._scale, (bounds[1] + bounds[3]) / 2 / self._scale
-        if any(_covers(other, x, y) for other in above) and target.role != "list":
-            return None
-        return Element(
-            text=target.text,
-            role=target.role,
-            bounds=(bounds[0], bounds[1], bounds[2], bounds[3]),
-            resource_id=target.id,
-            clickable=target.clickable,
-            checked=target.checked,
-            focused=target.focused,
-            scrollable=target.scrollable,
-        )
-
 
 _KEYS = frozenset(
     ("back", "home", "menu", "enter", "delete", "app_switch", "volume_up", "volume_down", "power", "wakeup", "search")
 )
-
-
-def _covers(part: Part, x: float, y: float) -> bool:
-    target = part.placed.target
-    if target is None or not (target.clickable or target.blocks):
-        return False
-    return part.placed.rect.contains(x, y) and part.clip.contains(x, y)
 
 
 def _call(handler: Handler | None, state: PhoneState) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from qwen2vl_agent.envs.virtual_phone import navigation
+from qwen2vl_agent.envs.virtual_phone.controls import Button, Fab
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, wrap
 from qwen2vl_agent.envs.virtual_phone.theme import LARGEST_FONT, Theme
-from qwen2vl_agent.envs.virtual_phone.widgets import Button, Fab, Handler, Paint, Placed, Target, Widget, label
+from qwen2vl_agent.envs.virtual_phone.widgets import Handler, Paint, Placed, Target, Widget, label
 
 
 @dataclass(slots=True)

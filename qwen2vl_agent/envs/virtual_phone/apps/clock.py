@@ -4,24 +4,12 @@ import re
 
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.content import Alarm
+from qwen2vl_agent.envs.virtual_phone.controls import Button, Buttons, Fab, Tabs
 from qwen2vl_agent.envs.virtual_phone.fields import text_field
+from qwen2vl_agent.envs.virtual_phone.rows import Row, Stepper, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    Action,
-    AppBar,
-    Button,
-    Buttons,
-    Fab,
-    Gap,
-    Handler,
-    Line,
-    Row,
-    Stepper,
-    Tabs,
-    Widget,
-    grouped,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import Action, AppBar, Gap, Handler, Line, Widget
 
 TABS = (("alarms", "alarm", "Alarms"), ("timer", "hourglass_empty", "Timer"), ("stopwatch", "timer", "Stopwatch"))
 MAX_TIMER_MINUTES = 60

@@ -2,23 +2,12 @@
 
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.content import Contact, Conversation
+from qwen2vl_agent.envs.virtual_phone.controls import Button, Buttons, Fab
 from qwen2vl_agent.envs.virtual_phone.fields import search_field, text_field
+from qwen2vl_agent.envs.virtual_phone.rows import Row, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Dialog, Menu, Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    Action,
-    AppBar,
-    Button,
-    Buttons,
-    Fab,
-    Gap,
-    Handler,
-    Hero,
-    Line,
-    Row,
-    Widget,
-    grouped,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import Action, AppBar, Gap, Handler, Hero, Line, Widget
 
 
 def build(state: PhoneState) -> Scene:

@@ -5,21 +5,12 @@ from collections.abc import Callable, Sequence
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
 from qwen2vl_agent.envs.virtual_phone.apps import pictures
+from qwen2vl_agent.envs.virtual_phone.controls import Button, Buttons
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.rows import Row, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    AppBar,
-    Button,
-    Buttons,
-    Gap,
-    Handler,
-    Hero,
-    Line,
-    Row,
-    Widget,
-    grouped,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import AppBar, Gap, Handler, Hero, Line, Widget
 
 SKY_ICONS = {
     "sunny": ("wb_sunny", 85.0),

@@ -6,26 +6,15 @@ from dataclasses import dataclass
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.apps.contacts import matching
 from qwen2vl_agent.envs.virtual_phone.content import Conversation, Message
+from qwen2vl_agent.envs.virtual_phone.controls import Button, Fab
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width, wrap
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.rows import Row, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Dialog, Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import clock_text
 from qwen2vl_agent.envs.virtual_phone.theme import LARGEST_FONT, Theme
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    Action,
-    AppBar,
-    Button,
-    Fab,
-    Gap,
-    Handler,
-    Line,
-    Placed,
-    Row,
-    Target,
-    Widget,
-    grouped,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import Action, AppBar, Gap, Handler, Line, Placed, Target, Widget
 
 BUBBLE_TEXT_SIZE = 19.0
 BUBBLE_LINE = 26.0

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from qwen2vl_agent.envs.virtual_phone import navigation
+from qwen2vl_agent.envs.virtual_phone.controls import Tabs
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
@@ -12,16 +13,7 @@ from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import WHITE
 from qwen2vl_agent.envs.virtual_phone.theme import Theme, mix, oklch
 from qwen2vl_agent.envs.virtual_phone.wallpaper import wallpaper
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    AppBar,
-    Gap,
-    Handler,
-    Line,
-    Paint,
-    Placed,
-    Tabs,
-    Target,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import AppBar, Gap, Handler, Line, Paint, Placed, Target
 
 PHOTOS = 18
 DIAL_ROWS = ("123", "456", "789", "*0#")

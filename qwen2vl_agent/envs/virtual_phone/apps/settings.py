@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.rows import Row, Stepper, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import (
     ITEMS,
@@ -18,18 +19,7 @@ from qwen2vl_agent.envs.virtual_phone.settings_catalogue import (
     walk,
 )
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState, SettingValue
-from qwen2vl_agent.envs.virtual_phone.widgets import (
-    Action,
-    AppBar,
-    Gap,
-    Handler,
-    Line,
-    Row,
-    Stepper,
-    Widget,
-    grouped,
-    hue_of,
-)
+from qwen2vl_agent.envs.virtual_phone.widgets import Action, AppBar, Gap, Handler, Line, Widget, hue_of
 
 
 def build(state: PhoneState) -> Scene:
