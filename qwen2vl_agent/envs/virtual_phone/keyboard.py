@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
+from qwen2vl_agent.envs.virtual_phone.pages import build_scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Theme, mix
 from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Handler, Placed, Target
@@ -57,8 +58,6 @@ def _special_keys(layer: str, top: float) -> Iterator[Placed]:
 
 def press_enter(state: PhoneState) -> None:
     """The enter key: what the page's field does with it, by default to put the keyboard away."""
-    from qwen2vl_agent.envs.virtual_phone.pages import build_scene
-
     scene = build_scene(state)
     if state.page.focus in scene.multiline:
         navigation.insert_text(state, "\n")

@@ -1,6 +1,6 @@
 """Lines of lists: a row, a stepper, and how several are grouped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width
@@ -10,6 +10,7 @@ from qwen2vl_agent.envs.virtual_phone.widgets import (
     CARD_MARGIN,
     CARD_RADIUS,
     DETAIL_SIZE,
+    INNER_RADIUS,
     ROW_HEIGHT,
     TALL_ROW_HEIGHT,
     TITLE_SIZE,
@@ -101,10 +102,7 @@ class Row:
         return start, end
 
     def _paint(self, canvas: Canvas, theme: Theme, rect: Rect) -> None:
-        if self.card:
-            above = CARD_RADIUS if self.card in ("only", "first") else 5
-            below = CARD_RADIUS if self.card in ("only", "last") else 5
-            canvas.round(rect, above, theme.surface, below)
+        paint_card(canvas, theme, rect, self.card)
         start, end = self._text_span(rect)
         middle = rect.centre[1]
         self._paint_leading(canvas, theme, rect.left + 37, middle)
@@ -147,13 +145,21 @@ def paint_switch(canvas: Canvas, theme: Theme, x: float, y: float, checked: bool
         canvas.circle(x - 11, y, 9, theme.outline)
 
 
-def grouped(rows: list[Row], *, cards: bool) -> list[Widget]:
-    """Rows of one list, drawn as one group of cards or flat."""
+def paint_card(canvas: Canvas, theme: Theme, rect: Rect, place: str) -> None:
+    """The surface of a line that is part of a group of cards (see `Row.card`); nothing in a flat list."""
+    if place:
+        above = CARD_RADIUS if place in ("only", "first") else INNER_RADIUS
+        below = CARD_RADIUS if place in ("only", "last") else INNER_RADIUS
+        canvas.round(rect, above, theme.surface, below)
+
+
+def grouped(lines: "Sequence[Row | Stepper]", *, cards: bool) -> list[Widget]:
+    """The lines of one list, drawn as one group of cards or flat."""
     if not cards:
-        return list(rows)
-    last = len(rows) - 1
+        return list(lines)
+    last = len(lines) - 1
     places = ["only"] if last == 0 else ["first", *["middle"] * (last - 1), "last"]
-    return [replace(row, card=place) for row, place in zip(rows, places, strict=False)]
+    return [replace(line, card=place) for line, place in zip(lines, places, strict=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +189,7 @@ class Stepper:
         yield icon_button(right - 34, y, f"{self.id}.more", "add", f"Raise {self.title}", self.on_more)
 
     def _paint(self, canvas: Canvas, theme: Theme, rect: Rect) -> None:
-        if self.card:
-            canvas.round(rect, 5, theme.surface)
+        paint_card(canvas, theme, rect, self.card)
         width = rect.width - 170
         canvas.text(rect.left + 22, rect.top + 32, self.title, TITLE_SIZE, theme.text, max_width=width)
         bar = Rect(rect.left + 22, rect.bottom - 24, rect.left + 22 + width, rect.bottom - 16)

@@ -22,6 +22,8 @@ TALL_ROW_HEIGHT = 78.0
 CARD_MARGIN = 12.0
 CARD_GAP = 2.0
 CARD_RADIUS = 22.0
+"""Of the outer corners of a group of cards."""
+INNER_RADIUS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from qwen2vl_agent.envs.virtual_phone.settings_catalogue import (
     walk,
 )
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState, SettingValue
-from qwen2vl_agent.envs.virtual_phone.widgets import Action, AppBar, Gap, Handler, Line, Widget, hue_of
+from qwen2vl_agent.envs.virtual_phone.widgets import Action, AppBar, Gap, Handler, Line, hue_of
 
 
 def build(state: PhoneState) -> Scene:
@@ -53,18 +53,10 @@ def _group_page(state: PhoneState, group: Group) -> Scene:
     root = group is ROOT
     actions = (Action("settings:search", "search", "Search", _open_search),) if root else ()
     bar = AppBar("settings", group.title, None if root else navigation.close_page, actions, state.look.centred_title)
-    body = _list(state, [item_widget(state, item, root=root) for item in ordered_items(state, group)])
+    body = grouped(
+        [item_widget(state, item, root=root) for item in ordered_items(state, group)], cards=state.look.cards
+    )
     return Scene(header=[bar], body=body, list_id=f"settings:{group.id}.list")
-
-
-def _list(state: PhoneState, widgets: list[Row | Stepper]) -> list[Widget]:
-    """Rows and steppers as one list, in cards if the phone's look has them."""
-    if not state.look.cards:
-        return list(widgets)
-    rows = grouped([widget for widget in widgets if isinstance(widget, Row)], cards=True)
-    ready = iter(rows)
-
-    return [next(ready) if isinstance(widget, Row) else replace(widget, card="middle") for widget in widgets]
 
 
 def item_widget(state: PhoneState, item: Item, *, root: bool = False) -> Row | Stepper:
@@ -83,10 +75,13 @@ def item_widget(state: PhoneState, item: Item, *, root: bool = False) -> Row | S
     if isinstance(item, Fact):
         return Row(id, item.title, trailing=item.value)
     show_icon = state.look.row_icons
+    detail = item.summary if root else ""
+    if item.id == "wifi":
+        detail = state.network_name if state.settings.get("wifi.enabled") else "Off"
     return Row(
         id,
         item.title,
-        detail=item.summary if root else "",
+        detail=detail,
         on_tap=_opener("group", item.id),
         icon=item.icon if show_icon else "",
         icon_hue=hue_of(item.id) if state.look.filled_row_icons else None,
@@ -111,7 +106,7 @@ def _search_page(state: PhoneState) -> Scene:
     wanted = draft.strip().lower()
     found = [item for item in walk() if wanted and item is not ROOT and wanted in item.title.lower()]
     field = replace(search_field(state, "settings", "Search settings"), id="settings:search_field")
-    body = _list(state, [item_widget(state, item) for item in found]) if found else []
+    body = grouped([item_widget(state, item) for item in found], cards=state.look.cards)
     if wanted and not found:
         body = [Line("settings:none", "Nothing found")]
     bar = AppBar("settings", "Search", navigation.close_page, centred=state.look.centred_title)
