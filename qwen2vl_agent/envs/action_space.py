@@ -71,12 +71,15 @@ class ActionSpace(gymnasium.Space[Any]):
         """Whether `x` is an action of this set whose arguments are all within their limits."""
         if type(x) not in self.actions:
             return False
-        points = [value for item in dataclasses.fields(x) if isinstance(value := getattr(x, item.name), Point)]
+        hints = typing.get_type_hints(type(x))
+        points = [getattr(x, name) for name, hint in hints.items() if hint is Point]
+        if not all(isinstance(point, Point) and point.inside for point in points):
+            return False
         try:
             to_action(to_call(x), self.actions)
-        except (ToolCallError, TypeError):
+        except ToolCallError:
             return False
-        return all(point.inside for point in points)
+        return True
 
     def to_jsonable(self, sample_n: Iterable[Any]) -> list[Any]:
         """Calls as JSON objects."""

@@ -3,14 +3,17 @@
 import contextlib
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import adbutils
 from adbutils.errors import AdbError
 
+from qwen2vl_agent.envs.virtual_phone.adbd import PRIVATE_MODEL
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
+USB_BUS = Path("/dev/bus/usb")
 START_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
 WHAT_TO_DO = {
@@ -32,6 +35,8 @@ class Attached:
 
     serial: str
     state: str
+    private: bool = False
+    """A virtual phone that some process started for itself: nobody else's to take."""
 
     @property
     def ready(self) -> bool:
@@ -61,10 +66,12 @@ def adb_client() -> adbutils.AdbClient:
         DeviceLost: the server does not start.
     """
     client = adbutils.AdbClient()
+    environment = dict(os.environ)
+    if sys.platform == "linux" and not USB_BUS.exists():
+        environment.setdefault("ADB_USB", "0")  # without a bus it would wait three seconds for one
+    command = [adb_path(), "-P", str(client.port), "start-server"]
     try:
-        subprocess.run(
-            [adb_path(), "-P", str(client.port), "start-server"], capture_output=True, check=True, timeout=START_LIMIT_S
-        )
+        subprocess.run(command, capture_output=True, check=True, timeout=START_LIMIT_S, env=environment)
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", b"") or b""
         raise DeviceLost(
@@ -80,9 +87,22 @@ def attached(client: adbutils.AdbClient) -> list[Attached]:
         DeviceLost: the server does not answer.
     """
     try:
-        return [Attached(info.serial, info.state) for info in client.list()]
+        return [
+            Attached(info.serial, info.state, info.tags.get("model") == PRIVATE_MODEL)
+            for info in client.list(extended=True)
+        ]
     except (AdbError, OSError) as error:
         raise DeviceLost(f"the adb server on port {client.port} does not answer: {error}") from None
+
+
+def _left_over(item: Attached) -> bool:
+    """Whether this is what a virtual phone leaves in the server's list when it goes."""
+    return item.serial.startswith("127.0.0.1:") and item.state == "offline"
+
+
+def available(client: adbutils.AdbClient) -> bool:
+    """Whether any phone is attached that could be meant without naming it, ready or not."""
+    return any(not (item.private or _left_over(item)) for item in attached(client))
 
 
 def connect(client: adbutils.AdbClient, address: str) -> str:
@@ -107,7 +127,7 @@ def choose(client: adbutils.AdbClient, serial: str | None = None) -> str:
     Raises:
         DeviceLost: it is not there, not ready, or there are several to choose from.
     """
-    known = attached(client)
+    known = [item for item in attached(client) if item.serial == serial or not (item.private or _left_over(item))]
     listing = ", ".join(f"{item.serial} ({item.state})" for item in known) or "none"
     if serial is not None:
         found = next((item for item in known if item.serial == serial), None)

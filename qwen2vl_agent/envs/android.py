@@ -131,10 +131,11 @@ class AndroidDevice:
                 self._send(f"{touch}; {touch}", done)
             case LongPress(point=point, duration_s=duration_s):
                 x, y = self._place(point, done)
+                done["duration_ms"] = round(duration_s * 1000)
                 self._send(android_input.swipe(x, y, x, y, duration_s), done)
             case Swipe(start=start, end=end, duration_s=duration_s):
                 ends = *self._pixel(start), *self._pixel(end)
-                done |= dict(zip(("x1", "y1", "x2", "y2"), ends, strict=True))
+                done |= dict(zip(("x1", "y1", "x2", "y2"), ends, strict=True), duration_ms=round(duration_s * 1000))
                 self._send(android_input.swipe(*ends, duration_s), done)
             case TypeText(text=text, clear_first=clear_first):
                 done |= {"text": text, "clear_first": clear_first}

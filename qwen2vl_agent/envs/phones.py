@@ -36,6 +36,12 @@ class OwnPhone(AndroidDevice):
         """End the phone, and have the adb server forget it."""
         self._end()
 
+    def __enter__(self) -> "OwnPhone":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def _end(self) -> None:
         self._process.close()
         adb_server.disconnect(self._process.serial)
@@ -50,7 +56,7 @@ def open_phone(
         DeviceLost: the phone named is not there or not ready, or several are attached.
     """
     client = adb_server.adb_client()
-    if serial is not None or adb_server.attached(client):
+    if serial is not None or adb_server.available(client):
         device = AndroidDevice(serial, client=client)
         kind = "virtual phone" if device.virtual else "phone"
         return OpenedPhone(device, f"{kind} {device.serial}")

@@ -28,10 +28,8 @@ from qwen2vl_agent.envs.virtual_phone.streams import Stream, StreamClosed
 from qwen2vl_agent.envs.virtual_phone.system import System
 
 FEATURES = ("shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir", "fixed_push_symlink_timestamp")
-BANNER = (
-    "device::ro.product.name=virtual_phone;ro.product.model=Virtual_Phone;ro.product.device=virtual_phone;"
-    f"features={','.join(FEATURES)}"
-)
+PUBLIC_MODEL, PRIVATE_MODEL = "Virtual_Phone", "Private_Virtual_Phone"
+"""What `adb devices -l` shows as the model; a private phone belongs to the process that started it."""
 MAX_STREAMS = 256
 """More open streams than this on one connection are refused."""
 
@@ -41,9 +39,14 @@ log = logging.getLogger(__name__)
 class Adbd:
     """Serves one phone on a loopback port, to any number of adb servers at once."""
 
-    def __init__(self, system: System, commands: Mapping[str, Handler]) -> None:
+    def __init__(self, system: System, commands: Mapping[str, Handler], *, private: bool = False) -> None:
         self.system = system
         self.commands = commands
+        model = PRIVATE_MODEL if private else PUBLIC_MODEL
+        self.banner = (
+            f"device::ro.product.name=virtual_phone;ro.product.model={model};ro.product.device=virtual_phone;"
+            f"features={','.join(FEATURES)}"
+        ).encode()
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
 
@@ -147,7 +150,7 @@ class Connection:
             raise ProtocolError(f"greeting of version {packet.arg0:#010x} taking {packet.arg1} bytes")
         self._checksum = True  # a greeting always carries one
         self._max_payload = min(packet.arg1, MAX_PAYLOAD)
-        await self._send(Packet(CNXN, VERSION_WITHOUT_CHECKSUM, MAX_PAYLOAD, BANNER.encode()))
+        await self._send(Packet(CNXN, VERSION_WITHOUT_CHECKSUM, MAX_PAYLOAD, self._adbd.banner))
         self._checksum = packet.arg0 < VERSION_WITHOUT_CHECKSUM
         self._greeted = True
 

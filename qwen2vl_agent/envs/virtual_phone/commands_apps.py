@@ -93,7 +93,7 @@ def _adb_keyboard(system: System, intent: Intent) -> bool:
     message = intent.extras.get("msg", "")
     if intent.action == "ADB_INPUT_B64":
         try:
-            message = base64.b64decode(message).decode()
+            message = base64.b64decode(message, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return False
         if not system.faults.input_is_lost():

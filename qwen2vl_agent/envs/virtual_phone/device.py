@@ -102,7 +102,7 @@ class VirtualPhoneDevice:
         if app is None:
             raise ActionRejected(f"no app is called {name!r}; there are {', '.join(app.label for app in apps)}")
         self.phone.launch(app.package)
-        return f"{app.package}/{app.activity}"
+        return f"{app.package}/{app.package if app.activity.startswith('.') else ''}{app.activity}"
 
     def elements(self) -> list[Element]:
         """The visible elements."""

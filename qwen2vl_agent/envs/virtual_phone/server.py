@@ -31,6 +31,7 @@ async def serve_phone(
     *,
     port: int = 0,
     faults: Faults | None = None,
+    private: bool = False,
     on_ready: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serve `phone` on loopback until cancelled; `on_ready` is told the port.
@@ -38,7 +39,7 @@ async def serve_phone(
     Raises:
         ConfigError: the port is taken.
     """
-    adbd = Adbd(System.of(phone, faults), COMMANDS)
+    adbd = Adbd(System.of(phone, faults), COMMANDS, private=private)
     try:
         taken = await adbd.start(port)
     except OSError as error:
@@ -124,7 +125,7 @@ def start_virtual_phone(
         watchdog.cancel()
     if not answer.strip():
         process.kill()
-        process.wait()
+        process.communicate()
         raise DeviceLost(f"the virtual phone did not start (exit status {process.returncode}); see its messages above")
     return PhoneProcess(int(answer), process)
 
@@ -138,7 +139,7 @@ def _leave_with_parent(parent: int, stop: Callable[[], None]) -> None:
     """Call `stop` when the parent closes our standard input or is gone."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(65536):
+        while os.read(0, 65536):  # not through sys.stdin: a thread in its lock would break the exit
             pass
         stop()
 
@@ -166,7 +167,9 @@ async def _serve_child(phone: VirtualPhone, port: int, faults: Faults, parent: i
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl+C is for the parent
     with contextlib.suppress(asyncio.CancelledError):
-        await serve_phone(phone, port=port, faults=faults, on_ready=lambda taken: print(taken, flush=True))
+        await serve_phone(
+            phone, port=port, faults=faults, private=True, on_ready=lambda taken: print(taken, flush=True)
+        )
 
 
 def main() -> None:
@@ -181,7 +184,10 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="virtual phone: %(message)s")
     line = sys.stdin.buffer.readline().strip()
     state = PhoneState.from_json(json.loads(line)) if line else random_state(args.seed, Words.test())
-    asyncio.run(_serve_child(VirtualPhone(state, args.size), args.port, parse_faults(args.fault), parent))
+    try:
+        asyncio.run(_serve_child(VirtualPhone(state, args.size), args.port, parse_faults(args.fault), parent))
+    except ConfigError as error:
+        sys.exit(f"virtual phone: {error}")
 
 
 if __name__ == "__main__":
