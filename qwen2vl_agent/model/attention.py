@@ -22,8 +22,11 @@ def attend(
 ) -> Tensor:
     """Attention output `[B, T, N * H]`; scores are scaled by 1 / sqrt(H).
 
+    It is computed in the type of the values, or in float32 while training on CPU.
     `varlen` replaces the kernel for segments (by default flash-attn's on CUDA in half precision, where installed).
     """
+    dtype = _precision(v_BSKH)
+    q_BTNH, k_BSKH, v_BSKH = q_BTNH.to(dtype), k_BSKH.to(dtype), v_BSKH.to(dtype)
     tokens = q_BTNH.shape[1]
     if sees.segments is not None:
         assert q_BTNH.shape[0] == 1, "segments are of one row"
@@ -38,16 +41,18 @@ def attend(
     return out_BNTH.transpose(1, 2).flatten(2)
 
 
+def _precision(values: Tensor) -> torch.dtype:
+    """The kernel's backward in bfloat16 takes three times as long on CPU as in float32, its forward no less."""
+    if values.device.type == "cpu" and torch.is_grad_enabled():
+        return torch.promote_types(values.dtype, torch.float32)
+    return values.dtype
+
+
 def _sdpa(q_BNTH: Tensor, k_BKSH: Tensor, v_BKSH: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """torch's kernel. While training on CPU it runs in float32: its bfloat16 backward is three times slower there."""
+    """torch's kernel, in the type of its arguments whatever autocast would like."""
     grouped = q_BNTH.shape[1] != k_BKSH.shape[1]
-    if q_BNTH.device.type == "cpu" and q_BNTH.dtype == torch.bfloat16 and torch.is_grad_enabled():
-        with torch.autocast("cpu", enabled=False):
-            out = F.scaled_dot_product_attention(
-                q_BNTH.float(), k_BKSH.float(), v_BKSH.float(), mask, is_causal=causal, enable_gqa=grouped
-            )
-        return out.to(q_BNTH.dtype)
-    return F.scaled_dot_product_attention(q_BNTH, k_BKSH, v_BKSH, mask, is_causal=causal, enable_gqa=grouped)
+    with torch.autocast(q_BNTH.device.type, enabled=False):
+        return F.scaled_dot_product_attention(q_BNTH, k_BKSH, v_BKSH, mask, is_causal=causal, enable_gqa=grouped)
 
 
 def _one_query(q_B1NH: Tensor, k_BSKH: Tensor, v_BSKH: Tensor, mask: Tensor | None) -> Tensor:
