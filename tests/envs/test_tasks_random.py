@@ -7,7 +7,7 @@ from task_play import phone_of, random_event
 
 from qwen2vl_agent.envs.tasks import make_task, task_ids
 
-EPISODES = 10
+EPISODES = 4
 
 
 def test_tapping_at_random_solves_at_most_three_tasks_in_a_hundred():

@@ -68,7 +68,7 @@ TEMPLATES = (
             "Create an alarm for {time} in the clock.",
             "Please let the phone ring at {time}.",
         ),
-        draw=_draw_new, solved=alarms_as_wanted, decide=set_alarms, steps=4,
+        draw=_draw_new, solved=alarms_as_wanted, decide=set_alarms, steps=5,
     ),
     Template(
         id="clock.add_labelled_alarm",
@@ -79,7 +79,7 @@ TEMPLATES = (
             'I need an alarm named "{label}" at {time}.',
             'New alarm, please: {time}, label "{label}".',
         ),
-        draw=_draw_labelled, solved=alarms_as_wanted, decide=set_alarms, steps=6, targets=("label",),
+        draw=_draw_labelled, solved=alarms_as_wanted, decide=set_alarms, steps=7, targets=("label",),
     ),
     Template(
         id="clock.toggle_alarm",
@@ -123,6 +123,6 @@ TEMPLATES = (
             "I need a timer for {minutes} minutes.",
             "Let the clock's timer run for {minutes} minutes.",
         ),
-        draw=_draw_timer, solved=timer_runs, decide=set_timer, steps=6,
+        draw=_draw_timer, solved=timer_runs, decide=set_timer, steps=7,
     ),
 )  # fmt: skip

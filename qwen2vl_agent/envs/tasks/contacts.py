@@ -82,7 +82,7 @@ TEMPLATES = (
             'Put {name} into my contacts, number {phone}.',
             'New contact, please: "{name}", number {phone}.',
         ),
-        draw=_draw_new, solved=contacts_as_wanted, decide=set_contacts, steps=6, targets=("name",),
+        draw=_draw_new, solved=contacts_as_wanted, decide=set_contacts, steps=7, targets=("name",),
     ),
     Template(
         id="contacts.favourite",

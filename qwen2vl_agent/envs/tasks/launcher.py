@@ -93,7 +93,7 @@ TEMPLATES = (
             'Look through all apps and start "{label}".',
             'Open the app drawer and then "{label}".',
         ),
-        draw=_draw_hidden, solved=_in_front, decide=_open, steps=3,
+        draw=_draw_hidden, solved=_in_front, decide=_open, steps=2,
     ),
     Template(
         id="launcher.quick_setting",
@@ -104,6 +104,6 @@ TEMPLATES = (
             'Swipe down from the top; set "{label}" to {value}.',
             'From the status bar, turn "{label}" {value}.',
         ),
-        draw=_draw_tile, solved=as_wanted, decide=_use_tiles, steps=3,
+        draw=_draw_tile, solved=as_wanted, decide=_use_tiles, steps=2,
     ),
 )  # fmt: skip

@@ -115,7 +115,7 @@ TEMPLATES = (
             'Look down the list in {label} and open "{title}".',
             'Open "{title}", near the end of the list in {label}.',
         ),
-        draw=_draw_far, solved=_item_in_front, decide=_open_item, steps=5, targets=("title",),
+        draw=_draw_far, solved=_item_in_front, decide=_open_item, steps=4, targets=("title",),
     ),
     Template(
         id="weather.read",

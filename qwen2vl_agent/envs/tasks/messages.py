@@ -146,6 +146,6 @@ TEMPLATES = (
             'What is the last message in the chat with {name}?',
             'Look up what "{name}" said last in Messages.',
         ),
-        draw=_draw_question, solved=_answered, decide=_read, steps=5, targets=("name",),
+        draw=_draw_question, solved=_answered, decide=_read, steps=4, targets=("name",),
     ),
 )  # fmt: skip

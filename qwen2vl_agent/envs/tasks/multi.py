@@ -87,7 +87,7 @@ TEMPLATES = (
             'Keep what stands last in the chat with {name} as note "{title}".',
             'New note "{title}": the last message from the chat with {name}.',
         ),
-        draw=_draw_kept, solved=notes_as_wanted, decide=_keep_message, steps=12, targets=("name", "title"),
+        draw=_draw_kept, solved=notes_as_wanted, decide=_keep_message, steps=11, targets=("name", "title"),
     ),
     Template(
         id="multi.alarm_from_event",

@@ -86,7 +86,7 @@ TEMPLATES = (
             'New note, please: title "{title}", text "{body}".',
             'Save "{body}" in a new note called "{title}".',
         ),
-        draw=_draw_new, solved=notes_as_wanted, decide=set_notes, steps=6, targets=("title",),
+        draw=_draw_new, solved=notes_as_wanted, decide=set_notes, steps=7, targets=("title",),
     ),
     Template(
         id="notes.append",
@@ -130,6 +130,6 @@ TEMPLATES = (
             'Open the note "{title}" and answer its text.',
             'What did I write in "{title}" in Notes?',
         ),
-        draw=_draw_question, solved=_body_answered, decide=_read, steps=5, targets=("title",),
+        draw=_draw_question, solved=_body_answered, decide=_read, steps=4, targets=("title",),
     ),
 )  # fmt: skip

@@ -138,7 +138,7 @@ TEMPLATES = (
             'Open {place} in Settings and turn {value} "{label}".',
             'I want "{label}" {value}, see {place}.',
         ),
-        draw=_draw_toggle, solved=as_wanted, decide=set_wanted, steps=8,
+        draw=_draw_toggle, solved=as_wanted, decide=set_wanted, steps=6,
     ),
     Template(
         id="settings.two_toggles",
@@ -149,7 +149,7 @@ TEMPLATES = (
             'Settings, {place}: "{label}" {value}, "{other}" {other_value}.',
             'Go to {place}; turn "{label}" {value} and "{other}" {other_value}.',
         ),
-        draw=_draw_two, solved=as_wanted, decide=set_wanted, steps=10,
+        draw=_draw_two, solved=as_wanted, decide=set_wanted, steps=8,
     ),
     Template(
         id="settings.choose",
@@ -160,7 +160,7 @@ TEMPLATES = (
             'Pick "{value}" as "{label}" in {place}.',
             'I want "{label}" to be "{value}"; look in {place}.',
         ),
-        draw=_draw_choice, solved=as_wanted, decide=set_wanted, steps=9,
+        draw=_draw_choice, solved=as_wanted, decide=set_wanted, steps=8,
     ),
     Template(
         id="settings.level",
@@ -171,7 +171,7 @@ TEMPLATES = (
             'Make "{label}" {value} in {place}.',
             'I want "{label}" at {value}; see {place} settings.',
         ),
-        draw=_draw_level, solved=as_wanted, decide=set_wanted, steps=9,
+        draw=_draw_level, solved=as_wanted, decide=set_wanted, steps=8,
     ),
     Template(
         id="settings.navigate",
@@ -183,7 +183,7 @@ TEMPLATES = (
             'I want to see "{label}" under {place}.',
             'Navigate to the page "{label}" in {place}.',
         ),
-        draw=_draw_page, solved=_on_page, decide=_open_page, steps=7,
+        draw=_draw_page, solved=_on_page, decide=_open_page, steps=6,
     ),
     Template(
         id="settings.read",
@@ -194,6 +194,6 @@ TEMPLATES = (
             'Which value has "{label}" under {place}?',
             'In Settings, {place}, read "{label}" and answer it.',
         ),
-        draw=_draw_question, solved=_answered, decide=_read, steps=6,
+        draw=_draw_question, solved=_answered, decide=_read, steps=7,
     ),
 )  # fmt: skip
