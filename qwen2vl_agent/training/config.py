@@ -28,6 +28,8 @@ class TrainConfig:
     """Tokens of a packed row, visual ones included; the recipe hands it to the loader."""
     accumulate: int = 1
     """Packed rows of one optimizer step."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon` moves the matrices inside the network by Muon and the rest by AdamW (`muon.py`)."""
     lr: float = 1e-3
     """Learning rate after the warm-up."""
     min_lr_ratio: float = 0.1
@@ -46,6 +48,8 @@ class TrainConfig:
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """What matrix products are computed in; weights and optimizer stay float32."""
     device: str = "cpu"
+    threads: int | None = None
+    """Threads of a matrix product on CPU; None for torch's own choice, one for each core."""
     seed: int = 0
     logits_chunk: int = 8192
     """Targets whose logits exist at one time."""

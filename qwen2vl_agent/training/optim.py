@@ -5,26 +5,31 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.muon import MuonAdamW
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
-    """Fused AdamW over the trainable parameters, grouped by weight decay and learning-rate factor.
+def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+    """The optimizer over the trainable parameters, grouped by weight decay and learning-rate factor.
 
     Each group carries its `factor`, by which `set_lr` multiplies the rate of the moment.
     """
     plain = _without_decay(model)
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    muon = _for_muon(model) if config.optimizer == "muon" else set()
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             factor = next((factor for prefix, factor in config.lr_factors if name.startswith(prefix)), 1.0)
-            groups.setdefault((id(parameter) not in plain, factor), []).append(parameter)
+            key = (id(parameter) not in plain, factor, id(parameter) in muon)
+            groups.setdefault(key, []).append(parameter)
     described: list[dict[str, Any]] = [
-        {"params": parameters, "weight_decay": config.weight_decay if decays else 0.0, "factor": factor}
-        for (decays, factor), parameters in groups.items()
+        {"params": parameters, "weight_decay": config.weight_decay if decays else 0.0, "factor": factor, "muon": on}
+        for (decays, factor, on), parameters in groups.items()
     ]
+    if config.optimizer == "muon":
+        return MuonAdamW(described, lr=config.lr, betas=config.betas, eps=config.eps)
     return AdamW(described, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
 
 
@@ -33,6 +38,12 @@ def _without_decay(model: nn.Module) -> set[int]:
     plain = {id(parameter) for parameter in model.parameters() if parameter.dim() < 2}
     embeddings = (module for module in model.modules() if isinstance(module, nn.Embedding))
     return plain | {id(parameter) for module in embeddings for parameter in module.parameters()}
+
+
+def _for_muon(model: nn.Module) -> set[int]:
+    """Identities of the matrices between hidden layers: not embeddings, heads or the patch filters."""
+    plain = _without_decay(model)
+    return {id(parameter) for parameter in model.parameters() if parameter.dim() == 2 and id(parameter) not in plain}
 
 
 def lr_at(step: int, spent: float, config: TrainConfig) -> float:
@@ -45,7 +56,7 @@ def lr_at(step: int, spent: float, config: TrainConfig) -> float:
     return config.lr * warm * (floor + (1 - floor) * (1 + math.cos(math.pi * spent)) / 2)
 
 
-def set_lr(optimizer: AdamW, lr: float) -> None:
+def set_lr(optimizer: Optimizer, lr: float) -> None:
     """Give every group its rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["factor"]

@@ -80,6 +80,8 @@ class Trainer:
         self._saved_parts = [model] if processor is None else [model, processor]
         self._checkpoints = Checkpoints(self._out / "checkpoints", config.keep_checkpoints)
         self._console = console
+        if config.threads:
+            torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.trained = trainable_names(model, config)
         freeze_all_but(model, self.trained)

@@ -6,26 +6,22 @@ from types import SimpleNamespace
 import torch
 
 from qwen2vl_agent.data.example import Example
-from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig, VisionConfig, preset
+from qwen2vl_agent.data.loader import Loader
+from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.model.config import TextConfig, VisionConfig, preset
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.schema.errors import MediaError
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 
 VOCABULARY = 160
 
+SPECIAL = SimpleNamespace(
+    image_pad=150, video_pad=151, vision_start=152, vision_end=153, vision_pad=154, endoftext=155, im_end=156
+)
 SMALL = replace(
-    preset("tiny").with_tokens(
-        {
-            "image_pad": 150,
-            "video_pad": 151,
-            "vision_start": 152,
-            "vision_end": 153,
-            "vision_pad": 154,
-            "endoftext": 155,
-            "im_end": 156,
-        }
-    ),
+    preset("tiny").with_tokens(SPECIAL),
     text=TextConfig(
         vocab_size=VOCABULARY,
         hidden_size=32,
@@ -38,7 +34,6 @@ SMALL = replace(
     ),
     vision=VisionConfig(depth=1, embed_dim=32, num_heads=2),
 )
-assert isinstance(SMALL, Qwen2VLConfig)
 
 
 @dataclass(frozen=True)
@@ -97,3 +92,29 @@ class LetterProcessor:
             torch.tensor(grids) if grids else None,
         )
         return SimpleNamespace(inputs=inputs, labels=torch.tensor(labels))
+
+
+def small_model(seed: int = 0) -> Qwen2VL:
+    return Qwen2VL(SMALL, seed=seed)
+
+
+def mixture(seed: int = 0) -> Mixture:
+    return Mixture(((Copying("a"), 1), (Copying("b", columns=4, seed=7), 1)), seed)
+
+
+def loader(budget: int = 100, start: int = 0, seed: int = 0) -> Loader:
+    return Loader(mixture(seed), LetterProcessor(), budget, start=start)
+
+
+def train_small(out, steps: int, *, resume: bool = False, model: Qwen2VL | None = None) -> Qwen2VL:
+    """A short run with a checkpoint every two steps; its course does not depend on how long it may last."""
+    from qwen2vl_agent.training.config import TrainConfig
+    from qwen2vl_agent.training.trainer import Trainer
+
+    torch.set_num_threads(1)
+    config = TrainConfig(
+        steps=steps, min_lr_ratio=1.0, warmup_steps=1, dtype="float32", log_every=1, checkpoint_every_steps=2
+    )
+    model = model or small_model()
+    Trainer(config, model, loader(), out, resume=resume).fit()
+    return model
