@@ -27,7 +27,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: $(CORE) ## set up and watch the embedded model do a task on a virtual phone
-	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED) --live
+	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED)
 
 test: $(DEV) ## set up and run the quick tests
 	$(PYTEST) -m "$(QUICK)"

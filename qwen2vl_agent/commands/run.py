@@ -59,7 +59,7 @@ class Command:
     dry_run: bool = False
     """look at the screen once and show what would be sent; send nothing"""
     live: bool = False
-    """show the screen and the reply as it grows, even where standard output is no terminal"""
+    """show the screen and the reply as it grows, as a terminal does by itself, beside --json too"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -82,8 +82,12 @@ class Command:
                     "model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             policy = _policy(self.policy, name, console)
-            ended = [self._episode(phone.env, policy, name, task, out, console) for task, out in work]
-        return self._report(ended, [out for _, out in work])
+            ended: dict[Path, Trajectory] = {}
+            for task, out in work:
+                ended[out] = self._episode(phone.env, policy, name, task, out, console)
+                if ended[out].header.outcome == "stopped":
+                    break
+        return self._report(ended)
 
     def _work(self) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
@@ -101,11 +105,11 @@ class Command:
 
     def _episode(self, env: Any, policy: "Policy", model: str, task: str, out: Path, console: Console) -> "Trajectory":
         from qwen2vl_agent.agent.episode import run_episode
-        from qwen2vl_agent.agent.live import TerminalView, live_view
+        from qwen2vl_agent.agent.live import PlainView, live_view
         from qwen2vl_agent.agent.settings import EpisodePlan
 
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes={"flags": self._flags()})
-        with TerminalView(console) if self.live else live_view(console) as view:
+        with PlainView(console) if self.json and not self.live else live_view(console) as view:
             watcher = DryRunWatcher(view) if self.dry_run else view
             trajectory = run_episode(env, policy, plan, self._config(), watcher)
         console.print(f"record: {out}", markup=False, soft_wrap=True)
@@ -120,8 +124,8 @@ class Command:
         values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
-    def _report(self, ended: list["Trajectory"], folders: list[Path]) -> int:
-        results = [_result(trajectory, out, self.dry_run) for trajectory, out in zip(ended, folders, strict=True)]
+    def _report(self, ended: dict[Path, "Trajectory"]) -> int:
+        results = [_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
         if self.json:
             output.print_object(results[0] if self.tasks is None else _together(results))
         if any(result["outcome"] == "stopped" for result in results):

@@ -104,6 +104,20 @@ def test_a_file_of_tasks_is_done_one_after_the_other(phone, tmp_path, capsys):
     assert [episode["task"] for episode in answer["episodes"]] == ["settings.toggle", "settings.navigate"]
 
 
+def test_an_interruption_ends_the_whole_list_with_130(phone, tmp_path, monkeypatch, capsys):
+    class Interrupted(Ready):
+        def reply(self, context):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_policy", lambda name, model, console: Interrupted())
+    listed = tmp_path / "tasks.txt"
+    listed.write_text("settings.toggle\nsettings.navigate\n")
+    flags = ["--tasks", str(listed), "--policy", "noop", "--out", str(tmp_path / "episodes")]
+    status, answer = run_json(capsys, *flags)
+    assert (status, answer["outcome"]) == (130, "stopped")
+    assert len(answer["episodes"]) == 1
+
+
 def test_the_embedded_model_refuses_a_real_phone(phone, tmp_path, monkeypatch, capsys):
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(models, "EMBEDDED", tmp_path)
