@@ -55,10 +55,10 @@ class AndroidDevice:
         self._client = client or adb_server.adb_client()
         self.serial = adb_server.choose(self._client, serial)
         self._link = AdbLink(self._client, self.serial)
-        self._capture = Capture(self._link)
         self._apps: list[InstalledApp] | None = None
         self._previous_keyboard: str | None = None
         self.virtual = self._link.shell("getprop ro.product.name").text.strip() == VIRTUAL_PRODUCT
+        self._capture = Capture(self._link, raw=True if self.virtual else None)  # loopback carries more than PNG saves
         self.name = "virtual-phone" if self.virtual else "android"
         self.still = self.virtual
         self._frame = self._read_frame()
@@ -211,7 +211,7 @@ class AndroidDevice:
 
     def _wait(self, seconds: float) -> None:
         if self.virtual:  # its clock is in its state: nobody needs to sit and wait
-            self._shell(f"cmd virtual-phone wait {seconds}")
+            self._shell(f"cmd virtual-phone wait {seconds:.3f}")
         else:
             time.sleep(seconds)
 

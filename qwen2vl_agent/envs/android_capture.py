@@ -41,9 +41,10 @@ def decode_raw(data: bytes) -> Image.Image | None:
 class Capture:
     """Takes screenshots the faster way: PNG, or raw pixels where the phone's compression costs more than the cable."""
 
-    def __init__(self, link: AdbLink) -> None:
+    def __init__(self, link: AdbLink, *, raw: bool | None = None) -> None:
+        """`raw` where the faster way is known; else the first capture finds out."""
         self._link = link
-        self._raw: bool | None = None
+        self._raw = raw
 
     def take(self) -> Image.Image:
         """The screen now, in RGB.

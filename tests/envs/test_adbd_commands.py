@@ -6,11 +6,14 @@ import re
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from phone_shell import PhoneShell
 from PIL import Image, ImageChops
 
 from qwen2vl_agent.envs.android_apps import LIST_COMMAND, parse_apps
 from qwen2vl_agent.envs.hierarchy import parse_xml
+from qwen2vl_agent.envs.virtual_phone.commands import COMMANDS
 from qwen2vl_agent.envs.virtual_phone.faults import Faults, format_faults, parse_faults
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.schema.errors import ConfigError
@@ -253,6 +256,26 @@ def test_the_state_goes_out_and_in_as_json(shell: PhoneShell) -> None:
     assert "nonsense" in shell.run("cmd virtual-phone load /sdcard/bad").err
 
 
+LONG = {"sleep", "screenrecord", "screencap", "sh"}
+WORDS = [
+    "-p", "-n", "-a", "-d", "-c", "-f", "-t", "-e", "-s", "--es", "--user", "-W", "0", "1", "-1", "nan",
+    "inf", "1e9", "99999999999", "9x9", "5000x5000", "''", "x", "/sdcard/x", "/dev/tty", "tap", "swipe",
+    "text", "keyevent", "keycombination", "start", "broadcast", "force-stop", "list", "get", "put", "system",
+    "global", "packages", "dump", "size", "density", "reset", "set", "enable", "state", "load", "wait",
+    "font_scale", "screen_brightness", "time_12_24", "package", "activity", "window", "settings", "+", "+%Q",
+    "é", "virtual-phone", "wifi", "query-activities", "resolve-activity", "path", "com.android.settings",
+    "com.android.settings/.Settings", "a:b",
+]  # fmt: skip
+
+
+@given(st.sampled_from(sorted(set(COMMANDS) - LONG)), st.lists(st.sampled_from(WORDS), max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_no_arguments_break_a_command(name: str, words: list[str]) -> None:
+    """Whatever is asked, there is a status, and the phone still has a screen."""
+    assert 0 <= FUZZED.run(" ".join([name, *words])).status <= 255
+    assert FUZZED.phone.elements() is not None
+
+
 def test_faults_strike_as_told() -> None:
     faults = parse_faults(["black=1", "drop-input=2", "truncate=0"])
     assert parse_faults(format_faults(faults)) == faults == Faults(black=1, drop_input=2)
@@ -270,3 +293,6 @@ def test_faults_strike_as_told() -> None:
 def test_a_fault_that_is_not_known_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError):
         parse_faults([setting])
+
+
+FUZZED = PhoneShell()

@@ -10,9 +10,10 @@ from phone_shell import SMALL, Adb
 from PIL import Image, ImageChops
 
 from qwen2vl_agent.envs import adb_server
+from qwen2vl_agent.envs.adb_link import AdbLink
 from qwen2vl_agent.envs.android import AndroidDevice
 from qwen2vl_agent.envs.android_apps import InstalledApp, find_app, parse_apps
-from qwen2vl_agent.envs.android_capture import decode_png, decode_raw
+from qwen2vl_agent.envs.android_capture import Capture, decode_png, decode_raw
 from qwen2vl_agent.envs.device import PhoneDevice
 from qwen2vl_agent.envs.phones import open_phone, open_virtual_phone
 from qwen2vl_agent.envs.virtual_phone.device import VirtualPhoneDevice
@@ -102,8 +103,8 @@ def test_a_size_override_becomes_the_frame(adb: Adb, adb_client: adbutils.AdbCli
 def test_a_turned_phone_has_its_sides_swapped(device: AndroidDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     class Turned:
         text = (
-            "Physical size: 1080x2400\nOverride size: 720x1600\n"
-            " mViewports=[DisplayViewport{type=INTERNAL, valid=true, isActive=true, displayId=0, uniqueId='local:1', physicalPort=0, orientation=3, deviceWidth=1600}]"
+            "Physical size: 1080x2400\nOverride size: 720x1600\n  mViewports=[DisplayViewport{type=INTERNAL, "
+            "valid=true, isActive=true, displayId=0, physicalPort=0, orientation=3, deviceWidth=1600}]"
         )
 
     monkeypatch.setattr(device, "_shell", lambda line: Turned)
@@ -154,6 +155,20 @@ def test_a_phone_that_goes_in_the_middle_is_lost(adb_client: adbutils.AdbClient)
             with pytest.raises(DeviceLost, match="does not answer"):
                 call()
         adb_server.disconnect(process.serial)
+
+
+def test_the_faster_way_of_capturing_is_found_and_a_broken_one_left(
+    adb_client: adbutils.AdbClient, phone_process: PhoneProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = AdbLink(adb_client, phone_process.serial)
+    expected = Capture(link, raw=False).take()
+    for way in (None, True, False):
+        capture = Capture(link, raw=way)
+        assert [capture.take().tobytes() == expected.tobytes() for _ in range(2)] == [True, True]
+    broken = {"screencap": b"", "screencap -p": link.exec_out("screencap -p")}
+    monkeypatch.setattr(link, "exec_out", broken.__getitem__)
+    for way in (None, True):
+        assert Capture(link, raw=way).take().tobytes() == expected.tobytes()
 
 
 def test_a_capture_that_is_never_whole_is_lost_and_not_black(adb_client: adbutils.AdbClient) -> None:

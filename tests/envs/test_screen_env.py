@@ -188,9 +188,9 @@ def test_free_text_keeps_an_attached_phone_as_it_is(own_phone: OwnPhone) -> None
 
 
 def test_a_black_frame_is_told_and_a_passing_one_taken_again(adb_client) -> None:
-    with open_virtual_phone(size=SIZE, faults=Faults(black=4)) as device:
+    with open_virtual_phone(size=SIZE, faults=Faults(black=2)) as device:
         env = ScreenEnv(device, ScreenConfig())
-        _, info = env.reset()  # the two captures that are timed, and one again: black all the same
+        _, info = env.reset()  # taken twice, and black both times
         assert info["black"]
         assert env.observation.text == BLACK_TEXT
         info = env.step(PressKey(name="home"))[4]

@@ -1,5 +1,6 @@
 """`input`: touches, keys and text, with Android's arguments and its complaints."""
 
+import re
 from collections.abc import Callable
 
 from qwen2vl_agent.envs.virtual_phone.key_codes import CHARACTERS, CODES, PHONE_KEYS, key_code
@@ -27,6 +28,7 @@ LONG_PRESS_MS = 400
 """A touch held longer is a long press. Source: ViewConfiguration.DEFAULT_LONG_PRESS_TIMEOUT."""
 STILL_PX = 8
 """A finger that moves less does not swipe; in dp. Source: ViewConfiguration.TOUCH_SLOP."""
+NUMBER = re.compile(r"[-+]?\d{1,7}(\.\d{0,9})?", re.ASCII)
 FAILED = 255
 """Exit status of a command that threw."""
 USAGE = """Usage: input [<source>] [-d DISPLAY_ID] <command> [<arg>...]
@@ -71,19 +73,10 @@ def run_input(call: Call) -> int:
 def _numbers(args: list[str], least: int) -> list[float]:
     if len(args) < least:
         raise BadInput('java.lang.IllegalArgumentException: Argument expected after "' + (args or [""])[-1] + '"')
-    try:
-        return [float(item) for item in args]
-    except ValueError:
-        bad = next(item for item in args if not _is_number(item))
-        raise BadInput(f'java.lang.NumberFormatException: For input string: "{bad}"') from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    for item in args:
+        if not NUMBER.fullmatch(item):
+            raise BadInput(f'java.lang.NumberFormatException: For input string: "{item}"')
+    return [float(item) for item in args]
 
 
 def _pixel(system: System, x: float, y: float) -> tuple[int, int] | None:

@@ -78,11 +78,14 @@ async def screenrecord(call: Call) -> int:
     options = _long_options(call.args)
     if options.get("output-format") != "h264" or call.args[-1:] != ["-"]:
         return call.fail("ERROR: this phone records with --output-format=h264 to - only")
-    size = re.fullmatch(r"(\d+)x(\d+)", options.get("size", "x".join(map(str, call.system.phone.size))))
+    size = re.fullmatch(r"(\d+)x(\d+)", options.get("size", "x".join(map(str, call.system.phone.size))), re.ASCII)
     if size is None or not all(MIN_SIDE <= int(side) <= MAX_SIDE for side in size.groups()):
         return call.fail("Invalid size, must be width x height")
-    limit_s = min(float(options.get("time-limit", MAX_RECORDING_S)), MAX_RECORDING_S)
-    encoder = _encoder(int(size[1]) // 2 * 2, int(size[2]) // 2 * 2, int(options.get("bit-rate", 4_000_000)))
+    limit, rate = options.get("time-limit", "180"), options.get("bit-rate", "4000000")
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", limit, re.ASCII) or not re.fullmatch(r"\d{5,9}", rate, re.ASCII):
+        return call.fail(f"Time limit {limit}s or bit rate {rate}bps outside acceptable range")
+    limit_s = min(float(limit), MAX_RECORDING_S)
+    encoder = _encoder(int(size[1]) // 2 * 2, int(size[2]) // 2 * 2, int(rate))
     await _record(call, encoder, limit_s)
     return 0
 
@@ -146,7 +149,7 @@ def _wm_size(call: Call, value: str) -> int:
         if system.phone.size != system.physical_size:
             call.print("Override size: {}x{}".format(*system.phone.size))
         return 0
-    match = re.fullmatch(r"(\d+)x(\d+)", value)
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value, re.ASCII)
     if value == "reset":
         system.resize(system.physical_size)
     elif match and all(MIN_SIDE <= int(side) <= MAX_SIDE for side in match.groups()):

@@ -21,9 +21,9 @@ SERVICE_NAME = "virtual-phone"
 
 def settings(call: Call) -> int:
     """`settings get|put|delete|list NAMESPACE [NAME] [VALUE]`."""
-    args = (
-        [item for item in call.args if item not in ("--user", "0", "current")] if "--user" in call.args else call.args
-    )
+    args = list(call.args)
+    if "--user" in args:
+        del args[args.index("--user") : args.index("--user") + 2]
     verb, namespace, name, value = ([*args, "", "", "", ""])[:4]
     if verb not in ("get", "put", "delete", "list") or namespace not in settings_names.NAMES:
         return call.fail(
@@ -186,8 +186,8 @@ def _virtual_phone(call: Call) -> int:
             call.print(json.dumps(call.system.phone.state.to_json(), ensure_ascii=False))
         elif verb == "load":
             call.system.load(PhoneState.from_json(json.loads(call.system.files.read(value))))
-        elif verb == "wait":
-            call.system.phone.advance(min(max(float(value), 0.0), 3600.0))
+        elif verb == "wait" and re.fullmatch(r"\d{1,6}(\.\d+)?", value, re.ASCII):
+            call.system.phone.advance(float(value))
         elif verb == "reset" and re.fullmatch(r"\d{1,18}", value, re.ASCII):
             call.system.load(random_state(int(value), Words.test()))
         else:
