@@ -1,7 +1,7 @@
 """Policies without a model. They answer in text, through the same parser as a model.
 
-Each draws its chances from the episode's seed and the step's number alone, so that an interrupted episode goes on
-as it would have gone.
+Each draws its chances from the episode's seed, its goal and the step's number alone, so that an interrupted episode
+goes on as it would have gone.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ class RandomPolicy:
 
     def reply(self, context: Context) -> Reply:
         """An action evenly drawn from those offered; endings are rarer."""
-        chance = random.Random(f"random {self._seed} {context.index}")
+        chance = drawn_for("random", self._seed, context, context.index)
         endings = [kind for kind in context.actions if kind in (Answer, Done)]
         others = [kind for kind in context.actions if kind not in (Answer, Done, AskUser)]
         wanted = tuple(endings if endings and chance.random() < ENDING_CHANCE else others)
@@ -89,16 +89,21 @@ class NoisyPolicy:
 
     def reply(self, context: Context) -> Reply:
         """A mistake, with the probability given; else the other policy's reply."""
-        if not self._mistake_at(context.index):
+        if not self._mistake_now(context):
             return self._policy.reply(context)
-        chance = random.Random(f"mistake {self._seed} {context.index}")
+        chance = drawn_for("mistake", self._seed, context, context.index)
         reply = say("Try something.", wrong_action(context, chance), context)
         return dataclasses.replace(reply, target=False)
 
-    def _mistake_at(self, index: int) -> bool:
-        chance = random.Random(f"noise {self._seed}")
-        drawn = [place for place in range(index + 1) if chance.random() < self._noise]
-        return index in drawn[:MOST_MISTAKES]
+    def _mistake_now(self, context: Context) -> bool:
+        chance = drawn_for("places", self._seed, context)
+        places = [place for place in range(context.index + 1) if chance.random() < self._noise]
+        return context.index in places[:MOST_MISTAKES]
+
+
+def drawn_for(purpose: str, seed: int | None, context: Context, index: int = 0) -> random.Random:
+    """Chances of an episode or of one of its steps; the goal enters, lest all tasks of a seed share their luck."""
+    return random.Random(f"{purpose} {seed} {context.dialogue.goal} {index}")
 
 
 def say(thought: str, action: Any, context: Context) -> Reply:
