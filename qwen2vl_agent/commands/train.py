@@ -21,7 +21,7 @@ class Command:
     Examples:
       qwen2vl-agent train tiny --out runs/tiny
       qwen2vl-agent train tiny --out runs/tiny --resume
-      qwen2vl-agent train tiny --out runs/short --set stage1.steps=100 --set seed=3
+      qwen2vl-agent train tiny --out runs/short --set stage1_steps=100 --set seed=3
     """
 
     recipe: tyro.conf.Positional[str]
@@ -44,10 +44,11 @@ class Command:
         overrides = read_overrides(self.set)
         train = registry.get(self.recipe)
         out = out_folder(self.out, f"train-{self.recipe}")
-        train(out=out, resume=self.resume, overrides=overrides)
-        output.console(self.json).print(f"trained: {out}", markup=False, soft_wrap=True)
+        model = train(out=out, resume=self.resume, overrides=overrides)
+        told = f"trained; use it with --model {model}"
+        output.console(self.json).print(told, markup=False, soft_wrap=True)
         if self.json:
-            output.print_object({"recipe": self.recipe, "out": str(out)})
+            output.print_object({"recipe": self.recipe, "out": str(out), "model": str(model)})
         return 0
 
 

@@ -2,17 +2,17 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from qwen2vl_agent import cli, recipes
+from qwen2vl_agent import cli
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.config import TextConfig, VisionConfig, preset
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.model.tokenizer import train_tokenizer
+from qwen2vl_agent.recipes import registry
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +77,20 @@ def test_a_model_that_is_nowhere_is_the_operators_to_mend(tmp_path, monkeypatch,
 
 def test_training_is_handed_to_the_recipe(tmp_path, monkeypatch, capsys):
     taken = {}
-    monkeypatch.setattr(
-        recipes, "registry", SimpleNamespace(get=lambda name: lambda **given: taken.update(given)), raising=False
-    )
+
+    def train(**given):
+        taken.update(given)
+        return given["out"] / "model"
+
+    monkeypatch.setattr(registry, "get", lambda name: train)
     status, answer = call(capsys, "train", "tiny", "--out", str(tmp_path), "--resume", "--set", "seed=3")
-    assert (status, answer["recipe"]) == (0, "tiny")
+    assert (status, answer["recipe"], answer["model"]) == (0, "tiny", str(tmp_path / "model"))
     assert taken == {"out": tmp_path, "resume": True, "overrides": {"seed": "3"}}
+
+
+def test_an_unknown_recipe_or_field_is_the_operators_to_mend(tmp_path, capsys):
+    assert cli.main(["train", "tyni", "--out", str(tmp_path / "run")]) == 2
+    assert "there is no recipe 'tyni'" in capsys.readouterr().err
+    assert cli.main(["train", "tiny", "--out", str(tmp_path / "run"), "--set", "colour=red"]) == 2
+    assert "colour" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
