@@ -192,10 +192,11 @@ _PRESETS: dict[str, Qwen2VLConfig] = {
             num_attention_heads=4,
             num_key_value_heads=2,
             intermediate_size=576,
+            rope_theta=50.0,  # so that the frequencies of height and width turn within the 17 rows of a screen
             mrope_section=(8, 12, 12),
             max_window_layers=4,
         ),
-        vision=VisionConfig(depth=4, embed_dim=192, num_heads=6),
+        vision=VisionConfig(depth=4, embed_dim=192, num_heads=3),
         tie_word_embeddings=True,
         image_token_id=2046,
         video_token_id=2047,

@@ -1,0 +1,106 @@
+"""Pictures of short lines of text in random places, colours and sizes, and where each line stands."""
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from PIL import Image, ImageDraw, ImageFont
+
+from qwen2vl_agent.data.synthetic.strings import label
+from qwen2vl_agent.schema.geometry import MODEL_GRID, RESIZE_FACTOR
+
+_SUPERSAMPLE = 2.4
+"""Pictures are drawn this much larger and reduced as a phone's screenshot is for the embedded model (540 -> 224)."""
+_FONTS = ("Roboto-Regular.ttf", "Roboto-Medium.ttf")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of text and its box: left, top, right, bottom on the model's [0, 1000) grid."""
+
+    text: str
+    box: tuple[int, int, int, int]
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        return (self.box[0] + self.box[2]) // 2, (self.box[1] + self.box[3]) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A picture and the lines on it, in reading order."""
+
+    image: Image.Image
+    items: tuple[Item, ...]
+
+
+def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int) -> Canvas:
+    """A canvas of `columns` x `rows` model tokens with up to `max_items` lines that do not overlap."""
+    width, height = columns * RESIZE_FACTOR, rows * RESIZE_FACTOR
+    size = round(width * _SUPERSAMPLE), round(height * _SUPERSAMPLE)
+    ink, paper = _colours(rng)
+    image = Image.new("RGB", size, paper)
+    draw = ImageDraw.Draw(image)
+    items: list[Item] = []
+    y = rng.uniform(0, 10) * _SUPERSAMPLE
+    gap = rng.choice((6.0, 26.0, height / max_items))
+    while len(items) < max_items:
+        font = _font(rng.choice(_FONTS), round(rng.uniform(9.5, 14.5) * _SUPERSAMPLE))
+        y, row = _draw_row(draw, rng, font, y, size, ink)
+        if not row:
+            break
+        items += row
+        y += rng.uniform(1, gap) * _SUPERSAMPLE
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    return Canvas(small, tuple(items))
+
+
+def _draw_row(draw, rng, font, y, size, ink) -> tuple[float, list[Item]]:  # type: ignore[no-untyped-def]
+    """Draws one row of one or two lines at `y`; returns the row's bottom and its items, none if it does not fit."""
+    line_height = font.size * 1.17
+    if y + line_height > size[1]:
+        return y, []
+    x, row = rng.uniform(2, max(4.0, size[0] * 0.25)), []
+    for _ in range(2):
+        text = _fitting(rng, font, size[0] - x - 2)
+        if not text:
+            break
+        right = x + font.getlength(text)
+        draw.text((x, y), text, fill=ink, font=font)
+        row.append(Item(text, _to_grid((x, y, right, y + line_height), size)))
+        x = right + font.size * rng.uniform(1.5, 5)
+        if rng.random() < 0.7:
+            break
+    return y + line_height, row
+
+
+def _fitting(rng: random.Random, font: ImageFont.FreeTypeFont, room: float) -> str:
+    text = label(rng)
+    while text and font.getlength(text) > room:
+        text = text[: len(text) * 2 // 3].strip()
+    return text if len(text) > 1 or rng.random() < 0.3 else ""
+
+
+def _to_grid(box: tuple[float, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (
+        min(MODEL_GRID - 1, max(0, round(value * MODEL_GRID / side))) for value, side in zip(box, size * 2, strict=True)
+    )
+    return left, top, right, bottom
+
+
+def _colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ink and paper with contrast enough to read: dark on light or light on dark, sometimes tinted."""
+    light = tuple(rng.randint(205, 255) for _ in range(3))
+    dark = tuple(rng.randint(0, 80) for _ in range(3))
+    if rng.random() < 0.5:
+        light = (rng.randint(225, 255),) * 3
+    if rng.random() < 0.5:
+        dark = (rng.randint(0, 50),) * 3
+    return (dark, light) if rng.random() < 0.55 else (light, dark)
+
+
+@cache
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    path = resources.files("qwen2vl_agent") / "envs" / "virtual_phone" / "assets" / name
+    return ImageFont.truetype(str(path), size)

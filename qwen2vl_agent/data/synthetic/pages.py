@@ -1,0 +1,81 @@
+"""Questions about recorded screens: what stands where, what is where, which switch is on, and where to tap."""
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
+from qwen2vl_agent.data.synthetic.reading import conversation, find, name, point_text, read
+from qwen2vl_agent.dialogue.tool_call import render_call
+from qwen2vl_agent.schema.tools import ToolCall
+
+READ_SCREEN = "Read the screen with places."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageSource:
+    """Recorded screens: a transcription with or without places, then pointing, naming and state questions."""
+
+    name: str
+    folder: str
+    """Where `write_pages` put them."""
+    seed: int = 0
+    questions: int = 8
+    transcribe: float = 0.5
+    """Share of screens that are transcribed."""
+    places: float = 0.5
+    """Share of the transcriptions that tell the places too."""
+    calls: float = 0.0
+    """Share of the questions that are answered by the function call of a tap."""
+
+    def example(self, index: int) -> Example:
+        rng = random.Random(f"{self.seed}/{self.name}/{index}")
+        store = _store(self.folder)
+        page = store[rng.randrange(len(store))]
+        while len(page.items) < 2:
+            page = store[rng.randrange(len(store))]
+        return conversation(page.image, self._turns(page, rng), self.name)
+
+    def _turns(self, page: RecordedPage, rng: random.Random) -> list[tuple[str, str]]:
+        turns = []
+        if rng.random() < self.transcribe:
+            items = tuple(entry.item for entry in page.items)
+            turns.append((READ_SCREEN, _places(page)) if rng.random() < self.places else read(items))
+        chosen = [entry for entry in _unique(page) if entry.clickable] or list(page.items)
+        turns += [self._question(rng.choice(chosen), rng) for _ in range(self.questions)]
+        return turns
+
+    def _question(self, entry: PageItem, rng: random.Random) -> tuple[str, str]:
+        if rng.random() < self.calls:
+            return f'Tap "{entry.item.text}".', tap_reply(entry)
+        kind = rng.random()
+        if entry.checked is not None and kind < 0.3:
+            return f'Is "{entry.item.text}" on?', "Yes." if entry.checked else "No."
+        return find(entry.item) if kind < 0.7 else name(entry.item, rng)
+
+
+def tap_reply(entry: PageItem) -> str:
+    """What an agent writes to tap an element: thought and call in the keyword form."""
+    return render_call(f'Tap "{entry.item.text}".', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword")
+
+
+def _places(page: RecordedPage) -> str:
+    return "\n".join(f"{_told(entry)} {point_text(entry.item)}" for entry in page.items)
+
+
+def _told(entry: PageItem) -> str:
+    if entry.checked is None:
+        return entry.item.text
+    return f"{entry.item.text} {'on' if entry.checked else 'off'}"
+
+
+def _unique(page: RecordedPage) -> list[PageItem]:
+    texts = [entry.item.text for entry in page.items]
+    return [entry for entry in page.items if texts.count(entry.item.text) == 1]
+
+
+@lru_cache(maxsize=8)
+def _store(folder: str) -> PageStore:
+    return PageStore(Path(folder))

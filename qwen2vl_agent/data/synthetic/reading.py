@@ -1,0 +1,89 @@
+"""Reading and pointing on pictures of text: many questions to one picture, since the picture costs most."""
+
+import random
+from dataclasses import dataclass, field
+
+from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.synthetic.canvas import Canvas, Item, text_canvas
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
+
+READ = "Read."
+READ_PLACES = "Read with places."
+
+
+def point_text(item: Item) -> str:
+    """A point as the published models write it. Source: technical report §2.2 (visual grounding)."""
+    x, y = item.centre
+    return f"<|box_start|>({x},{y})<|box_end|>"
+
+
+def read(items: tuple[Item, ...]) -> tuple[str, str]:
+    return READ, "\n".join(item.text for item in items)
+
+
+def read_places(items: tuple[Item, ...]) -> tuple[str, str]:
+    return READ_PLACES, "\n".join(f"{item.text} {point_text(item)}" for item in items)
+
+
+def find(item: Item) -> tuple[str, str]:
+    return f'Where is "{item.text}"?', point_text(item)
+
+
+def name(item: Item, rng: random.Random) -> tuple[str, str]:
+    """Asks what stands at a random point of the item's box."""
+    left, top, right, bottom = item.box
+    x, y = rng.randint(left, max(left, right - 1)), rng.randint(top, max(top, bottom - 1))
+    return f"What is at ({x},{y})?", item.text
+
+
+def conversation(image: object, turns: list[tuple[str, str]], source: str) -> Example:
+    """A dialogue about one picture; every answer is a target."""
+    messages = []
+    for index, (question, answer) in enumerate(turns):
+        parts = (ImagePart(image), TextPart(question)) if index == 0 else (TextPart(question),)
+        messages += [Message("user", parts), Message("assistant", (TextPart(answer, target=True),))]
+    return Example(messages, source)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingSource:
+    """Random canvases with transcription, pointing and naming questions."""
+
+    name: str
+    seed: int = 0
+    columns: tuple[int, int] = (2, 8)
+    """Smallest and largest width in model tokens."""
+    rows: tuple[int, int] = (1, 2)
+    """Smallest and largest height in model tokens."""
+    max_items: int = 3
+    places: float = 0.0
+    """Share of canvases whose transcription tells the places too."""
+    questions: int = 0
+    """Pointing and naming questions to a canvas, half of each."""
+    transcribe: float = 1.0
+    """Share of canvases that are transcribed as a whole."""
+    origin: str = field(default="generated", init=False)
+
+    def example(self, index: int) -> Example:
+        rng = random.Random(f"{self.seed}/{self.name}/{index}")
+        canvas = self._canvas(rng)
+        return conversation(canvas.image, self._turns(canvas, rng), self.name)
+
+    def _canvas(self, rng: random.Random) -> Canvas:
+        while True:
+            canvas = text_canvas(
+                rng, columns=rng.randint(*self.columns), rows=rng.randint(*self.rows), max_items=self.max_items
+            )
+            if canvas.items:
+                return canvas
+
+    def _turns(self, canvas: Canvas, rng: random.Random) -> list[tuple[str, str]]:
+        turns = []
+        if rng.random() < self.transcribe or not self.questions:
+            turns.append(read_places(canvas.items) if rng.random() < self.places else read(canvas.items))
+        texts = [item.text for item in canvas.items]
+        unique = [item for item in canvas.items if texts.count(item.text) == 1] or list(canvas.items)
+        for number in range(self.questions):
+            item = rng.choice(unique)
+            turns.append(find(item) if number % 2 == 0 else name(item, rng))
+        return turns

@@ -1,0 +1,62 @@
+"""Gathers what the embedded model learns from: screens of virtual phones, at the size that it sees them."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from PIL import Image
+from rich.progress import Progress
+
+from qwen2vl_agent.data.synthetic.canvas import Item
+from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, RecordedPage, write_pages
+from qwen2vl_agent.envs.tasks.explore import Page, random_pages
+from qwen2vl_agent.envs.virtual_phone.words import Words
+from qwen2vl_agent.schema.geometry import MODEL_GRID, smart_resize
+from qwen2vl_agent.schema.observation import Element
+
+DRAWN_SIZE = (540, 1200)
+"""Pixels at which phones are drawn for training: half the size of the screens that are acted on, a quarter the work."""
+SILENT_IDS = ("system:",)
+"""Elements of the status and navigation bars, the same on every screen."""
+
+
+def harvest_pages(folder: Path, *, pages: int, max_pixels: int, seed: int, workers: int) -> None:
+    """Records `pages` screens in shards; what is there already is kept, so that a stopped harvest goes on."""
+    shards = range(-(-pages // SHARD))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, Progress(transient=True) as progress:
+        bar = progress.add_task("screens", total=len(shards) * SHARD)
+        jobs = [pool.submit(_harvest_shard, folder, number, seed, max_pixels) for number in shards]
+        for job in as_completed(jobs):
+            job.result()
+            progress.advance(bar, SHARD)
+
+
+def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int) -> None:
+    write_pages(folder, number, _recorded(seed * 100_003 + number, max_pixels))
+
+
+def _recorded(seed: int, max_pixels: int) -> Iterator[RecordedPage]:
+    for page in random_pages(seed, DRAWN_SIZE, Words.train()):
+        yield record_page(page, max_pixels)
+
+
+def record_page(page: Page, max_pixels: int) -> RecordedPage:
+    """The page as the model sees it."""
+    width, height = page.image.size
+    new_height, new_width = smart_resize(height, width, min_pixels=0, max_pixels=max_pixels)
+    small = page.image.resize((new_width, new_height), Image.Resampling.BICUBIC)
+    items = [_item(element, page.image.size) for element in page.elements if _tells(element)]
+    return RecordedPage(small, tuple(items), page.page)
+
+
+def _tells(element: Element) -> bool:
+    return bool(element.text) and not element.resource_id.startswith(SILENT_IDS) and element.role != "key"
+
+
+def _item(element: Element, size: tuple[int, int]) -> PageItem:
+    box = tuple(
+        min(MODEL_GRID - 1, value * MODEL_GRID // side) for value, side in zip(element.bounds, size * 2, strict=True)
+    )
+    left, top, right, bottom = box
+    return PageItem(Item(element.text, (left, top, right, bottom)), element.role, element.clickable, element.checked)
