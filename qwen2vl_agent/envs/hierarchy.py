@@ -19,12 +19,15 @@ CLASS_OF_ROLE = {
     "key": "android.inputmethodservice.Keyboard$Key",
     "image": "android.widget.ImageView",
     "list": "androidx.recyclerview.widget.RecyclerView",
+    "radio": "android.widget.RadioButton",
+    "slider": "android.widget.SeekBar",
 }
 """Roles as Android's widget classes."""
+OWN_CLASSES = "org.virtualphone.widget."
+"""Where a role that Android has no class for gets one, as apps with widgets of their own do."""
 ROLE_OF_CLASS = {name: role for role, name in CLASS_OF_ROLE.items()} | {
     "android.widget.CompoundButton": "switch",
     "android.widget.ToggleButton": "switch",
-    "android.widget.RadioButton": "checkbox",
     "android.widget.CheckedTextView": "checkbox",
     "android.widget.AutoCompleteTextView": "field",
     "android.widget.MultiAutoCompleteTextView": "field",
@@ -47,8 +50,18 @@ def to_xml(elements: Iterable[Element], *, package: str, size: tuple[int, int], 
     whole = Element("", "", (0, 0, *size), clickable=False)
     root = ElementTree.SubElement(hierarchy, "node", _attributes(0, whole, "android.widget.FrameLayout", package))
     for index, element in enumerate(elements):
-        ElementTree.SubElement(root, "node", _attributes(index, element, CLASS_OF_ROLE[element.role], package))
+        ElementTree.SubElement(root, "node", _attributes(index, element, _class_of(element.role), package))
     return HEADER + ElementTree.tostring(hierarchy, encoding="unicode")
+
+
+def _class_of(role: str) -> str:
+    return CLASS_OF_ROLE.get(role) or OWN_CLASSES + role
+
+
+def _role_of(class_name: str) -> str:
+    if class_name.startswith(OWN_CLASSES):
+        return class_name.removeprefix(OWN_CLASSES)
+    return ROLE_OF_CLASS.get(class_name, "row")
 
 
 def _attributes(index: int, element: Element, class_name: str, package: str) -> dict[str, str]:
@@ -98,7 +111,7 @@ def parse_xml(text: str) -> list[Element]:
 
 def _element(node: ElementTree.Element) -> Element | None:
     get = node.attrib.get
-    role = ROLE_OF_CLASS.get(get("class", ""), "row")
+    role = _role_of(get("class", ""))
     words = get("text") or get("content-desc") or ""
     clickable, checkable = get("clickable") == "true", get("checkable") == "true"
     scrollable = get("scrollable") == "true"

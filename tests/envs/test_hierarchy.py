@@ -1,10 +1,13 @@
 """The accessibility tree as XML, there and back."""
 
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen2vl_agent.envs.hierarchy import CLASS_OF_ROLE, parse_xml, to_xml
+from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.schema.errors import DeviceLost
 from qwen2vl_agent.schema.observation import Element
 
@@ -13,7 +16,7 @@ SIDE = st.integers(0, 3000)
 ELEMENTS = st.builds(
     Element,
     text=TEXT,
-    role=st.sampled_from(sorted(CLASS_OF_ROLE)),
+    role=st.sampled_from([*sorted(CLASS_OF_ROLE), "something_new"]),
     bounds=st.tuples(SIDE, SIDE, SIDE, SIDE),
     resource_id=st.from_regex(r"[a-z]+:[a-z._]+", fullmatch=True),
     clickable=st.booleans(),
@@ -26,6 +29,14 @@ ELEMENTS = st.builds(
 @given(st.lists(ELEMENTS, max_size=6))
 def test_every_element_comes_back_equal(elements: list[Element]) -> None:
     assert parse_xml(to_xml(elements, package="p", size=(100, 200))) == elements
+
+
+def test_every_screen_of_the_virtual_phone_comes_back_equal() -> None:
+    roles = set()
+    for page in islice(random_pages(8, (360, 800)), 60):
+        assert tuple(parse_xml(to_xml(page.elements, package=page.package, size=(360, 800)))) == page.elements
+        roles |= {element.role for element in page.elements}
+    assert len(roles) > 8
 
 
 def test_line_breaks_survive_and_control_characters_become_full_stops() -> None:
