@@ -22,7 +22,10 @@ class Source(Protocol):
     worker process. A finite source starts over, best in another order. Sources must be picklable.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Under which its loss is reported."""
+        ...
 
     def example(self, index: int) -> Example:
         """The example with this number, counted from 0 without an end."""

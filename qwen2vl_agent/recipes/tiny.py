@@ -8,12 +8,12 @@ import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from qwen2vl_agent.recipes import tiny_data
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.training.config import StageName, TrainConfig
 
-STAGES = ("stage1", "stage2", "stage3")
+STAGES: tuple[StageName, ...] = ("stage1", "stage2", "stage3")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     return start
 
 
-def _train_stage(recipe: TinyRecipe, stage: str, start: Path | None, out: Path, resume: bool) -> Path:
+def _train_stage(recipe: TinyRecipe, stage: StageName, start: Path | None, out: Path, resume: bool) -> Path:
     """Train one stage from the model at `start` (None: new weights), unless it is finished."""
     from qwen2vl_agent.data.loader import Loader
     from qwen2vl_agent.recipes import tiny_model
@@ -89,10 +89,8 @@ def _begun(folder: Path) -> bool:
     return (folder / "checkpoints").is_dir()
 
 
-def stage_config(recipe: TinyRecipe, stage: str) -> Any:
+def stage_config(recipe: TinyRecipe, stage: StageName) -> TrainConfig:
     """The trainer's configuration of a stage."""
-    from qwen2vl_agent.training.config import TrainConfig
-
     make = partial(
         TrainConfig,
         stage=stage,
@@ -120,7 +118,7 @@ def with_overrides(recipe: TinyRecipe, overrides: dict[str, str]) -> TinyRecipe:
     Raises:
         ConfigError: no such field, or a text that is no such number.
     """
-    kinds = {item.name: type(item.default) for item in dataclasses.fields(TinyRecipe)}
+    kinds: dict[str, type] = {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}
     values = {}
     for field, text in overrides.items():
         if field not in kinds:

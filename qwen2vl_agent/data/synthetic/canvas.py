@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -56,7 +57,9 @@ def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int) 
     return Canvas(small, tuple(items))
 
 
-def _draw_row(draw, rng, font, y, size, ink) -> tuple[float, list[Item]]:  # type: ignore[no-untyped-def]
+def _draw_row(
+    draw: ImageDraw.ImageDraw, rng: random.Random, font: Any, y: float, size: tuple[int, int], ink: Any
+) -> tuple[float, list[Item]]:
     """Draws one row of one or two lines at `y`; returns the row's bottom and its items, none if it does not fit."""
     line_height = font.size * 1.17
     if y + line_height > size[1]:

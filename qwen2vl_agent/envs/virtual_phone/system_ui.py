@@ -1,5 +1,6 @@
 """What the system itself shows: status bar, navigation bar, notices, quick settings."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -136,7 +137,8 @@ def shade(state: PhoneState, screen: Rect) -> Iterator[Placed]:
     yield Placed(panel, None, Target("shade:surface", "image", "", blocks=True, listed=False))
     yield label(Rect(24, 24, 160, 88), "shade:clock", clock_text(state), 34, weight="medium")
     yield label(Rect(160, 24, 336, 88), "shade:date", date_text(state), 18, colour="secondary_text", align="right")
-    for index, (setting, text, icon) in enumerate(QUICK_TILES):
+    tiles = random.Random(state.seed).sample(QUICK_TILES, len(QUICK_TILES))
+    for index, (setting, text, icon) in enumerate(tiles):
         left, top = 14 + 168 * (index % 2), 92 + 84.0 * (index // 2)
         yield _tile(Rect(left, top, left + 160, top + 74), setting, text, icon, bool(state.settings.get(setting)))
 
