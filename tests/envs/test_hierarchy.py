@@ -3,7 +3,7 @@
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen2vl_agent.envs.hierarchy import CLASS_OF_ROLE, parse_xml, to_xml
@@ -27,6 +27,7 @@ ELEMENTS = st.builds(
 
 
 @given(st.lists(ELEMENTS, max_size=6))
+@settings(max_examples=50, deadline=None)
 def test_every_element_comes_back_equal(elements: list[Element]) -> None:
     assert parse_xml(to_xml(elements, package="p", size=(100, 200))) == elements
 
