@@ -31,10 +31,10 @@ class Agent:
     """
 
     def __init__(self, model: Any, processor: Any, config: AgentConfig | None = None, **sampling: Any) -> None:
-        """Take a model and its processor; `sampling` goes to `SamplingConfig`."""
+        """Take a model and its processor, and the settings it was taught with; `sampling` goes to `SamplingConfig`."""
         from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 
-        self.config = config or AgentConfig()
+        self.config = config or AgentConfig.from_json(processor.agent_settings)
         self.policy = ModelPolicy(model, processor, SamplingConfig(**sampling))
         self.folder: Path | None = None
 

@@ -1,11 +1,16 @@
 """How an agent goes about an episode; kept in the record, so that the episode can be composed again."""
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import CallForm
+
+AGENT_FILE = "agent_config.json"
+"""Beside a checkpoint: the settings of the agent whose dialogues it was taught (`dialogue/processor.py` saves it)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +51,21 @@ class AgentConfig:
         """From a record's header; what other versions added is left out."""
         known = {item.name for item in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def taught_settings(model: str) -> AgentConfig:
+    """The settings that the model in a folder was taught with; the usual ones where it states none.
+
+    Raises:
+        ConfigError: the file that states them cannot be read.
+    """
+    path = Path(model) / AGENT_FILE
+    if not model or not path.is_file():
+        return AgentConfig()
+    try:
+        return AgentConfig.from_json(json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} cannot be used: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
-from qwen2vl_agent.agent.settings import AgentConfig
+from qwen2vl_agent.agent.settings import taught_settings
 from qwen2vl_agent.bench.chart import draw_chart
 from qwen2vl_agent.bench.result import BenchResult, Conditions
 from qwen2vl_agent.bench.suites import episode_seed, get_suite
@@ -17,7 +17,7 @@ from qwen2vl_agent.trajectory.store import read_episode
 
 def bench_jobs(conditions: Conditions) -> list[Job]:
     """The episodes to run, on names and texts that are partly never seen in training."""
-    agent = AgentConfig(blind=conditions.blind, max_steps=conditions.max_steps)
+    agent = replace(taught_settings(conditions.model), blind=conditions.blind, max_steps=conditions.max_steps)
     return [
         Job(
             task=task,

@@ -74,12 +74,14 @@ class Command:
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
         from qwen2vl_agent.agent.jobs import Job
+        from qwen2vl_agent.agent.settings import taught_settings
         from qwen2vl_agent.bench.suites import episode_seed, get_suite
 
         if not 0 <= self.noise < 1:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         tasks = get_suite(self.suite).tasks
         model = resolve(self.model) if self.policy == "model" else ""
+        agent = taught_settings(model)
         return [
             Job(
                 task=tasks[index % len(tasks)],
@@ -87,6 +89,7 @@ class Command:
                 policy=self.policy,
                 split=self.split,
                 model=model,
+                agent=agent,
                 noise=self.noise if self.policy != "model" else 0.0,
                 env=self.device,
                 env_kwargs=self._env_kwargs(),

@@ -111,14 +111,14 @@ class Command:
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes={"flags": self._flags()})
         with PlainView(console) if self.json and not self.live else live_view(console) as view:
             watcher = DryRunWatcher(view) if self.dry_run else view
-            trajectory = run_episode(env, policy, plan, self._config(), watcher)
+            trajectory = run_episode(env, policy, plan, self._config(model), watcher)
         console.print(f"record: {out}", markup=False, soft_wrap=True)
         return trajectory
 
-    def _config(self) -> "AgentConfig":
-        from qwen2vl_agent.agent.settings import AgentConfig
+    def _config(self, model: str) -> "AgentConfig":
+        from qwen2vl_agent.agent.settings import taught_settings
 
-        return AgentConfig(max_steps=1 if self.dry_run else self.max_steps)
+        return dataclasses.replace(taught_settings(model), max_steps=1 if self.dry_run else self.max_steps)
 
     def _flags(self) -> dict[str, Any]:
         values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}

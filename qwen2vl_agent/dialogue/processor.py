@@ -20,7 +20,9 @@ from qwen2vl_agent.schema.messages import as_messages
 JOINT_CONFIG_FILE = "processor_config.json"
 """Where newer versions of transformers keep both processors' settings, one below the other."""
 TEMPLATE_FILE = "chat_template.json"
-FILES = (*TOKENIZER_FILES, CONFIG_FILE, VIDEO_CONFIG_FILE, JOINT_CONFIG_FILE, TEMPLATE_FILE)
+AGENT_FILE = "agent_config.json"
+"""The settings of the agent whose dialogues the model was taught, where it was taught any: form, language, detail."""
+FILES = (*TOKENIZER_FILES, CONFIG_FILE, VIDEO_CONFIG_FILE, JOINT_CONFIG_FILE, TEMPLATE_FILE, AGENT_FILE)
 
 
 class Processor:
@@ -31,8 +33,10 @@ class Processor:
         tokenizer: Tokenizer,
         image_processor: ImageProcessor | None = None,
         video_processor: VideoProcessor | None = None,
+        agent_settings: dict[str, Any] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
+        self.agent_settings = agent_settings or {}
         self.image_processor = image_processor or ImageProcessor()
         self.video_processor = video_processor or VideoProcessor(images=self.image_processor)
         self._encoder = Encoder(self.tokenizer, self.image_processor, self.video_processor)
@@ -76,7 +80,8 @@ class Processor:
         try:
             images = ImageProcessor.from_config(_read(folder / CONFIG_FILE) or joint.get("image_processor") or {})
             video_config = _read(folder / VIDEO_CONFIG_FILE) or joint.get("video_processor") or {}
-            return cls(tokenizer, images, VideoProcessor.from_config(video_config, images))
+            videos = VideoProcessor.from_config(video_config, images)
+            return cls(tokenizer, images, videos, _read(folder / AGENT_FILE))
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{folder}: the image processor's settings cannot be used: {error}") from error
 
@@ -87,6 +92,9 @@ class Processor:
         self.video_processor.save_pretrained(folder)
         template = json.dumps({"chat_template": CHAT_TEMPLATE}, indent=2, ensure_ascii=False) + "\n"
         (Path(folder) / TEMPLATE_FILE).write_text(template, encoding="utf-8")
+        if self.agent_settings:
+            settings = json.dumps(self.agent_settings, indent=2) + "\n"
+            (Path(folder) / AGENT_FILE).write_text(settings, encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -79,8 +79,7 @@ def _train_stage(recipe: TinyRecipe, stage: StageName, start: Path | None, out: 
         workers=recipe.data_workers,
         pixel_dtype=tiny_model.PIXEL_DTYPE,
     )
-    saved = tiny_model.SavedWithAgent(processor)
-    finished = Trainer(config, model, loader, folder, processor=saved, resume=resume or _begun(folder)).fit()
+    finished = Trainer(config, model, loader, folder, processor=processor, resume=resume or _begun(folder)).fit()
     assert finished.reason == "done"
     return folder / "model"
 

@@ -65,7 +65,7 @@ def demonstrate(recipe: Any, folder: Path) -> None:
 def learn_vocabulary(recipe: Any, folder: Path) -> Processor:
     """A vocabulary of the calls, the phone's own words and pieces of any others."""
     tokenizer = train_tokenizer(_texts(folder, Random(recipe.seed)), recipe.vocabulary)
-    return Processor(tokenizer, ImageProcessor(MIN_PIXELS, recipe.max_pixels))
+    return Processor(tokenizer, ImageProcessor(MIN_PIXELS, recipe.max_pixels), agent_settings=AGENT.to_json())
 
 
 def _texts(folder: Path, rng: Random) -> list[str]:

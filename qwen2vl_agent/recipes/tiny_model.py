@@ -1,7 +1,6 @@
 """The embedded model's shape, its first weights, and how its agent is to be set up."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,8 @@ from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.config import Qwen2VLConfig, preset
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes.small_weights import initialise_small
-from qwen2vl_agent.recipes.tiny_data import AGENT
 
 PIXEL_DTYPE = torch.bfloat16
-AGENT_FILE = "agent_config.json"
-"""Beside a checkpoint: the settings that its demonstrations were made with."""
 
 
 def create(recipe: Any, processor: Processor) -> Qwen2VL:
@@ -34,16 +30,3 @@ def shape(processor: Processor) -> Qwen2VLConfig:
 def load(folder: Path) -> Qwen2VL:
     """The weights of an earlier stage, in float32 to train on."""
     return Qwen2VL.from_pretrained(folder, dtype="float32")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SavedWithAgent:
-    """The processor and the agent's settings, saved together beside the weights."""
-
-    processor: Processor
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the processor's files and `agent_config.json`."""
-        self.processor.save_pretrained(folder)
-        text = json.dumps(AGENT.to_json(), indent=2) + "\n"
-        (Path(folder) / AGENT_FILE).write_text(text, encoding="utf-8")
