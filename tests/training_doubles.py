@@ -102,8 +102,8 @@ def mixture(seed: int = 0) -> Mixture:
     return Mixture(((Copying("a"), 1), (Copying("b", columns=4, seed=7), 1)), seed)
 
 
-def loader(budget: int = 100, start: int = 0, seed: int = 0) -> Loader:
-    return Loader(mixture(seed), LetterProcessor(), budget, start=start)
+def loader(budget: int = 100, start: int = 0, seed: int = 0, workers: int = 0) -> Loader:
+    return Loader(mixture(seed), LetterProcessor(), budget, start=start, workers=workers)
 
 
 def train_small(out, steps: int, *, resume: bool = False, model: Qwen2VL | None = None) -> Qwen2VL:

@@ -3,7 +3,10 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -84,6 +87,27 @@ def test_closing_leaves_no_worker_behind():
         next(opened)
         pids = [worker.process.pid for worker in opened._workers]
     deadline = time.monotonic() + 5
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
+
+
+def test_workers_of_a_killed_program_end_by_themselves():
+    script = """
+from training_doubles import loader
+opened = loader(workers=2)
+next(opened)
+print(*[worker.process.pid for worker in opened._workers], flush=True)
+import time; time.sleep(60)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
+        assert program.stdout is not None
+        pids = [int(pid) for pid in program.stdout.readline().split()]
+        assert len(pids) == 2
+        program.kill()
+    deadline = time.monotonic() + 20
     while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(_alive(pid) for pid in pids)

@@ -2,17 +2,23 @@
 
 import os
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from training_doubles import SMALL, Copying, LetterProcessor, loader, small_model
 
+from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.loader import Loader
 from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.model.tokenizer import train_tokenizer
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.training.checkpoint import STATE_FILE, Checkpoints
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.metrics import METRICS_FILE, read_metrics
@@ -173,6 +179,21 @@ def test_a_checkpoint_is_a_model_folder_and_only_the_last_few_are_kept(tmp_path)
     assert_same(weights(model), weights(Qwen2VL.from_pretrained(tmp_path / "model", dtype="float32")))
 
 
+def test_with_its_processor_a_checkpoint_is_all_that_a_run_of_the_model_needs(tmp_path):
+    processor = Processor(
+        train_tokenizer(["abcdefgh"] * 5, 400), ImageProcessor(min_pixels=28 * 28, max_pixels=56 * 56)
+    )
+    text = replace(SMALL.text, vocab_size=len(processor.tokenizer))
+    model = Qwen2VL(replace(SMALL, text=text).with_tokens(processor.tokenizer.special), seed=0)
+    data = Loader(Mixture(((Written(), 1),)), processor, 100, pixel_dtype=torch.bfloat16)
+    Trainer(replace(CONFIG, dtype="bfloat16"), model, data, tmp_path, processor=processor).fit()
+    latest = Checkpoints(tmp_path / "checkpoints", 2).latest()
+    for folder in (latest, tmp_path / "model"):
+        loaded, reader = Qwen2VL.from_pretrained(folder, dtype="float32"), Processor.from_pretrained(folder)
+        inputs = reader([Message("user", (ImagePart(Image.new("RGB", (56, 56))), TextPart("abc")))])
+        assert len(loaded.eval().generate(inputs, max_new_tokens=3).token_ids) > 0
+
+
 def test_gradients_that_are_not_finite_are_thrown_away_and_too_many_end_the_run(tmp_path):
     model = small_model()
     with torch.no_grad():
@@ -186,6 +207,18 @@ def test_gradients_that_are_not_finite_are_thrown_away_and_too_many_end_the_run(
 
 def test_the_small_config_is_a_whole_qwen2vl():
     assert sum(parameter.numel() for parameter in Qwen2VL(SMALL).parameters()) < 200_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """Pictures of one colour, asked about in words."""
+
+    name: str = "written"
+
+    def example(self, index: int) -> Example:
+        picture = ImagePart(Image.new("RGB", (56, 28), (index % 256, 0, 0)))
+        asked = Message("user", (picture, TextPart("what")))
+        return Example([asked, Message("assistant", (TextPart("abc"[index % 3 :], target=True),))], self.name)
 
 
 class _Window:
