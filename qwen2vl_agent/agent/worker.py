@@ -18,6 +18,7 @@ from qwen2vl_agent.agent.policy import Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
 from qwen2vl_agent.trajectory.lines import HEADER_FILE
+from qwen2vl_agent.trajectory.lock import RecordBusy
 from qwen2vl_agent.trajectory.store import ASIDE_FOLDER
 
 
@@ -41,6 +42,8 @@ def run_job(job: Job, out: Path, env: Any) -> EpisodeResult:
     begun = time.perf_counter()
     try:
         trajectory = run_episode(env, job_policy(job), _plan(job, out), job.agent, drive=drive_plainly)
+    except RecordBusy:
+        raise
     except RecordError:
         if not (folder / HEADER_FILE).is_file():
             raise

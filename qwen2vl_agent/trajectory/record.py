@@ -12,7 +12,8 @@ from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step, StoredFrame, Trajectory
 from qwen2vl_agent.trajectory.frames import FrameStore, write_whole
 from qwen2vl_agent.trajectory.lines import HEADER_FILE, STEPS_FILE, context_after, header_json, step_line
-from qwen2vl_agent.trajectory.store import frames_folder, read_episode, whole_lines
+from qwen2vl_agent.trajectory.lock import lock
+from qwen2vl_agent.trajectory.store import frames_folder, read_episode, read_header, whole_lines
 
 
 class Recorder:
@@ -28,42 +29,46 @@ class Recorder:
         """Begin a new episode in `folder`; `frames_dir` is a folder of frames to share with others.
 
         Raises:
-            RecordError: the folder holds an episode already.
+            RecordError: the folder holds an episode already, or another process is writing one there.
         """
         folder = Path(folder)
-        if (folder / HEADER_FILE).exists():
-            raise RecordError(f"{folder} holds an episode already; choose another folder or resume it")
         folder.mkdir(parents=True, exist_ok=True)
-        self._set_up(folder, header, Path(frames_dir) if frames_dir else folder / "frames", sync)
-        self._write_header()
+        file = _steps_file(folder)
+        if (folder / HEADER_FILE).exists():
+            file.close()
+            raise RecordError(f"{folder} holds an episode already; choose another folder or resume it")
+        self._set_up(file, Trajectory(header), Path(frames_dir) if frames_dir else folder / "frames", sync)
 
-    def _set_up(self, folder: Path, header: EpisodeHeader, frames: Path, sync: bool) -> None:
-        self.folder = folder
-        self.trajectory = Trajectory(header)
+    def _set_up(self, file: BinaryIO, trajectory: Trajectory, frames: Path, sync: bool) -> None:
+        self.folder = Path(file.name).parent
+        self.trajectory = trajectory
+        self._file = file
         self._frames = FrameStore(frames, sync)
         self._sync = sync
         self._before: tuple[int, ...] = ()
-        self._file: BinaryIO = (folder / STEPS_FILE).open("ab")
+        for step in trajectory.steps:
+            self._before = context_after(step, self._before)
+        self._write_header()
 
     @classmethod
     def reopen(cls, folder: Path | str, sync: bool = True) -> "Recorder":
         """Go on with an episode that was begun: its steps are in `.trajectory`, a torn last line is cut off.
 
         Raises:
-            RecordError: no episode there, or it cannot be read.
+            RecordError: no episode there, it cannot be read, or another process is writing it.
         """
         folder = Path(folder)
-        trajectory = read_episode(folder)
-        steps = folder / STEPS_FILE
-        if steps.is_file():
-            os.truncate(steps, sum(len(line) + 1 for line in whole_lines(steps)))
+        read_header(folder)  # before a file is made where there is no episode
+        file = _steps_file(folder)
+        try:
+            trajectory = read_episode(folder)
+        except RecordError:
+            file.close()
+            raise
+        file.truncate(sum(len(line) + 1 for line in whole_lines(folder / STEPS_FILE)))
+        trajectory.header = dataclasses.replace(trajectory.header, outcome=None, message="")
         recorder = cls.__new__(cls)
-        header = dataclasses.replace(trajectory.header, outcome=None, message="")
-        recorder._set_up(folder, header, frames_folder(folder), sync)
-        recorder.trajectory.steps = trajectory.steps
-        for step in trajectory.steps:
-            recorder._before = context_after(step, recorder._before)
-        recorder._write_header()
+        recorder._set_up(file, trajectory, frames_folder(folder), sync)
         return recorder
 
     @property
@@ -112,3 +117,10 @@ class Recorder:
     def _write_header(self) -> None:
         frames = os.path.relpath(self._frames.folder, self.folder)
         write_whole(self.folder / HEADER_FILE, header_json(self.header, Path(frames).as_posix()), self._sync)
+
+
+def _steps_file(folder: Path) -> BinaryIO:
+    """The file of steps, open for more and kept to this process."""
+    file = (folder / STEPS_FILE).open("ab")
+    lock(file)
+    return file

@@ -133,9 +133,10 @@ def test_a_killed_collection_loses_nothing_and_is_finished_by_the_next(tmp_path:
         time.sleep(0.01)
     os.kill(process.pid, kind)
     process.wait()
+    time.sleep(0.5)  # for the workers to notice
     kept = {path: path.read_bytes().rpartition(b"\n")[0] for path in tmp_path.glob("*/steps.jsonl")}
     assert 3 <= len(kept) < len(wanted)
-    time.sleep(0.3)
+    time.sleep(0.2)
     assert {path: path.read_bytes().rpartition(b"\n")[0] for path in kept} == kept, "a worker outlived its parent"
     collection = collect_episodes(wanted, tmp_path, workers=2)
     assert [result.outcome for result in collection.results] == ["success"] * 16

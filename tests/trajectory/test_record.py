@@ -17,6 +17,7 @@ from PIL import Image
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Reply, Step, StoredFrame
+from qwen2vl_agent.trajectory.lock import RecordBusy
 from qwen2vl_agent.trajectory.record import Recorder
 from qwen2vl_agent.trajectory.store import episodes, frames_folder, load_frame, read_episode, read_header
 
@@ -213,6 +214,22 @@ def test_an_episode_is_not_begun_over_another(tmp_path: Path) -> None:
     Recorder(tmp_path, HEADER).close()
     with pytest.raises(RecordError, match="already"):
         Recorder(tmp_path, HEADER)
+
+
+def test_an_episode_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    with Recorder(tmp_path, HEADER) as recorder:
+        recorder.append(a_step(0))
+        with pytest.raises(RecordBusy, match="another process"):
+            Recorder.reopen(tmp_path)
+        recorder.append(a_step(1))
+    with Recorder.reopen(tmp_path) as recorder:
+        assert len(recorder.trajectory.steps) == 2
+
+
+def test_what_cannot_be_reopened_is_left_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="holds no episode"):
+        Recorder.reopen(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_episodes_are_found_below_a_root_but_not_those_set_aside(tmp_path: Path) -> None:
