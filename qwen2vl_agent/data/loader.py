@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.data.mixture import Mixture, Share
 from qwen2vl_agent.data.packing import Batch, Row, from_wire, pack
 from qwen2vl_agent.data.worker import Failure, Job, encode_row, work
 
@@ -36,7 +36,7 @@ class Loader:
 
     def __init__(
         self,
-        mixture: Mixture,
+        mixture: Mixture | Share,
         processor: Any,
         budget: int,
         *,

@@ -68,6 +68,27 @@ class Mixture:
         return {"seed": self.seed, "weights": {source.name: float(weight) for source, weight in self.sources}}
 
 
+@dataclass(frozen=True)
+class Share:
+    """One replica's part of a mixture: its position p is the mixture's position p x count + rank."""
+
+    whole: Mixture
+    rank: int
+    count: int
+
+    def pick(self, position: int) -> tuple[Source, int]:
+        """The source at this position of the share, and the index to ask it for."""
+        return self.whole.pick(position * self.count + self.rank)
+
+    def example(self, position: int) -> Example:
+        """The example at this position of the share."""
+        return self.whole.example(position * self.count + self.rank)
+
+    def describe(self) -> dict[str, Any]:
+        """As the whole mixture, and among how many it is shared."""
+        return self.whole.describe() | {"replicas": self.count}
+
+
 @lru_cache(maxsize=64)
 def _share_out(weights: tuple[float, ...]) -> tuple[int, ...]:
     """Slots of a block for each weight: largest remainders, and at least one each."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.data.mixture import Mixture, Share
 from qwen2vl_agent.data.packing import Row, to_wire
 from qwen2vl_agent.schema import errors
 
@@ -25,7 +25,7 @@ LOOK_S = 1.0
 class Job:
     """Which positions a worker encodes: `chunk` of them from `first`, then again `stride` further on, for ever."""
 
-    mixture: Mixture
+    mixture: Mixture | Share
     processor: Any
     first: int
     chunk: int
@@ -51,7 +51,7 @@ class Failure:
         return (builtin if known else RuntimeError)(f"{self.message}\n{self.trace}")  # type: ignore[misc]
 
 
-def encode_row(mixture: Mixture, processor: Any, position: int, pixel_dtype: torch.dtype) -> Row:
+def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dtype: torch.dtype) -> Row:
     """The example at `position`, encoded."""
     example = mixture.example(position)
     encoded = processor.encode(example.messages)

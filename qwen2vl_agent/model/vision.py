@@ -44,8 +44,9 @@ class VisionAttention(nn.Module):
 
     def forward(self, x_PD: Tensor, rotary: Rotary, sees: Visibility) -> Tensor:
         qkv = self.qkv(x_PD).unflatten(-1, (3, self.num_heads, -1))
-        q, k = rotary.rotate(qkv[:, :2].flatten(1, 2)[None]).chunk(2, dim=2)
-        return self.proj(attend(q, k, qkv[None, :, 2], sees)[0])
+        turned, v = qkv.split((2, 1), dim=1)  # its backward is one copy, that of a slice fills zeros first
+        q, k = rotary.rotate(turned.flatten(1, 2)[None]).chunk(2, dim=2)
+        return self.proj(attend(q, k, v.squeeze(1)[None], sees)[0])
 
 
 class VisionBlock(nn.Module):

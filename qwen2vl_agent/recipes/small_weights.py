@@ -25,7 +25,7 @@ def initialise_small(model: nn.Module, seed: int) -> None:
         if name.endswith(("o_proj.weight", "down_proj.weight", "attn.proj.weight", "mlp.fc2.weight")):
             std /= 2
         parameter.copy_(torch.empty(parameter.shape).normal_(0.0, std, generator=generator))
-        if name.endswith("patch_embed.proj.weight"):
+        if name.endswith("patch_embed.weight"):
             _ignore_background(parameter)
 
 

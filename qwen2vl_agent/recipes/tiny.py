@@ -6,14 +6,24 @@ vision encoder locked. There is no language model to begin from, so stages 1 and
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from qwen2vl_agent.data.mixture import Share
 from qwen2vl_agent.recipes import tiny_data
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
+from qwen2vl_agent.training.parallel.replicas import Replicas
 
-STAGES: tuple[StageName, ...] = ("stage1", "stage2", "stage3")
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of training with one mixture; the paper's stage 1 is two of them here, easy pictures first."""
+
+    name: str
+    stage: StageName
+
+
+PHASES = (Phase("read", "stage1"), Phase("see", "stage1"), Phase("know", "stage2"), Phase("act", "stage3"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,22 +33,27 @@ class TinyRecipe:
     seed: int = 0
     max_pixels: int = 112_896
     """Of an image: a phone's screen becomes 224 x 476 pixels, 136 tokens."""
-    vocabulary: int = 1024
     pages: int = 12_288
     """Screens to learn seeing from."""
     episodes_per_task: int = 120
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
-    stage1_steps: int = 2500
-    stage2_steps: int = 1500
-    stage3_steps: int = 1500
-    stage1_lr: float = 1e-3
-    stage2_lr: float = 6e-4
-    stage3_lr: float = 5e-4
+    read_steps: int = 1000
+    see_steps: int = 1200
+    know_steps: int = 800
+    act_steps: int = 800
+    read_lr: float = 1e-3
+    see_lr: float = 1e-3
+    know_lr: float = 7e-4
+    act_lr: float = 5e-4
+    read_batch_tokens: int = 4096
     batch_tokens: int = 8192
     data_workers: int = 1
     harvest_workers: int = 2
-    threads: int = 2
+    replicas: int = 2
+    """Processes that train together."""
+    threads: int = 1
+    """Of each process."""
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
@@ -52,63 +67,68 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     recipe = with_overrides(TinyRecipe(), overrides or {})
     tiny_data.prepare(recipe, out / "data")
     start: Path | None = None
-    for stage in STAGES:
-        if stage == "stage2":
+    for phase in PHASES:
+        if phase.stage != "stage1":
             tiny_data.demonstrate(recipe, out / "data" / "episodes")
-        start = _train_stage(recipe, stage, start, out, resume)
+        start = _train_phase(recipe, phase, start, out, resume)
     assert start is not None
     return start
 
 
-def _train_stage(recipe: TinyRecipe, stage: StageName, start: Path | None, out: Path, resume: bool) -> Path:
-    """Train one stage from the model at `start` (None: new weights), unless it is finished."""
+def _train_phase(recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path, resume: bool) -> Path:
+    """Train one phase from the model at `start` (None: new weights), unless it is finished."""
+    from qwen2vl_agent.training.parallel.replicas import run_replicas
+
+    folder = out / phase.name
+    if not (folder / "model" / "config.json").is_file():
+        run_replicas(recipe.replicas, _fit_phase, recipe, phase, start, out, resume or _begun(folder))
+    return folder / "model"
+
+
+def _fit_phase(
+    recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path, resume: bool, replicas: Replicas | None
+) -> None:
+    """One process's part of a phase."""
     from qwen2vl_agent.data.loader import Loader
     from qwen2vl_agent.recipes import tiny_model
     from qwen2vl_agent.training.trainer import Trainer
 
-    folder = out / stage
-    if (folder / "model" / "config.json").is_file():
-        return folder / "model"
-    config = stage_config(recipe, stage)
-    processor = tiny_data.processor(recipe, out / "data")
+    config = phase_config(recipe, phase)
+    processor = tiny_data.processor(recipe)
     model = tiny_model.load(start) if start else tiny_model.create(recipe, processor)
+    mixture = tiny_data.mixture(recipe, phase.name, out / "data")
     loader = Loader(
-        tiny_data.mixture(recipe, stage, out / "data"),
+        mixture if replicas is None else Share(mixture, replicas.rank, replicas.count),
         processor,
         config.batch_tokens,
         workers=recipe.data_workers,
         pixel_dtype=tiny_model.PIXEL_DTYPE,
     )
-    finished = Trainer(config, model, loader, folder, processor=processor, resume=resume or _begun(folder)).fit()
-    assert finished.reason == "done"
-    return folder / "model"
+    trainer = Trainer(config, model, loader, out / phase.name, processor=processor, resume=resume, replicas=replicas)
+    assert trainer.fit().reason == "done"
 
 
 def _begun(folder: Path) -> bool:
     return (folder / "checkpoints").is_dir()
 
 
-def stage_config(recipe: TinyRecipe, stage: StageName) -> TrainConfig:
-    """The trainer's configuration of a stage."""
-    make = partial(
-        TrainConfig,
-        stage=stage,
-        batch_tokens=recipe.batch_tokens,
+def phase_config(recipe: TinyRecipe, phase: Phase) -> TrainConfig:
+    """The trainer's configuration of a phase."""
+    return TrainConfig(
+        stage=phase.stage,
+        trainable=None if phase.stage == "stage3" else ("",),
+        steps=getattr(recipe, f"{phase.name}_steps"),
+        lr=getattr(recipe, f"{phase.name}_lr"),
+        batch_tokens=(recipe.read_batch_tokens if phase.name == "read" else recipe.batch_tokens) // recipe.replicas,
         optimizer="muon",
         weight_decay=0.01,
         betas=(0.9, 0.98),
-        ema_decay=0.998,
+        ema_decay=0.995,
         seed=recipe.seed,
         threads=recipe.threads,
         log_every=20,
         checkpoint_every_s=180.0,
     )
-    if stage == "stage3":
-        return make(steps=recipe.stage3_steps, lr=recipe.stage3_lr)
-    rate, steps = (
-        (recipe.stage1_lr, recipe.stage1_steps) if stage == "stage1" else (recipe.stage2_lr, recipe.stage2_steps)
-    )
-    return make(steps=steps, lr=rate, trainable=("",))
 
 
 def with_overrides(recipe: TinyRecipe, overrides: dict[str, str]) -> TinyRecipe:

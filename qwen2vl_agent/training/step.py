@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from qwen2vl_agent.data.packing import Batch
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.loss import target_loss
+from qwen2vl_agent.training.parallel.replicas import Replicas
 
 
 @dataclass(slots=True)
@@ -34,10 +35,21 @@ class StepResult:
         return math.isfinite(self.grad_norm)
 
 
-def train_step(model: Any, optimizer: Optimizer, batches: Sequence[Batch], config: TrainConfig) -> StepResult:
-    """Gradients of all rows, divided by the weight of all their targets together, clipped and applied."""
+def train_step(
+    model: Any,
+    optimizer: Optimizer,
+    batches: Sequence[Batch],
+    config: TrainConfig,
+    replicas: Replicas | None = None,
+) -> StepResult:
+    """Gradients of all rows, divided by the weight of all their targets together, clipped and applied.
+
+    With replicas the rows of all of them make the step; the result counts this process's own.
+    """
     result = StepResult()
     total_weight = sum(float(batch.targets.weights.sum()) for batch in batches)
+    if replicas is not None:
+        (total_weight,) = replicas.add(total_weight)
     device_type = torch.device(config.device).type
     for batch in batches:
         batch = batch.to(config.device)
@@ -46,6 +58,8 @@ def train_step(model: Any, optimizer: Optimizer, batches: Sequence[Batch], confi
         (sums.total / max(total_weight, 1e-9)).backward()
         _count(result, batch, sums.by_source.tolist(), sums.counts.tolist())
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if replicas is not None:
+        replicas.add_gradients(trained)
     result.grad_norm = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
     if result.applied:
         optimizer.step()

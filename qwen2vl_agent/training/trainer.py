@@ -19,6 +19,7 @@ from qwen2vl_agent.training.checkpoint import Checkpoints, load_state
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.metrics import METRICS_FILE, Display, MetricsFile, Window
 from qwen2vl_agent.training.optim import MovingAverage, lr_at, make_optimizer, set_lr
+from qwen2vl_agent.training.parallel.replicas import Replicas
 from qwen2vl_agent.training.stages import freeze_all_but, trainable_names
 from qwen2vl_agent.training.step import train_step
 
@@ -66,8 +67,11 @@ class Trainer:
         processor: Any = None,
         resume: bool = False,
         console: Console | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
-        """`processor`, where given, is saved beside the weights, so that every checkpoint is a complete model.
+        """`replicas`: this process among several that train together, each with its share of the data; rank 0 writes.
+
+        `processor`, where given, is saved beside the weights, so that every checkpoint is a complete model.
 
         Raises:
             ConfigError: `out` holds a run already and `resume` is False, or the run's data are not the ones it had.
@@ -80,6 +84,8 @@ class Trainer:
         self._saved_parts = [model] if processor is None else [model, processor]
         self._checkpoints = Checkpoints(self._out / "checkpoints", config.keep_checkpoints)
         self._console = console
+        self._replicas = replicas
+        self._leads = replicas is None or replicas.rank == 0
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -96,7 +102,7 @@ class Trainer:
         if latest:
             self._restore(latest)
         self._out.mkdir(parents=True, exist_ok=True)
-        self._metrics = MetricsFile(self._out / METRICS_FILE, self.progress.step)
+        self._metrics = MetricsFile(self._out / METRICS_FILE, self.progress.step) if self._leads else None
 
     @property
     def spent(self) -> float:
@@ -112,16 +118,16 @@ class Trainer:
         began = saved_at = time.perf_counter()
         window, self.model = Window(), self.model.train()
         with self._signals(), self._loader, Display(self.config.stage, self._console) as display:
-            while self.spent < 1.0 and self._stopping is None and not self._out_of_time(began):
+            while self.spent < 1.0 and not self._to_stop(began):
                 self._one_step(window)
                 now = time.perf_counter()
                 if self.progress.step % self.config.log_every == 0 or self.spent >= 1.0:
                     window = self._report(window, display)
-                if self._checkpoint_due(now - saved_at):
+                if self._agreed(self._checkpoint_due(now - saved_at)):
                     self.save()
                     saved_at = time.perf_counter()
             self.save()
-            if self._stopping is not None:
+            if self._agreed(self._stopping is not None):
                 display.say(f"stopped after step {self.progress.step}; saved, to be resumed")
                 raise SystemExit(INTERRUPTED_STATUS)
         if self.spent < 1.0:
@@ -133,14 +139,14 @@ class Trainer:
         began = time.perf_counter()
         batches = [next(self._loader) for _ in range(self.config.accumulate)]
         set_lr(self._optimizer, lr_at(self.progress.step, self.spent, self.config))
-        result = train_step(self.model, self._optimizer, batches, self.config)
+        result = train_step(self.model, self._optimizer, batches, self.config, self._replicas)
         self._skipped_in_a_row = 0 if result.applied else self._skipped_in_a_row + 1
         if self._skipped_in_a_row >= MAX_SKIPPED:
             raise ConfigError(f"the gradient was not finite {MAX_SKIPPED} times in a row; try a lower learning rate")
         if self._average is not None:
             self._average.update(self.progress.step)
         self.progress.step += 1
-        self.progress.tokens += result.tokens
+        self.progress.tokens += self._of_all(result.tokens)
         self.progress.position = batches[-1].position
         self.progress.seconds += time.perf_counter() - began
         window.add(result)
@@ -157,14 +163,36 @@ class Trainer:
             "wait_s": waited,
             **window.summary(),
         }
-        self._metrics.write(line)
-        display.show(line, self.spent)
+        if self._metrics is not None:
+            self._metrics.write(line)
+            display.show(line, self.spent)
         self._last_line = line
         return Window()
 
-    def save(self) -> Path:
-        """Write a checkpoint of this moment, and return its folder."""
+    def _of_all(self, number: int) -> int:
+        """The sum over all replicas."""
+        return number if self._replicas is None else int(self._replicas.add(number)[0])
+
+    def _agreed(self, wish: bool) -> bool:
+        """Whether any replica wishes it: all of them then do it together."""
+        return bool(self._of_all(int(wish)))
+
+    def _to_stop(self, began: float) -> bool:
+        return self._agreed(self._stopping is not None or self._out_of_time(began))
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        positions = [self.progress.position]
+        if self._replicas is not None:
+            positions = self._replicas.gather(self.progress.position)
+        if self._leads:
+            self._save(positions)
+        if self._replicas is not None:
+            self._replicas.wait()
+
+    def _save(self, positions: list[int]) -> None:
         state = {
+            "positions": positions,
             "progress": asdict(self.progress),
             "mixture": self._loader.mixture.describe(),
             "trained": self.trained,
@@ -172,7 +200,7 @@ class Trainer:
             "average": self._average.shadow if self._average else None,
             "rng": torch.get_rng_state(),
         }
-        return self._checkpoints.save(self.progress.step, state, self.config.to_json(), *self._saved_parts)
+        self._checkpoints.save(self.progress.step, state, self.config.to_json(), *self._saved_parts)
 
     def _restore(self, folder: Path) -> None:
         state = load_state(folder)
@@ -190,13 +218,14 @@ class Trainer:
             torch._foreach_copy_(list(self._average.shadow.values()), list(state["average"].values()))
         torch.set_rng_state(state["rng"])
         self.progress = Progress(**state["progress"])
+        self.progress.position = state["positions"][self._replicas.rank if self._replicas else 0]
         self._loader.seek(self.progress.position)
 
     def _export(self) -> None:
         """Put the finished model at `out/model`."""
         if self._average is not None:
             self._average.swap()
-        for part in self._saved_parts:
+        for part in self._saved_parts if self._leads else []:
             part.save_pretrained(self._out / "model")
         if self._average is not None:
             self._average.swap()

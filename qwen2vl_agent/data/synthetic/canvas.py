@@ -36,8 +36,11 @@ class Canvas:
     items: tuple[Item, ...]
 
 
-def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int) -> Canvas:
-    """A canvas of `columns` x `rows` model tokens with up to `max_items` lines that do not overlap."""
+def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int, longest: int | None = None) -> Canvas:
+    """A canvas of `columns` x `rows` model tokens with up to `max_items` lines that do not overlap.
+
+    `longest` is the number of letters that a line has at most.
+    """
     width, height = columns * RESIZE_FACTOR, rows * RESIZE_FACTOR
     size = round(width * _SUPERSAMPLE), round(height * _SUPERSAMPLE)
     ink, paper = _colours(rng)
@@ -48,7 +51,7 @@ def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int) 
     gap = rng.choice((6.0, 26.0, height / max_items))
     while len(items) < max_items:
         font = _font(rng.choice(_FONTS), round(rng.uniform(9.5, 14.5) * _SUPERSAMPLE))
-        y, row = _draw_row(draw, rng, font, y, size, ink)
+        y, row = _draw_row(draw, rng, font, y, size, ink, longest)
         if not row:
             break
         items += row
@@ -58,7 +61,13 @@ def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int) 
 
 
 def _draw_row(
-    draw: ImageDraw.ImageDraw, rng: random.Random, font: Any, y: float, size: tuple[int, int], ink: Any
+    draw: ImageDraw.ImageDraw,
+    rng: random.Random,
+    font: Any,
+    y: float,
+    size: tuple[int, int],
+    ink: Any,
+    longest: int | None,
 ) -> tuple[float, list[Item]]:
     """Draws one row of one or two lines at `y`; returns the row's bottom and its items, none if it does not fit."""
     line_height = font.size * 1.17
@@ -66,7 +75,7 @@ def _draw_row(
         return y, []
     x, row = rng.uniform(2, max(4.0, size[0] * 0.25)), []
     for _ in range(2):
-        text = _fitting(rng, font, size[0] - x - 2)
+        text = _fitting(rng, font, size[0] - x - 2, longest)
         if not text:
             break
         right = x + font.getlength(text)
@@ -78,11 +87,14 @@ def _draw_row(
     return y + line_height, row
 
 
-def _fitting(rng: random.Random, font: ImageFont.FreeTypeFont, room: float) -> str:
+def _fitting(rng: random.Random, font: ImageFont.FreeTypeFont, room: float, longest: int | None) -> str:
     text = label(rng)
+    if longest is not None:
+        start = rng.randrange(max(1, len(text) - longest + 1))
+        text = text[start : start + rng.randint(1, longest)].strip()
     while text and font.getlength(text) > room:
         text = text[: len(text) * 2 // 3].strip()
-    return text if len(text) > 1 or rng.random() < 0.3 else ""
+    return text
 
 
 def _to_grid(box: tuple[float, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:

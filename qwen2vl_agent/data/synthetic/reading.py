@@ -7,7 +7,9 @@ from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.canvas import Canvas, Item, text_canvas
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 
-READ = "Read."
+SYSTEM = "Read."
+READ = ""
+"""To transcribe is what is asked where nothing else is."""
 READ_PLACES = "Read with places."
 
 
@@ -37,10 +39,14 @@ def name(item: Item, rng: random.Random) -> tuple[str, str]:
 
 
 def conversation(image: object, turns: list[tuple[str, str]], source: str) -> Example:
-    """A dialogue about one picture; every answer is a target."""
-    messages = []
+    """A dialogue about one picture; every answer is a target.
+
+    The system message is one word: the usual one would be half of an example that reads three letters.
+    """
+    messages = [Message("system", (TextPart(SYSTEM),))]
     for index, (question, answer) in enumerate(turns):
-        parts = (ImagePart(image), TextPart(question)) if index == 0 else (TextPart(question),)
+        asked = (TextPart(question),) if question != READ else ()
+        parts = (ImagePart(image), *asked) if index == 0 else asked
         messages += [Message("user", parts), Message("assistant", (TextPart(answer, target=True),))]
     return Example(messages, source)
 
@@ -56,6 +62,8 @@ class ReadingSource:
     rows: tuple[int, int] = (1, 2)
     """Smallest and largest height in model tokens."""
     max_items: int = 3
+    longest: int | None = None
+    """Letters of the longest line; None: as long as it fits."""
     places: float = 0.0
     """Share of canvases whose transcription tells the places too."""
     questions: int = 0
@@ -72,7 +80,11 @@ class ReadingSource:
     def _canvas(self, rng: random.Random) -> Canvas:
         while True:
             canvas = text_canvas(
-                rng, columns=rng.randint(*self.columns), rows=rng.randint(*self.rows), max_items=self.max_items
+                rng,
+                columns=rng.randint(*self.columns),
+                rows=rng.randint(*self.rows),
+                max_items=self.max_items,
+                longest=self.longest,
             )
             if canvas.items:
                 return canvas
