@@ -165,10 +165,22 @@ def call_text(call: ToolCall | None) -> str:
 
 
 def deed_text(step: Step) -> str:
-    """What was really sent, or why nothing was."""
+    """What was really done, in device pixels, or why nothing was."""
     if step.error:
         return f"not done: {step.error}"
-    return "done: " + json.dumps(step.performed, ensure_ascii=False) if step.performed else "nothing to send"
+    if not step.performed:
+        return "nothing to send"
+    told = [
+        f"{name} {json.dumps(value, ensure_ascii=False)}"
+        for name, value in step.performed.items()
+        if _shown(name, value)
+    ]
+    return " ".join(filter(None, ("done:", step.performed.get("action", ""), *told)))
+
+
+def _shown(name: str, value: Any) -> bool:
+    """Whether a value is worth the room; the wording of commands is for the record only."""
+    return name != "action" and not (isinstance(value, list) and any(isinstance(item, str) for item in value))
 
 
 def times(step: Step) -> str:

@@ -1,5 +1,6 @@
 """An episode can be watched in a terminal and without one."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from rich.console import Console
 
 from qwen2vl_agent.agent.episode import run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
-from qwen2vl_agent.agent.live import CollectionView, PlainView, TerminalView, live_view
+from qwen2vl_agent.agent.live import CollectionView, PlainView, TerminalView, deed_text, live_view
 from qwen2vl_agent.agent.picture import fitted, marked, picture
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.tools import ToolCall
+from qwen2vl_agent.schema.trajectory import Reply, Step, StoredFrame
 
 
 def a_console(terminal: bool, **options: Any) -> Console:
@@ -33,9 +35,17 @@ def test_without_a_terminal_each_step_is_a_line(tmp_path: Path) -> None:
     lines = shown.splitlines()
     assert "\x1b" not in shown
     assert lines[0] == "virtual-phone, oracle: Walk to the end. (at most 20 steps)"
-    assert lines[1].startswith('  1 Go on. | tap(point=[758, 504]) | done: {"tap": [42, 56]} |')
+    assert lines[1].startswith("  1 Go on. | tap(point=[758, 504]) | done: tap [42, 56] |")
     assert lines[-1] == "success"
     assert len(lines) == 6
+
+
+def test_what_was_done_is_told_without_the_wording_of_commands() -> None:
+    performed = {"action": "tap", "x": 671, "y": 1090, "sent": ["input tap 671 1090"]}
+    step = Step(0, StoredFrame("0" * 64, 1, 1), "", Reply("Go on."), None, "", performed, 0.0)
+    assert deed_text(step) == "done: tap x 671 y 1090"
+    assert deed_text(dataclasses.replace(step, performed=None)) == "nothing to send"
+    assert deed_text(dataclasses.replace(step, error="no field")) == "not done: no field"
 
 
 def test_an_unreadable_reply_is_shown_with_what_was_wrong(tmp_path: Path) -> None:
