@@ -39,6 +39,7 @@ class Canvas:
 def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int, longest: int | None = None) -> Canvas:
     """A canvas of `columns` x `rows` model tokens with up to `max_items` lines that do not overlap.
 
+    Rows are added until there are so many lines or no room; since a row has one or two, there may be one line more.
     `longest` is the number of letters that a line has at most.
     """
     width, height = columns * RESIZE_FACTOR, rows * RESIZE_FACTOR

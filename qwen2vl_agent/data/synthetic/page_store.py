@@ -39,12 +39,18 @@ class RecordedPage:
 
 
 def write_pages(folder: Path, number: int, pages: Iterable[RecordedPage]) -> None:
-    """Writes shard `number`; a shard that is there already is complete and stays."""
+    """Writes shard `number` of the first `SHARD` pages; a shard that is there already is complete and stays.
+
+    Raises:
+        ValueError: there are fewer pages than a shard holds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     frames_file, items_file = _files(folder, number)
     if items_file.exists():
         return
     kept = list(islice(pages, SHARD))
+    if len(kept) < SHARD:
+        raise ValueError(f"{len(kept)} pages are too few for shard {number}: a shard holds {SHARD}")
     unfinished = frames_file.with_suffix(f".{os.getpid()}.npy")
     np.save(unfinished, np.stack([np.asarray(page.image, dtype=np.uint8) for page in kept]))
     unfinished.rename(frames_file)
@@ -75,6 +81,10 @@ class PageStore:
         frames, lines = _open(self.folder, shard)
         return _from_json(json.loads(lines[index % SHARD]), frames[index % SHARD])
 
+    def names(self) -> list[str]:
+        """Names of all pages, in order; no frame is read for it."""
+        return [json.loads(line)["name"] for shard in self.shards for line in _open(self.folder, shard)[1]]
+
     def __iter__(self) -> Iterator[RecordedPage]:
         return (self[index] for index in range(len(self)))
 
@@ -82,7 +92,8 @@ class PageStore:
 @lru_cache(maxsize=512)
 def _open(folder: Path, shard: int) -> tuple[Any, list[str]]:
     frames_file, items_file = _files(folder, shard)
-    return np.load(frames_file, mmap_mode="r"), items_file.read_text("utf-8").splitlines()
+    lines = items_file.read_text("utf-8").split("\n")  # `splitlines` would cut at U+2028 too, which a text may hold
+    return np.load(frames_file, mmap_mode="r"), lines
 
 
 def _files(folder: Path, number: int) -> tuple[Path, Path]:
