@@ -21,6 +21,8 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 LOST_AFTER = timedelta(minutes=10)
 """A process that does not answer for so long is taken for dead, and the others end."""
+LOOK_S = 0.5
+"""How often the first process looks, until all have begun, whether one has died on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,35 @@ def run_replicas(count: int, work: Callable[..., None], *args: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="qwen2vl-agent-") as folder:
         meeting_point = str(Path(folder) / "store")
         context = multiprocessing.get_context("spawn")
+        begun = context.Semaphore(0)
         others = [
-            context.Process(target=_joined, args=(meeting_point, rank, count, work, args)) for rank in range(1, count)
+            context.Process(target=_begin, args=(begun, meeting_point, rank, count, work, args), name=f"replica-{rank}")
+            for rank in range(1, count)
         ]
         for process in others:
             process.start()
         try:
+            _await_all(others, begun)
             _joined(meeting_point, 0, count, work, args)
         finally:
             for process in others:
                 process.join(timeout=30)
                 process.kill()
+                process.join()
+
+
+def _await_all(others: list[Any], begun: Any) -> None:
+    """Until every other process runs: to one that never comes, the meeting would wait for `LOST_AFTER`."""
+    for _ in others:
+        while not begun.acquire(timeout=LOOK_S):
+            for process in others:
+                if process.exitcode is not None:
+                    raise RuntimeError(f"{process.name} died as it began (exit status {process.exitcode})")
+
+
+def _begin(begun: Any, *joining: Any) -> None:
+    begun.release()
+    _joined(*joining)
 
 
 def _joined(meeting_point: str, rank: int, count: int, work: Callable[..., None], args: tuple[Any, ...]) -> None:
