@@ -19,6 +19,8 @@ POSSIBLE := $(NO_PHONE)$(if $(NO_PHONE),$(if $(NO_CUDA), and ))$(NO_CUDA)
 
 DEMO_TASK ?= settings.toggle
 DEMO_SEED ?= 1
+# More words for run, for example DEMO_FLAGS="--policy oracle" to watch the bundled solution instead of the model.
+DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check bench clean
@@ -27,7 +29,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: $(CORE) ## set up and watch the embedded model do a task on a virtual phone
-	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED)
+	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED) $(DEMO_FLAGS)
 
 test: $(DEV) ## set up and run the quick tests
 	$(PYTEST) -m "$(QUICK)"

@@ -27,7 +27,8 @@ class Agent:
 
         trajectory = Agent(model, processor).run(make_env("virtual-phone", seed=1), task="settings.toggle")
 
-    After a run, `folder` says where the episode was recorded.
+    After a run, `folder` says where the episode was recorded. The record names the checkpoint that the processor was
+    read from, so that `verify` finds the model.
     """
 
     def __init__(self, model: Any, processor: Any, config: AgentConfig | None = None, **sampling: Any) -> None:
@@ -36,6 +37,7 @@ class Agent:
 
         self.config = config or AgentConfig.from_json(processor.agent_settings)
         self.policy = ModelPolicy(model, processor, SamplingConfig(**sampling))
+        self.source: str = processor.source
         self.folder: Path | None = None
 
     def run(
@@ -48,7 +50,7 @@ class Agent:
     ) -> Trajectory:
         """Do a task in an environment and record it in `out` (default: a new folder below `runs/`)."""
         self.folder = Path(out) if out else new_folder(task)
-        plan = EpisodePlan(out=self.folder, task=task, seed=seed)
+        plan = EpisodePlan(out=self.folder, task=task, seed=seed, model=self.source)
         return run_episode(env, self.policy, plan, self.config, watcher)
 
 
@@ -173,8 +175,11 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
         if plan.resume == "replay":
             progress.update(_again(episode, progress, step))
         else:
-            progress.update(index=step.index + 1, reward=step.reward)
+            progress["screen"] = step.frame.sha256
+            deed = nodes.recorded_deed(episode, step)
             episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
+            progress.update(nodes.consequence(episode, progress, deed))
+        episode.watcher.did(step)
     return progress  # type: ignore[return-value]
 
 

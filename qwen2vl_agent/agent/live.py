@@ -44,7 +44,8 @@ class PlainView:
 
     def began(self, header: EpisodeHeader, max_steps: int) -> None:
         """The goal."""
-        self._say(f"{header.device}, {header.policy}: {header.goal} (at most {max_steps} steps)")
+        task = "task" if header.task == "text" else f"task {header.task}"
+        self._say(f"{task}: {header.goal} ({header.policy}, {header.device}, at most {max_steps} steps)")
 
     def saw(self, index: int, image: Image.Image, text: str) -> None:
         """What was told beside the screen."""
@@ -62,7 +63,7 @@ class PlainView:
 
     def ended(self, header: EpisodeHeader) -> None:
         """The outcome."""
-        self._say(ending_text(header))
+        self._say(f"verdict: {ending_text(header)}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.agent.watcher import Watcher
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
 from qwen2vl_agent.dialogue.tool_call import parse_call
-from qwen2vl_agent.schema.actions import Done
+from qwen2vl_agent.schema.actions import Answer, Done
 from qwen2vl_agent.schema.errors import ToolCallError
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.observation import Observation
@@ -159,6 +159,17 @@ def perform(episode: Episode, progress: Progress, text: str) -> Deed:
     waited_s = max(0.0, info["settle_s"] - info["capture_s"])
     timings = {"perform": info["perform_s"], "settle": waited_s, "capture": info["capture_s"]}
     return Deed(call, action, info["action_error"], info["performed"], float(reward), terminated, truncated, timings)
+
+
+def recorded_deed(episode: Episode, step: Step) -> Deed:
+    """What became of a call that was done before the episode was interrupted, as its record tells."""
+    if step.call is not None and not episode.config.blind:  # grey screens do not tell where it was
+        episode.guard.note(step.frame.sha256, step.call)
+    if step.call is None or step.error:
+        return Deed(step.call, error=step.error, reward=step.reward)
+    action = to_action(step.call, episode.env.tools)
+    ended = isinstance(action, Done | Answer)
+    return Deed(step.call, action, performed=step.performed, reward=step.reward, terminated=ended)
 
 
 def record(episode: Episode, index: int, deed: Deed) -> Step:

@@ -18,6 +18,8 @@ class PhoneAtHand:
     virtual: bool
     introduction: str
     """Which phone it is, for people."""
+    own: bool = False
+    """Whether it is a virtual phone that was started for this and ends with it."""
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def phone_at_hand(serial: str, seed: int, dry_run: bool = False) -> Iterator[Pho
     Raises:
         DeviceLost: it is not there, not ready, or there are several to choose from.
     """
-    from qwen2vl_agent.envs.phones import OpenedPhone, open_phone, open_virtual_phone
+    from qwen2vl_agent.envs.phones import OpenedPhone, OwnPhone, open_phone, open_virtual_phone
     from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
     from qwen2vl_agent.envs.wrappers import DryRun
 
@@ -38,7 +40,9 @@ def phone_at_hand(serial: str, seed: int, dry_run: bool = False) -> Iterator[Pho
     device = opened.device
     try:
         env = ScreenEnv(DryRun(device) if dry_run else device, ScreenConfig(seed=seed))
-        told = f"on the {opened.description}" + ("; dry run: no action is sent" if dry_run else "")
-        yield PhoneAtHand(env, device.serial, device.virtual, told)
+        own = isinstance(device, OwnPhone)
+        where = f", which adb's server has as {device.serial}" if own else ""
+        told = f"on the {opened.description}{where}" + ("; dry run: no action is sent" if dry_run else "")
+        yield PhoneAtHand(env, device.serial, device.virtual, told, own)
     finally:
         device.close()

@@ -10,11 +10,13 @@ from rich.console import Console
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder
 from qwen2vl_agent.commands.models import is_embedded, resolve
-from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
 if TYPE_CHECKING:
     from qwen2vl_agent.agent.policy import Policy
-    from qwen2vl_agent.agent.settings import AgentConfig
+    from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+    from qwen2vl_agent.commands.phones import PhoneAtHand
+    from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
 
 FINE = ("success", "unverified")
@@ -27,13 +29,15 @@ class Command:
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
-    ends as unverified. Everything is recorded in --out.
+    ends as unverified. Everything is recorded in --out. What Ctrl-C, a kill or a lost phone interrupted goes on with
+    --resume and the record's folder.
 
     Examples:
       qwen2vl-agent run --task settings.toggle --seed 1
       qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+      qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: Literal["android", "desktop", "browser", "gym"] = "android"
@@ -56,6 +60,8 @@ class Command:
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
     """folder of the record; a new one below runs/ if left out"""
+    resume: Path | None = None
+    """folder of an interrupted episode to go on with; needs no other flag, its record has them"""
     dry_run: bool = False
     """look at the screen once and show what would be sent; send nothing"""
     live: bool = False
@@ -65,17 +71,52 @@ class Command:
 
     def run(self) -> int:
         """Does the tasks one after the other; the status says whether all went well."""
-        from qwen2vl_agent.commands.phones import phone_at_hand
-
+        if self.resume is not None:
+            return self._go_on(self.resume)
         if self.device != "android":
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
-        console = output.console(self.json)
         work = self._work()
-        name = resolve(self.model) if self.policy == "model" else ""
+        return self._operate(work, resolve(self.model) if self.policy == "model" else "")
+
+    def _go_on(self, folder: Path) -> int:
+        """Takes up an interrupted episode as it was begun; of a finished one it only tells the outcome."""
+        from qwen2vl_agent.commands.resume import read_interrupted
+
+        allowed = dataclasses.asdict(Command(resume=folder, json=self.json, live=self.live))
+        if more := [name for name, value in dataclasses.asdict(self).items() if value != allowed[name]]:
+            told = ", ".join(f"--{name.replace('_', '-')}" for name in more)
+            raise ConfigError(f"--resume goes on as the record says; leave out {told}")
+        episode = read_interrupted(folder)
+        header = episode.header
+        again = dataclasses.replace(
+            self,
+            task=episode.task,
+            policy=header.policy,
+            model=header.model,
+            seed=header.seed,
+            serial=episode.serial,
+            **episode.flags,
+        )
+        if not episode.finished:
+            return again._operate([(again.task, folder)], header.model, episode)
+        from qwen2vl_agent.agent.live import ending_text
+        from qwen2vl_agent.trajectory.store import read_episode
+
+        told = f"{folder} is finished: {ending_text(header)}"
+        output.console(self.json).print(told, markup=False, soft_wrap=True)
+        return again._report({folder: read_episode(folder)})
+
+    def _operate(self, work: list[tuple[str, Path]], name: str, interrupted: "Interrupted | None" = None) -> int:
+        """Does each task, with the model of this name, on the phone at hand."""
+        from qwen2vl_agent.commands.phones import phone_at_hand
+
+        console = output.console(self.json)
         with phone_at_hand(self.serial, self.seed, self.dry_run) as phone:
             console.print(phone.introduction, markup=False, soft_wrap=True)
+            if interrupted is not None:
+                console.print(interrupted.told(phone), markup=False, soft_wrap=True)
             if not phone.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(
                     f"the embedded model has only ever seen the virtual phone and refuses {phone.serial}; name another "
@@ -84,7 +125,8 @@ class Command:
             policy = _policy(self.policy, name, console)
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
-                ended[out] = self._episode(phone.env, policy, name, task, out, console)
+                plan = self._plan(phone, task, out, name, interrupted)
+                ended[out] = self._episode(phone.env, policy, plan, console)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
@@ -103,16 +145,32 @@ class Command:
         root = out_folder(self.out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
-    def _episode(self, env: Any, policy: "Policy", model: str, task: str, out: Path, console: Console) -> "Trajectory":
-        from qwen2vl_agent.agent.episode import run_episode
-        from qwen2vl_agent.agent.live import PlainView, live_view
+    def _plan(
+        self, phone: "PhoneAtHand", task: str, out: Path, model: str, interrupted: "Interrupted | None"
+    ) -> "EpisodePlan":
         from qwen2vl_agent.agent.settings import EpisodePlan
 
-        plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes={"flags": self._flags()})
+        notes = {"flags": self._flags(), "phone": {"serial": phone.serial, "own": phone.own}}
+        plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
+        if interrupted is None:
+            return plan
+        split = interrupted.header.config.get("split")
+        return dataclasses.replace(plan, split=split, resume=interrupted.way(phone))
+
+    def _episode(self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console) -> "Trajectory":
+        from qwen2vl_agent.agent.episode import run_episode
+        from qwen2vl_agent.agent.live import PlainView, live_view
+
         with PlainView(console) if self.json and not self.live else live_view(console) as view:
             watcher = DryRunWatcher(view) if self.dry_run else view
-            trajectory = run_episode(env, policy, plan, self._config(model), watcher)
-        console.print(f"record: {out}", markup=False, soft_wrap=True)
+            try:
+                trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher)
+            except DeviceLost:
+                _tell_how_to_go_on(plan.out, console)
+                raise
+        console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
+        if trajectory.header.outcome == "stopped":
+            _tell_how_to_go_on(plan.out, console)
         return trajectory
 
     def _config(self, model: str) -> "AgentConfig":
@@ -160,6 +218,13 @@ def read_tasks(path: Path) -> list[str]:
     if not tasks:
         raise ConfigError(f"--tasks {path}: it lists no task")
     return tasks
+
+
+def _tell_how_to_go_on(folder: Path, console: Console) -> None:
+    from qwen2vl_agent.trajectory.lines import HEADER_FILE
+
+    if (folder / HEADER_FILE).is_file():  # a phone that is lost before the first look leaves no record
+        console.print(f"go on with: qwen2vl-agent run --resume {folder}", markup=False, soft_wrap=True)
 
 
 def _policy(name: str, model: str, console: Console) -> "Policy":

@@ -37,6 +37,8 @@ class Processor:
     ) -> None:
         self.tokenizer = tokenizer
         self.agent_settings = agent_settings or {}
+        self.source = ""
+        """Folder or hub id that `from_pretrained` read it from; empty where it was put together by hand."""
         self.image_processor = image_processor or ImageProcessor()
         self.video_processor = video_processor or VideoProcessor(images=self.image_processor)
         self._encoder = Encoder(self.tokenizer, self.image_processor, self.video_processor)
@@ -81,9 +83,11 @@ class Processor:
             images = ImageProcessor.from_config(_read(folder / CONFIG_FILE) or joint.get("image_processor") or {})
             video_config = _read(folder / VIDEO_CONFIG_FILE) or joint.get("video_processor") or {}
             videos = VideoProcessor.from_config(video_config, images)
-            return cls(tokenizer, images, videos, _read(folder / AGENT_FILE))
+            processor = cls(tokenizer, images, videos, _read(folder / AGENT_FILE))
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{folder}: the image processor's settings cannot be used: {error}") from error
+        processor.source = str(Path(name).resolve()) if Path(name).is_dir() else str(name)
+        return processor
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the tokenizer's files, the processors' settings and the chat template."""

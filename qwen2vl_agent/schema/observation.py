@@ -25,7 +25,10 @@ class Element:
     text: str
     """What is written on it, or the content description of an icon."""
     role: str
-    """`button`, `icon`, `row`, `switch`, `checkbox`, `field`, `text`, `tab`, `key`, `image`."""
+    """`button`, `icon`, `row`, `switch`, `checkbox`, `radio`, `slider`, `field`, `text`, `tab`, `key`, `image`, `list`.
+
+    `list` is what scrolls. `slider` comes from real phones only; the virtual phone sets levels by buttons.
+    """
     bounds: tuple[int, int, int, int]
     """Left, top, right, bottom in device pixels (right and bottom excluded), clipped to what is visible."""
     resource_id: str = ""

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from corridor import Corridor, Says, call
@@ -12,9 +12,10 @@ from qwen2vl_agent.agent.graph import compiled
 from qwen2vl_agent.agent.guards import GREY
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+from qwen2vl_agent.agent.watcher import SilentWatcher
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, RecordError
 from qwen2vl_agent.schema.tools import ToolCall
-from qwen2vl_agent.schema.trajectory import Trajectory
+from qwen2vl_agent.schema.trajectory import Step, Trajectory
 from qwen2vl_agent.trajectory.store import load_frame, read_episode
 
 ON, BACK, DONE = call("tap", '{"point": [750, 500]}'), call("tap", '{"point": [100, 500]}'), call("done")
@@ -195,6 +196,24 @@ def test_an_episode_that_was_over_but_for_its_outcome_only_gets_the_outcome(tmp_
     path = tmp_path / "episode.json"
     path.write_text(path.read_text().replace('"outcome": "success"', '"outcome": null'))
     assert run(tmp_path, scripted_policy("oracle"), seed=1, resume="replay") == whole
+
+
+@pytest.mark.parametrize("way", ["replay", "continue"])
+def test_recorded_steps_are_shown_again_when_an_episode_goes_on(tmp_path: Path, way: Any) -> None:
+    class Shown(SilentWatcher):
+        steps: ClassVar[list[int]] = []
+
+        def did(self, step: Step) -> None:
+            self.steps.append(step.index)
+
+    env = Corridor()
+    whole = run(tmp_path, scripted_policy("oracle"), env, seed=1)
+    (tmp_path / "episode.json").write_text(
+        (tmp_path / "episode.json").read_text().replace('"outcome": "success"', '"outcome": null')
+    )
+    run_episode(Corridor(), scripted_policy("oracle"), EpisodePlan(out=tmp_path, resume=way), watcher=Shown())
+    assert Shown.steps == [step.index for step in whole.steps]
+    assert read_episode(tmp_path) == whole
 
 
 def test_a_replay_that_leads_elsewhere_is_noticed(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def test_without_a_terminal_each_step_is_a_line(tmp_path: Path) -> None:
     shown = watched(tmp_path, a_console(False), scripted_policy("oracle"))
     lines = shown.splitlines()
     assert "\x1b" not in shown
-    assert lines[0] == "virtual-phone, oracle: Walk to the end. (at most 20 steps)"
+    assert lines[0] == "task corridor.walk: Walk to the end. (oracle, virtual-phone, at most 20 steps)"
     assert lines[1].startswith("  1 Go on. | tap(point=[758, 504]) | done: tap [42, 56] |")
-    assert lines[-1] == "success"
+    assert lines[-1] == "verdict: success"
     assert len(lines) == 6
 
 
@@ -51,7 +51,7 @@ def test_what_was_done_is_told_without_the_wording_of_commands() -> None:
 def test_an_unreadable_reply_is_shown_with_what_was_wrong(tmp_path: Path) -> None:
     shown = watched(tmp_path, a_console(False), Says("[bold]what?[/bold]", call("done")))
     assert "1 [bold]what?[/bold] | no call | not done: there is no function call" in shown
-    assert shown.splitlines()[-1] == "failure"
+    assert shown.splitlines()[-1] == "verdict: failure"
 
 
 def test_a_terminal_shows_the_picture_the_steps_and_the_outcome(tmp_path: Path) -> None:

@@ -156,6 +156,16 @@ def test_an_agent_is_the_short_way_to_an_episode(
     assert verify(agent.folder, model, processor).steps == 2
 
 
+def test_an_agents_record_names_the_checkpoint_it_ran_with(
+    tmp_path: Path, model: Qwen2VL, processor: Processor
+) -> None:
+    processor.save_pretrained(tmp_path / "model")
+    agent = Agent(model, Processor.from_pretrained(tmp_path / "model"), AgentConfig(mistakes_in_a_row=1))
+    header = agent.run(Corridor(), task="corridor.walk", out=tmp_path / "episode").header
+    assert header.model == str((tmp_path / "model").resolve())
+    assert Agent(model, processor).run(Corridor(), out=tmp_path / "other").header.model == ""
+
+
 def test_an_interrupted_model_goes_on_as_it_would_have(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
     config = AgentConfig(mistakes_in_a_row=99, max_steps=5)
     policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=10, temperature=1.0))

@@ -52,8 +52,8 @@ def test_overrides_name_a_field_and_a_value():
 
 
 def test_a_repeated_flag_gathers_its_values():
-    command = read_command(["train", "tiny", "--set", "seed=3", "--set", "stage1_steps=5"])
-    assert command.set == ("seed=3", "stage1_steps=5")
+    command = read_command(["train", "tiny", "--set", "seed=3", "--set", "read_steps=5"])
+    assert command.set == ("seed=3", "read_steps=5")
 
 
 def test_a_file_of_tasks_leaves_out_remarks_and_empty_lines(tmp_path):

@@ -1,0 +1,74 @@
+"""What `run --resume DIR` takes up: an episode that was interrupted, and how its record says it was run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
+from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.trajectory import EpisodeHeader
+
+KEPT_FLAGS = ("dry_run", "force")
+"""Flags of `run` that go on to hold and stand nowhere else in the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A recorded episode, by its header."""
+
+    folder: Path
+    header: EpisodeHeader
+
+    @property
+    def finished(self) -> bool:
+        """Whether its outcome stands, so that nothing is left to do."""
+        from qwen2vl_agent.agent.jobs import FINISHED
+
+        return self.header.outcome in FINISHED
+
+    @property
+    def task(self) -> str:
+        """What `run --task` was given."""
+        return self.header.goal if self.header.task == "text" else self.header.task
+
+    @property
+    def serial(self) -> str:
+        """The phone that it ran on; a virtual one that was started for it is started again."""
+        phone = self.header.config.get("phone", {})
+        if phone.get("own", self.header.device == "virtual-phone"):
+            return VIRTUAL
+        return str(phone.get("serial", ""))
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """The command's own flags that go on to hold."""
+        given = self.header.config.get("flags", {})
+        return {name: given[name] for name in KEPT_FLAGS if name in given}
+
+    def way(self, phone: PhoneAtHand) -> Literal["continue", "replay"]:
+        """How to get to where it was: a phone that begins anew is led there again, any other stands there still."""
+        begins_anew = phone.own or (phone.virtual and self.header.task != "text")
+        return "replay" if begins_anew else "continue"
+
+    def told(self, phone: PhoneAtHand) -> str:
+        """What is about to happen, for people."""
+        how = "what was recorded is done again" if self.way(phone) == "replay" else "from the screen as it is now"
+        return f"going on with {self.folder}: {how}"
+
+
+def read_interrupted(folder: Path) -> Interrupted:
+    """The episode in a folder.
+
+    Raises:
+        RecordError: there is none, or it is damaged.
+        ConfigError: another command runs it again.
+    """
+    from qwen2vl_agent.trajectory.store import read_header
+
+    header = read_header(folder)
+    if "job" in header.config:
+        raise ConfigError(
+            f"{folder} is one of many episodes that `collect` or `bench` recorded; run the same command with the same "
+            "--out again, and it goes on"
+        )
+    return Interrupted(folder, header)
