@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qwen2vl_agent.agent import nodes
 from qwen2vl_agent.agent.guards import LoopGuard
@@ -170,7 +170,7 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
     Raises:
         RecordError: done again, the steps lead to other screens than the recorded ones.
     """
-    progress = dict(START)
+    progress: Any = dict(START)
     for step in episode.recorder.trajectory.steps:
         if plan.resume == "replay":
             progress.update(_again(episode, progress, step))
@@ -180,7 +180,7 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
             episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
             progress.update(nodes.consequence(episode, progress, deed))
         episode.watcher.did(step)
-    return progress  # type: ignore[return-value]
+    return cast(Progress, progress)
 
 
 def _again(episode: Episode, progress: Any, step: Step) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
+from qwen2vl_agent.commands.flags import PolicyName
 from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
@@ -30,6 +31,17 @@ class Interrupted:
     def task(self) -> str:
         """What `run --task` was given."""
         return self.header.goal if self.header.task == "text" else self.header.task
+
+    @property
+    def policy(self) -> PolicyName:
+        """Who acted.
+
+        Raises:
+            ConfigError: a policy that `run` does not know.
+        """
+        if self.header.policy not in get_args(PolicyName):
+            raise ConfigError(f"{self.folder} was run by the policy {self.header.policy!r}, which is not one of run's")
+        return cast(PolicyName, self.header.policy)
 
     @property
     def serial(self) -> str:

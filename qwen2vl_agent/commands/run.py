@@ -93,9 +93,9 @@ class Command:
         again = dataclasses.replace(
             self,
             task=episode.task,
-            policy=header.policy,
+            policy=episode.policy,
             model=header.model,
-            seed=header.seed,
+            seed=self.seed if header.seed is None else header.seed,
             serial=episode.serial,
             **episode.flags,
         )
