@@ -71,13 +71,12 @@ def _by_segment(q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, segments: Segments,
     """One batched call for each length."""
     if segments.order is not None:
         q_TNH, k_TKH, v_TKH = (x.index_select(0, segments.order) for x in (q_TNH, k_TKH, v_TKH))
-    outs, done = [], 0
-    for count, length in segments.calls:
-        q, k, v = (
-            x[done : done + count * length].unflatten(0, (count, length)).transpose(1, 2) for x in (q_TNH, k_TKH, v_TKH)
-        )
+    outs = []
+    sizes = [count * length for count, length in segments.calls]
+    pieces = zip(*(x.split(sizes) for x in (q_TNH, k_TKH, v_TKH)), strict=True)  # slices would fill zeros in backward
+    for shape, row in zip(segments.calls, pieces, strict=True):
+        q, k, v = (x.unflatten(0, shape).transpose(1, 2) for x in row)
         outs.append(_sdpa(q, k, v, None, causal).transpose(1, 2).flatten(2).flatten(0, 1))
-        done += count * length
     out = outs[0] if len(outs) == 1 else torch.cat(outs)
     return out if segments.inverse is None else out.index_select(0, segments.inverse)
 

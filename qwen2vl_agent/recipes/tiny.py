@@ -23,7 +23,13 @@ class Phase:
     stage: StageName
 
 
-PHASES = (Phase("read", "stage1"), Phase("see", "stage1"), Phase("know", "stage2"), Phase("act", "stage3"))
+PHASES = (
+    Phase("read", "stage1"),
+    Phase("point", "stage1"),
+    Phase("see", "stage1"),
+    Phase("know", "stage2"),
+    Phase("act", "stage3"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +45,12 @@ class TinyRecipe:
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
     read_steps: int = 1000
+    point_steps: int = 600
     see_steps: int = 1200
     know_steps: int = 800
     act_steps: int = 800
     read_lr: float = 1e-3
+    point_lr: float = 1e-3
     see_lr: float = 1e-3
     know_lr: float = 7e-4
     act_lr: float = 5e-4

@@ -60,19 +60,23 @@ def processor(recipe: Any) -> Processor:
 def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     """The sources of a phase; weights are shares of the examples."""
     seed, pages, acts = recipe.seed, str(folder / "pages"), folder / "episodes"
-    letters = ReadingSource(name="letters", seed=seed, columns=(2, 2), rows=(1, 1), max_items=1, longest=3)
-    words = ReadingSource(name="words", seed=seed, columns=(2, 4), rows=(1, 1), max_items=1)
-    lines = ReadingSource(name="lines", seed=seed, columns=(3, 8), rows=(1, 3), max_items=3)
+    letters = ReadingSource(name="letters", seed=seed, columns=(2, 2), rows=(1, 1), max_items=1, longest=3, pictures=24)
+    words = ReadingSource(name="words", seed=seed, columns=(2, 4), rows=(1, 1), max_items=1, pictures=12)
+    lines = ReadingSource(name="lines", seed=seed, columns=(3, 8), rows=(1, 3), max_items=3, pictures=6)
     canvases = ReadingSource(
         name="canvases", seed=seed, columns=(5, 8), rows=(5, 12), max_items=8, places=0.5, questions=5, transcribe=0.4
     )
-    screens = PageSource(name="screens", folder=pages, seed=seed, questions=6, transcribe=0.4, places=0.5)
-    pointing = PageSource(name="pointing", folder=pages, seed=seed + 1, questions=6, transcribe=0.15, calls=0.5)
+    screens = PageSource(name="screens", folder=pages, seed=seed, questions=9, transcribe=0.5, places=0.5)
+    pointing = PageSource(name="pointing", folder=pages, seed=seed + 1, questions=6, transcribe=0.0, calls=0.8)
+    icons = PageSource(name="icons", folder=pages, seed=seed + 2, drill=1.0, only=("launcher", "shade", "calculator"))
+    drills = PageSource(name="drills", folder=pages, seed=seed + 3, drill=1.0)
+    if phase == "point":
+        return Mixture([(icons, 0.6), (drills, 0.4)], seed)
     if phase == "read":
-        return Mixture([(letters, 0.6), (words, 0.3), (lines, 0.1)], seed)
+        return Mixture([(letters, 0.4), (words, 0.4), (lines, 0.2)], seed)
     if phase == "see":
         return Mixture([(lines, 0.25), (canvases, 0.15), (screens, 0.6)], seed)
     demonstrations = EpisodeSource.below(acts, "episodes", seed)
     if phase == "know":
-        return Mixture([(lines, 0.1), (canvases, 0.1), (pointing, 0.5), (demonstrations, 0.3)], seed)
-    return Mixture([(pointing, 0.3), (demonstrations, 0.7)], seed)
+        return Mixture([(icons, 0.15), (drills, 0.3), (pointing, 0.15), (demonstrations, 0.4)], seed)
+    return Mixture([(drills, 0.2), (pointing, 0.1), (demonstrations, 0.7)], seed)

@@ -83,7 +83,7 @@ class PageStore:
 
     def names(self) -> list[str]:
         """Names of all pages, in order; no frame is read for it."""
-        return [json.loads(line)["name"] for shard in self.shards for line in _open(self.folder, shard)[1]]
+        return [json.loads(line)["name"] for shard in self.shards for line in _open(self.folder, shard)[1] if line]
 
     def __iter__(self) -> Iterator[RecordedPage]:
         return (self[index] for index in range(len(self)))
@@ -92,7 +92,8 @@ class PageStore:
 @lru_cache(maxsize=512)
 def _open(folder: Path, shard: int) -> tuple[Any, list[str]]:
     frames_file, items_file = _files(folder, shard)
-    lines = items_file.read_text("utf-8").split("\n")  # `splitlines` would cut at U+2028 too, which a text may hold
+    text = items_file.read_text("utf-8").removesuffix("\n")
+    lines = text.split("\n")  # `splitlines` would cut at U+2028 too, which a text may hold
     return np.load(frames_file, mmap_mode="r"), lines
 
 

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
-from qwen2vl_agent.data.synthetic.reading import conversation, find, name, point_text, read
+from qwen2vl_agent.data.synthetic.reading import SYSTEM, conversation, find, name, point_text, read
 from qwen2vl_agent.dialogue.tool_call import render_call
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 
 READ_SCREEN = "Read the screen with places."
+DRILLED = 16
+"""Elements of a screen in one drill."""
+LABEL_FIRST = 0.7
+"""Share of a drill's pairs that ask for the place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,21 +34,31 @@ class PageSource:
     """Share of the transcriptions that tell the places too."""
     calls: float = 0.0
     """Share of the questions that are answered by the function call of a tap."""
+    drill: float = 0.0
+    """Share of examples that are nothing but labels with their places, or places with their labels, shuffled."""
+    only: tuple[str, ...] = ()
+    """Beginnings of the pages' names to take, for example `launcher`; empty: all."""
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
-        store = _store(self.folder)
-        page = store[rng.randrange(len(store))]
-        while len(page.items) < 2:
-            page = store[rng.randrange(len(store))]
+        page = self._page(rng)
+        if rng.random() < self.drill:
+            return drill(page, rng, self.name)
         return conversation(page.image, self._turns(page, rng), self.name)
+
+    def _page(self, rng: random.Random) -> RecordedPage:
+        store, wanted = _store(self.folder), _numbers(self.folder, self.only)
+        while True:
+            page = store[rng.choice(wanted)]
+            if len(_askable(page)) >= 2:
+                return page
 
     def _turns(self, page: RecordedPage, rng: random.Random) -> list[tuple[str, str]]:
         turns = []
         if rng.random() < self.transcribe:
             items = tuple(entry.item for entry in page.items)
             turns.append((READ_SCREEN, _places(page)) if rng.random() < self.places else read(items))
-        chosen = [entry for entry in _unique(page) if entry.clickable] or list(page.items)
+        chosen = _askable(page)
         turns += [self._question(rng.choice(chosen), rng) for _ in range(self.questions)]
         return turns
 
@@ -54,6 +69,22 @@ class PageSource:
         if entry.checked is not None and kind < 0.3:
             return f'Is "{entry.item.text}" on?', "Yes." if entry.checked else "No."
         return find(entry.item) if kind < 0.7 else name(entry.item, rng)
+
+
+def drill(page: RecordedPage, rng: random.Random, source: str) -> Example:
+    """Labels and places of a screen's elements in random order; what is told second is the target.
+
+    The first half of a pair costs a few tokens of context, a question of its own would cost dozens.
+    """
+    entries = _askable(page)
+    chosen = rng.sample(entries, min(len(entries), DRILLED))
+    parts: list[ImagePart | TextPart] = []
+    for entry in chosen:
+        place, label = point_text(entry.item), entry.item.text
+        first, second = (label, place) if rng.random() < LABEL_FIRST else (place, label)
+        parts += [TextPart(f"{first} "), TextPart(f"{second}\n", target=True)]
+    system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (ImagePart(page.image),))
+    return Example([system, user, Message("assistant", tuple(parts))], source)
 
 
 def tap_reply(entry: PageItem) -> str:
@@ -71,11 +102,20 @@ def _told(entry: PageItem) -> str:
     return f"{entry.item.text} {'on' if entry.checked else 'off'}"
 
 
-def _unique(page: RecordedPage) -> list[PageItem]:
+def _askable(page: RecordedPage) -> list[PageItem]:
+    """Elements that their text names alone and that take a touch."""
     texts = [entry.item.text for entry in page.items]
-    return [entry for entry in page.items if texts.count(entry.item.text) == 1]
+    return [entry for entry in page.items if entry.clickable and texts.count(entry.item.text) == 1]
 
 
 @lru_cache(maxsize=8)
 def _store(folder: str) -> PageStore:
     return PageStore(Path(folder))
+
+
+@lru_cache(maxsize=8)
+def _numbers(folder: str, only: tuple[str, ...]) -> range | tuple[int, ...]:
+    store = _store(folder)
+    if not only:
+        return range(len(store))
+    return tuple(number for number, page in enumerate(store.names()) if page.startswith(only))

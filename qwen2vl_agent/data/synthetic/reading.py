@@ -51,6 +51,15 @@ def conversation(image: object, turns: list[tuple[str, str]], source: str) -> Ex
     return Example(messages, source)
 
 
+def interleaved(canvases: list[Canvas], source: str) -> Example:
+    """A document of pictures, each followed by what is written on it: one turn, so that most tokens teach."""
+    parts: list[ImagePart | TextPart] = []
+    for canvas in canvases:
+        _, text = read(canvas.items)
+        parts += [ImagePart(canvas.image), TextPart(f"{text}\n", target=True)]
+    return Example([Message("system", (TextPart(SYSTEM),)), Message("assistant", tuple(parts))], source)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadingSource:
     """Random canvases with transcription, pointing and naming questions."""
@@ -68,12 +77,16 @@ class ReadingSource:
     """Share of canvases whose transcription tells the places too."""
     questions: int = 0
     """Pointing and naming questions to a canvas, half of each."""
+    pictures: int = 1
+    """Canvases in an example. Several make an interleaved document, each followed by its transcription."""
     transcribe: float = 1.0
     """Share of canvases that are transcribed as a whole."""
     origin: str = field(default="generated", init=False)
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
+        if self.pictures > 1:
+            return interleaved([self._canvas(rng) for _ in range(self.pictures)], self.name)
         canvas = self._canvas(rng)
         return conversation(canvas.image, self._turns(canvas, rng), self.name)
 
