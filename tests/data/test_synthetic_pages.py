@@ -81,6 +81,7 @@ def test_shards_with_gaps_between_their_numbers_are_one_row_of_pages(tmp_path):
     store = PageStore(tmp_path)
     assert len(store) == 2 * SHARD
     assert [store[index].name for index in (0, SHARD - 1, SHARD)] == ["shard 2", "shard 2", "shard 7"]
+    assert store.names() == ["shard 2"] * SHARD + ["shard 7"] * SHARD
 
 
 def test_a_shard_that_is_there_is_not_written_again(folder):
@@ -213,14 +214,14 @@ def test_every_element_of_a_screen_can_be_tapped_by_its_recorded_place(pages, sc
 
 
 def test_only_elements_that_tell_one_thing_are_asked_about(tmp_path):
-    items = [("twice", True), ("twice", True), ("silent", False), ("once", True)]
+    items = [("twice", True), ("twice", True), ("silent", False), ("once", True), ("one", True)]
     entries = tuple(
         PageItem(Item(text, (10, 100 * place, 900, 100 * place + 50)), "row", clickable, None)
         for place, (text, clickable) in enumerate(items)
     )
     write_pages(tmp_path, 0, cycle([small_page("page", *entries)]))
     source = PageSource(name="screens", folder=str(tmp_path), transcribe=0.0, calls=1.0)
-    assert {question for index in range(5) for question, _ in turns(source, index)} == {'Tap "once".'}
+    assert {question for index in range(5) for question, _ in turns(source, index)} == {'Tap "once".', 'Tap "one".'}
 
 
 def test_a_page_with_nothing_to_ask_about_is_passed_over(tmp_path):

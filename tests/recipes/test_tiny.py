@@ -1,0 +1,158 @@
+"""The embedded model's recipe: its fields, its phases, and that every phase has something to learn from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from qwen2vl_agent.data.mixture import BLOCK, Mixture
+from qwen2vl_agent.data.synthetic.page_store import write_pages
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.envs.tasks.explore import random_pages
+from qwen2vl_agent.envs.virtual_phone.words import Words
+from qwen2vl_agent.recipes import registry, tiny, tiny_data, tiny_model
+from qwen2vl_agent.recipes.harvest import record_page
+from qwen2vl_agent.recipes.tiny import PHASES, Phase, TinyRecipe, phase_config, with_overrides
+from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.trajectory.store import episodes, read_header
+
+RECIPE = TinyRecipe(max_pixels=28 * 28 * 40, episodes_per_task=1, harvest_workers=1)
+NAMES = [phase.name for phase in PHASES]
+
+
+@pytest.fixture(scope="module")
+def processor() -> Processor:
+    return tiny_data.processor(RECIPE)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shard of screens and two demonstrations."""
+    folder = tmp_path_factory.mktemp("data")
+    screens = random_pages(0, (270, 600), Words.train())
+    write_pages(folder / "pages", 0, (record_page(screen, RECIPE.max_pixels) for screen in screens))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+        tiny_data.demonstrate(RECIPE, folder / "episodes")
+    return folder
+
+
+def test_overrides_get_the_type_of_their_field():
+    recipe = with_overrides(TinyRecipe(), {"seed": "3", "read_lr": "1e-4", "noise": "0"})
+    assert (recipe.seed, recipe.read_lr, recipe.noise) == (3, 1e-4, 0.0)
+    assert isinstance(recipe.noise, float)
+    assert with_overrides(TinyRecipe(), {}) == TinyRecipe()
+
+
+def test_an_unknown_field_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(ConfigError, match=r"no field 'stage1_steps'.*read_steps"):
+        with_overrides(TinyRecipe(), {"stage1_steps": "3"})
+
+
+@pytest.mark.parametrize(("field", "text"), [("seed", "1.5"), ("read_steps", "many"), ("read_lr", ""), ("noise", "½")])
+def test_a_value_of_another_type_is_refused(field, text):
+    with pytest.raises(ConfigError, match=f"{field}={text}: expected"):
+        with_overrides(TinyRecipe(), {field: text})
+
+
+def test_nothing_is_begun_with_a_wrong_override(tmp_path):
+    with pytest.raises(ConfigError):
+        tiny.train(out=tmp_path / "out", overrides={"steps": "3"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_is_found_by_its_name():
+    assert registry.get("tiny") is tiny.train
+    with pytest.raises(ConfigError, match=r"no recipe 'large'.*tiny"):
+        registry.get("large")
+
+
+def test_phases_follow_the_three_stages_and_each_has_its_steps_and_rate():
+    stages = [phase.stage for phase in PHASES]
+    assert stages == sorted(stages)
+    assert set(stages) == {"stage1", "stage2", "stage3"}
+    for phase in PHASES:
+        config = phase_config(RECIPE, phase)
+        assert config.steps == getattr(RECIPE, f"{phase.name}_steps") > 0
+        assert config.lr == getattr(RECIPE, f"{phase.name}_lr") > 0
+
+
+def test_only_the_last_stage_locks_the_vision_encoder():
+    assert {phase_config(RECIPE, phase).trainable for phase in PHASES if phase.stage != "stage3"} == {("",)}
+    assert phase_config(RECIPE, Phase("act", "stage3")).trainable is None
+
+
+def test_replicas_share_the_tokens_of_a_step():
+    one, two = (phase_config(with_overrides(RECIPE, {"replicas": n}), PHASES[0]).batch_tokens for n in "12")
+    assert one == RECIPE.read_batch_tokens == 2 * two
+
+
+def test_a_new_model_speaks_the_processors_vocabulary(processor):
+    model = tiny_model.create(RECIPE, processor)
+    assert model.language_model.embed_tokens.weight.shape[0] == len(processor.tokenizer) == 304
+    special = processor.tokenizer.special
+    assert model.config.image_token_id == special.image_pad
+    assert model.config.eos_token_ids == (special.im_end, special.endoftext)
+    again = tiny_model.create(RECIPE, processor)
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_a_saved_model_is_trained_on_in_float32(processor, tmp_path):
+    tiny_model.create(RECIPE, processor).save_pretrained(tmp_path)
+    assert {parameter.dtype for parameter in tiny_model.load(tmp_path).parameters()} == {torch.float32}
+
+
+def test_the_processor_tells_the_agents_settings(processor, tmp_path):
+    processor.save_pretrained(tmp_path)
+    back = Processor.from_pretrained(tmp_path)
+    assert back.agent_settings["detail"] == "brief"
+    assert back.image_processor.max_pixels == RECIPE.max_pixels
+
+
+def test_demonstrations_are_of_the_training_split_and_not_recorded_twice(data, monkeypatch):
+    folders = episodes(data / "episodes")
+    assert len(folders) == 2
+    for folder in folders:
+        header = read_header(folder)
+        assert header.outcome == "success"
+        assert header.config["split"] == "train"
+        assert header.config["agent"]["detail"] == "brief"
+    before = {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")}
+    monkeypatch.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+    tiny_data.demonstrate(RECIPE, data / "episodes")
+    assert {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")} == before
+
+
+@pytest.mark.parametrize("phase", NAMES)
+def test_every_source_of_a_phase_gives_examples_that_can_be_encoded(phase, data, processor):
+    mixture = tiny_data.mixture(RECIPE, phase, data)
+    assert isinstance(mixture, Mixture)
+    met = {mixture.pick(position)[0].name for position in range(BLOCK)}
+    assert met == {source.name for source, _ in mixture.sources}
+    special = processor.tokenizer.special
+    for source, _ in mixture.sources:
+        for index in range(3):
+            encoded = processor.encode(source.example(index).messages)
+            ids, labels = encoded.inputs.input_ids, encoded.labels
+            assert int(ids.max()) < len(processor.tokenizer)
+            learnt = labels != -100
+            assert learnt.any()
+            assert torch.equal(ids[learnt], labels[learnt])
+            assert not learnt[0]
+            assert not (labels == special.image_pad).any()
+            pictures = int(encoded.inputs.image_grid_thw.prod(dim=1).sum())
+            assert pictures == encoded.inputs.pixel_values.shape[0] == 4 * int((ids == special.image_pad).sum())
+
+
+@pytest.mark.parametrize("phase", NAMES)
+def test_a_phase_is_the_same_whenever_it_is_built(phase, data, processor):
+    one, other = (tiny_data.mixture(RECIPE, phase, data) for _ in range(2))
+    assert one.describe() == other.describe()
+    for position in range(4):
+        ids = [processor.encode(built.example(position).messages).inputs.input_ids for built in (one, other)]
+        assert torch.equal(*ids)
+
+
+def test_acting_is_learnt_only_from_demonstrations_that_are_there(tmp_path):
+    with pytest.raises(ConfigError, match="no episodes"):
+        tiny_data.mixture(RECIPE, "act", tmp_path)

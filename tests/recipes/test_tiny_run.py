@@ -1,0 +1,91 @@
+"""The whole recipe in its smallest size: it ends with a model that can act, and does nothing twice."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from qwen2vl_agent.agent.settings import taught_settings
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.recipes import tiny, tiny_data
+from qwen2vl_agent.recipes.tiny import PHASES
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
+from qwen2vl_agent.training.metrics import METRICS_FILE, read_metrics
+
+pytestmark = pytest.mark.slow
+
+SMALLEST = {
+    "pages": "1",
+    "max_pixels": str(28 * 28 * 24),
+    "episodes_per_task": "1",
+    "read_batch_tokens": "100",
+    "batch_tokens": "100",
+    "data_workers": "0",
+    "harvest_workers": "1",
+    "replicas": "1",
+    **{f"{phase.name}_steps": "1" for phase in PHASES},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_tasks():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+        yield
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recipe") / "out"
+    assert tiny.train(out=folder, overrides=SMALLEST) == folder / "act" / "model"
+    return folder
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_ends_with_a_model_that_is_loaded_like_any_other(out):
+    folder = out / "act" / "model"
+    model, processor = Qwen2VL.from_pretrained(folder, dtype="float32"), Processor.from_pretrained(folder)
+    inputs = processor([Message("user", (ImagePart(Image.new("RGB", (108, 240))), TextPart("Turn it on.")))])
+    assert len(model.eval().generate(inputs, max_new_tokens=3).token_ids) > 0
+    assert json.loads((folder / "agent_config.json").read_text("utf-8"))["detail"] == "brief"
+    assert taught_settings(str(folder)).detail == "brief"
+
+
+def test_every_phase_leaves_its_metrics_and_the_last_locks_the_vision_encoder(out):
+    for phase in PHASES:
+        (line,) = read_metrics(out / phase.name / METRICS_FILE)
+        assert line["step"] == 1
+        assert line["loss"] > 0
+    before, after = (
+        Qwen2VL.from_pretrained(out / name / "model", dtype="float32").state_dict() for name in ("know", "act")
+    )
+    moved = {name for name, tensor in before.items() if not tensor.equal(after[name])}
+    assert moved
+    assert not any(name.startswith("visual.") for name in moved)
+
+
+def test_what_is_done_is_not_done_again(out):
+    before = times(out)
+    for resume in (False, True):
+        assert tiny.train(out=out, resume=resume, overrides=SMALLEST) == out / "act" / "model"
+    assert times(out) == before
+
+
+def test_a_phase_that_is_not_finished_is_gone_on_with(out, tmp_path):
+    """As if it had been killed while it wrote the model out: the checkpoint of its last step is there."""
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    shutil.rmtree(copy / "act" / "model")
+    before = times(copy)
+    tiny.train(out=copy, resume=True, overrides=SMALLEST)
+    written = {path.relative_to(copy).parts[:2] for path, time in times(copy).items() if before.get(path) != time}
+    assert ("act", "model") in written
+    assert all(parts[0] == "act" for parts in written)
+    one, other = (Qwen2VL.from_pretrained(root / "act" / "model", dtype="float32") for root in (out, copy))
+    assert all(a.equal(b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
