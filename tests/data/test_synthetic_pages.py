@@ -213,6 +213,33 @@ def test_every_element_of_a_screen_can_be_tapped_by_its_recorded_place(pages, sc
                 assert touches(tap, bounds[entry.item.text]), entry
 
 
+def test_a_drill_tells_places_of_labels_and_labels_of_places(folder, pages):
+    source = PageSource(name="drills", folder=str(folder), drill=1.0)
+    ways = set()
+    for index in range(20):
+        example, page = source.example(index), page_of(source, index, pages)
+        parts = example.messages[-1].parts
+        assert [part.target for part in parts] == [False, True] * (len(parts) // 2)
+        for asked, answer in zip(parts[::2], parts[1::2], strict=True):
+            first, second = asked.text.removesuffix(" "), answer.text.removesuffix("\n")
+            place = POINT.fullmatch(second) or POINT.fullmatch(first)
+            label = first if POINT.fullmatch(second) else second
+            (entry,) = (entry for entry in page.items if entry.item.text == label)
+            assert entry.item.centre == tuple(int(number) for number in place.groups())
+            ways.add(label == first)
+    assert ways == {True, False}
+
+
+def test_only_pages_that_are_asked_for_are_shown(tmp_path):
+    entries = [PageItem(Item(text, (1, place, 9, place + 1)), "row", True, None) for place, text in enumerate("ab")]
+    shown = {"shade": 1, "launcher/home": 2, "notes/launcher": 3}
+    write_pages(tmp_path, 0, cycle([small_page(name, *entries, colour=colour) for name, colour in shown.items()]))
+    for only, colours in {(): {1, 2, 3}, ("launcher",): {2}, ("launcher", "shade"): {1, 2}}.items():
+        source = PageSource(name="icons", folder=str(tmp_path), only=only)
+        pictures = [source.example(index).messages[1].parts[0].image for index in range(30)]
+        assert {picture.getpixel((0, 0))[0] for picture in pictures} == colours
+
+
 def test_only_elements_that_tell_one_thing_are_asked_about(tmp_path):
     items = [("twice", True), ("twice", True), ("silent", False), ("once", True), ("one", True)]
     entries = tuple(

@@ -111,6 +111,19 @@ def test_questions_are_about_lines_that_stand_there_once():
                 assert wanted[1] in once
 
 
+def test_a_document_of_pictures_teaches_what_each_of_them_says():
+    source = ReadingSource(name="words", columns=(2, 4), rows=(1, 1), max_items=1, pictures=4)
+    example = source.example(3)
+    assert told(example) == told(source.example(3))
+    parts = example.messages[1].parts
+    rng = random.Random("0/words/3")
+    for picture, text in zip(parts[::2], parts[1::2], strict=True):
+        canvas = source._canvas(rng)
+        assert picture.image.tobytes() == canvas.image.tobytes()
+        assert text == TextPart("\n".join(item.text for item in canvas.items) + "\n", target=True)
+    assert len(parts) == 8
+
+
 def test_a_canvas_without_questions_is_always_transcribed():
     silent = ReadingSource(name="lines", transcribe=0.0)
     assert all(len(turns(silent.example(index))) == 1 for index in range(5))
