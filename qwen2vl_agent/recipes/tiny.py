@@ -63,6 +63,11 @@ class TinyRecipe:
     threads: int = 1
     """Of each process."""
 
+    def __post_init__(self) -> None:
+        low = [item.name for item in dataclasses.fields(self) if item.name != "seed" and getattr(self, item.name) < 0]
+        if low or self.replicas < 1:
+            raise ConfigError(f"{(low or ['replicas'])[0]} is too small: {getattr(self, (low or ['replicas'])[0])}")
+
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
     """Harvest, train the three stages, and export; returns the finished model's folder.

@@ -1,5 +1,6 @@
 """What the embedded model learns from: generated pictures of text, screens of virtual phones, demonstrations."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from qwen2vl_agent.envs.tasks import task_ids
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.recipes.harvest import DRAWN_SIZE, harvest_pages
 from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
+from qwen2vl_agent.schema.errors import ConfigError
 
 AGENT = AgentConfig(detail="brief")
 MIN_PIXELS = 28 * 28
@@ -48,7 +50,10 @@ def demonstrate(recipe: Any, folder: Path) -> None:
     ]
     with Progress(transient=True) as progress:
         bar = progress.add_task("demonstrations", total=len(jobs))
-        collect_episodes(jobs, folder, recipe.harvest_workers, on_result=lambda _: progress.advance(bar))
+        collection = collect_episodes(jobs, folder, recipe.harvest_workers, lambda _: progress.advance(bar))
+    if collection.failures:
+        job, why = collection.failures[0]
+        raise ConfigError(f"{len(collection.failures)} demonstrations failed, the first: {job.name}: {why}")
 
 
 def processor(recipe: Any) -> Processor:
@@ -63,19 +68,18 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     letters = ReadingSource(name="letters", seed=seed, columns=(2, 2), rows=(1, 1), max_items=1, longest=3, pictures=24)
     words = ReadingSource(name="words", seed=seed, columns=(2, 4), rows=(1, 1), max_items=1, pictures=12)
     lines = ReadingSource(name="lines", seed=seed, columns=(3, 8), rows=(1, 3), max_items=3, pictures=6)
-    canvases = ReadingSource(
-        name="canvases", seed=seed, columns=(5, 8), rows=(5, 12), max_items=8, places=0.5, questions=5, transcribe=0.4
-    )
     screens = PageSource(name="screens", folder=pages, seed=seed, questions=9, transcribe=0.5, places=0.5)
     pointing = PageSource(name="pointing", folder=pages, seed=seed + 1, questions=6, transcribe=0.0, calls=0.8)
     icons = PageSource(name="icons", folder=pages, seed=seed + 2, drill=1.0, only=("launcher", "shade", "calculator"))
     drills = PageSource(name="drills", folder=pages, seed=seed + 3, drill=1.0)
     if phase == "point":
-        return Mixture([(icons, 0.6), (drills, 0.4)], seed)
+        icons = replace(icons, strip=(3, 5))
+        return Mixture([(icons, 0.5), (replace(drills, strip=(2, 4)), 0.5)], seed)
     if phase == "read":
         return Mixture([(letters, 0.4), (words, 0.4), (lines, 0.2)], seed)
     if phase == "see":
-        return Mixture([(lines, 0.25), (canvases, 0.15), (screens, 0.6)], seed)
+        halves = replace(drills, name="halves", strip=(4, 11))
+        return Mixture([(halves, 0.5), (icons, 0.15), (drills, 0.25), (screens, 0.1)], seed)
     demonstrations = EpisodeSource.below(acts, "episodes", seed)
     if phase == "know":
         return Mixture([(icons, 0.15), (drills, 0.3), (pointing, 0.15), (demonstrations, 0.4)], seed)

@@ -1,4 +1,4 @@
-"""AdamW, its groups, and the learning rate's course."""
+"""The optimizer, its groups, and the learning rate's course."""
 
 import math
 from typing import Any
@@ -43,7 +43,11 @@ def _without_decay(model: nn.Module) -> set[int]:
 def _for_muon(model: nn.Module) -> set[int]:
     """Identities of the matrices between hidden layers: not embeddings, heads or the patch filters."""
     plain = _without_decay(model)
-    return {id(parameter) for parameter in model.parameters() if parameter.dim() == 2 and id(parameter) not in plain}
+    return {
+        id(parameter)
+        for name, parameter in model.named_parameters()
+        if parameter.dim() == 2 and id(parameter) not in plain and not name.startswith("lm_head.")
+    }
 
 
 def lr_at(step: int, spent: float, config: TrainConfig) -> float:

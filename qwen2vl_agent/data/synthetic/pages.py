@@ -1,7 +1,7 @@
 """Questions about recorded screens: what stands where, what is where, which switch is on, and where to tap."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,12 +9,16 @@ from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
 from qwen2vl_agent.data.synthetic.reading import SYSTEM, conversation, find, name, point_text, read
 from qwen2vl_agent.dialogue.tool_call import render_call
+from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.geometry import MODEL_GRID, RESIZE_FACTOR
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 
 READ_SCREEN = "Read the screen with places."
 DRILLED = 16
 """Elements of a screen in one drill."""
+MOST_TRIES = 1000
+"""Pages looked at for one with something to ask for."""
 LABEL_FIRST = 0.7
 """Share of a drill's pairs that ask for the place."""
 
@@ -36,6 +40,8 @@ class PageSource:
     """Share of the questions that are answered by the function call of a tap."""
     drill: float = 0.0
     """Share of examples that are nothing but labels with their places, or places with their labels, shuffled."""
+    strip: tuple[int, int] | None = None
+    """Least and most rows of tokens of the stretch of a screen that is shown; None: the whole screen."""
     only: tuple[str, ...] = ()
     """Beginnings of the pages' names to take, for example `launcher`; empty: all."""
 
@@ -48,10 +54,15 @@ class PageSource:
 
     def _page(self, rng: random.Random) -> RecordedPage:
         store, wanted = _store(self.folder), _numbers(self.folder, self.only)
-        while True:
+        if not wanted:
+            raise ConfigError(f"{self.folder} has no page whose name begins with {' or '.join(self.only)}")
+        for _ in range(MOST_TRIES):
             page = store[rng.choice(wanted)]
-            if len(_askable(page)) >= 2:
+            if self.strip is not None:
+                page = cut_strip(page, rng, rng.randint(*self.strip))
+            if len(_askable(page)) >= (2 if self.strip is None else 1):
                 return page
+        raise ConfigError(f"{self.folder}: {MOST_TRIES} pages in a row show nothing to ask for")
 
     def _turns(self, page: RecordedPage, rng: random.Random) -> list[tuple[str, str]]:
         turns = []
@@ -85,6 +96,28 @@ def drill(page: RecordedPage, rng: random.Random, source: str) -> Example:
         parts += [TextPart(f"{first} "), TextPart(f"{second}\n", target=True)]
     system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (ImagePart(page.image),))
     return Example([system, user, Message("assistant", tuple(parts))], source)
+
+
+def cut_strip(page: RecordedPage, rng: random.Random, rows: int) -> RecordedPage:
+    """A stretch of the page's full width and `rows` tokens of height, with the elements that lie in it.
+
+    Among a few things the right one is soon found; the whole screen follows when that is learned.
+    """
+    width, height = page.image.size
+    tall = min(height, rows * RESIZE_FACTOR)
+    top = rng.randint(0, height - tall)
+    image = page.image.crop((0, top, width, top + tall))
+    kept = (_moved(entry, top / height * MODEL_GRID, tall / height) for entry in page.items)
+    return RecordedPage(image, tuple(entry for entry in kept if entry is not None), page.name)
+
+
+def _moved(entry: PageItem, shift: float, share: float) -> PageItem | None:
+    """The element in a strip that begins at `shift` and is `share` of the height; None where it is not wholly seen."""
+    left, top, right, bottom = entry.item.box
+    new_top, new_bottom = round((top - shift) / share), round((bottom - shift) / share)
+    if new_top < 0 or new_bottom >= MODEL_GRID:
+        return None
+    return replace(entry, item=replace(entry.item, box=(left, new_top, right, new_bottom)))
 
 
 def tap_reply(entry: PageItem) -> str:

@@ -9,9 +9,9 @@ _CODAS = "b c d g k l m n p r s t x ck ll nd ng nt rd rk rs rt sh ss st th tt ze
 _COMMON = """
 settings network internet connected devices apps notifications battery storage sound display wallpaper accessibility
 security privacy location system about phone search add edit delete save cancel open close send message new contact name
-number email alarm clock timer note notes title body today yesterday tomorrow morning evening meeting lunch dinner call
-back next done yes no on off low high mode time date language keyboard camera gallery music maps weather files calendar
-browser calculator messages contacts home work mobile font size theme dark light night screen timeout ring volume media
+number email alarm clock timer note notes title body today yesterday tomorrow morning evening meeting lunch call
+back next done yes no on off low high mode time date language keyboard camera gallery music weather files calendar
+browser calculator messages contacts work mobile font size theme dark light night screen timeout ring volume media
 vibration hotspot wifi bluetooth airplane data saver the a to of and in for with from at is it on my your buy milk book
 """
 _POOLS = {
