@@ -19,8 +19,9 @@ POSSIBLE := $(NO_PHONE)$(if $(NO_PHONE),$(if $(NO_CUDA), and ))$(NO_CUDA)
 
 DEMO_TASK ?= settings.toggle
 DEMO_SEED ?= 1
-# More words for run, for example DEMO_FLAGS="--policy oracle" to watch the bundled solution instead of the model.
-DEMO_FLAGS ?=
+# More words for run. The bundled solution acts until the package has a trained model of its own; a model is shown with
+# DEMO_FLAGS="--model FOLDER".
+DEMO_FLAGS ?= --policy oracle
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check bench clean
@@ -28,7 +29,7 @@ DEMO_FLAGS ?=
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-demo: $(CORE) ## set up and watch the embedded model do a task on a virtual phone
+demo: $(CORE) ## set up and watch a task being done on a virtual phone
 	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED) $(DEMO_FLAGS)
 
 test: $(DEV) ## set up and run the quick tests
@@ -45,7 +46,7 @@ check: $(DEV) ## format, lint, types, layers, spelling, known vulnerabilities
 	$(BIN)/codespell
 	$(BIN)/python .ci/audit.py
 
-bench: $(CORE) ## measure the embedded model on the bundled phone tasks
+bench: $(CORE) ## measure on the bundled phone tasks
 	$(BIN)/qwen2vl-agent bench phone --policy model --episodes 10 --seed 20000 --out runs/bench-phone
 
 clean: ## remove the virtual environment and the caches of the tools

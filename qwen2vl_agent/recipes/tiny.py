@@ -17,7 +17,7 @@ from qwen2vl_agent.training.parallel.replicas import Replicas
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training with one mixture; the paper's stage 1 is two of them here, easy pictures first."""
+    """A stretch of training with one mixture; the paper's stage 1 is three of them here, easy pictures first."""
 
     name: str
     stage: StageName
