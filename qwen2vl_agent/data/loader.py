@@ -31,6 +31,11 @@ class _Worker:
     chunks: Any
 
 
+def _died(worker: _Worker) -> RuntimeError:
+    worker.process.join(timeout=STALL_S)
+    return RuntimeError(f"{worker.process.name} died (exit status {worker.process.exitcode})")
+
+
 class Loader:
     """An endless iterator of `Batch`es from a mixture. Use it as a context manager, or `close()` it."""
 
@@ -121,6 +126,7 @@ class Loader:
         job = Job(self.mixture, self._processor, first, self._chunk, self._num_workers * self._chunk, self._pixel_dtype)
         process = context.Process(target=work, args=(job, chunks), name=f"data-{number}", daemon=True)
         process.start()
+        chunks._writer.close()  # the worker has its own; so the pipe ends with it, even in the middle of a chunk
         return _Worker(process, chunks)
 
     def _receive(self, worker: _Worker) -> list[Any]:
@@ -130,7 +136,9 @@ class Loader:
             except queue.Empty:
                 if worker.process.is_alive():
                     continue
-                raise RuntimeError(f"{worker.process.name} died (exit status {worker.process.exitcode})") from None
+                raise _died(worker) from None
+            except (EOFError, OSError):
+                raise _died(worker) from None
             if isinstance(chunk, Failure):
                 raise chunk.error()
             return list(chunk)
