@@ -139,7 +139,12 @@ def test_a_killed_collection_loses_nothing_and_is_finished_by_the_next(tmp_path:
     """)
     path = tmp_path / "script.py"
     path.write_text(script)
-    process = subprocess.Popen([sys.executable, str(path)], stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(path)],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     deadline = time.monotonic() + 60
     while sum(1 for _ in tmp_path.glob("*/steps.jsonl")) < 3 and process.poll() is None:
         assert time.monotonic() < deadline, "nothing is recorded"
