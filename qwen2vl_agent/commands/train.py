@@ -39,6 +39,9 @@ class Command:
         """Trains to the end of the recipe."""
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out: the folder of the run to go on with")
+        from qwen2vl_agent.training.threads import share_cores
+
+        share_cores()  # before a recipe imports torch
         from qwen2vl_agent.recipes import registry
 
         overrides = read_overrides(self.set)

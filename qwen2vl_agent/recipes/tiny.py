@@ -75,7 +75,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     Every part is resumable, and what is done is not done again.
 
     Raises:
-        ConfigError: an override is of no field of `TinyRecipe` or not of its type; or `out` is in use.
+        ConfigError: an override is of no field of `TinyRecipe` or not of its type.
     """
     recipe = with_overrides(TinyRecipe(), overrides or {})
     tiny_data.prepare(recipe, out / "data")

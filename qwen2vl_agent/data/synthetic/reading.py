@@ -1,7 +1,7 @@
 """Reading and pointing on pictures of text: many questions to one picture, since the picture costs most."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.canvas import Canvas, Item, text_canvas
@@ -81,7 +81,6 @@ class ReadingSource:
     """Canvases in an example. Several make an interleaved document, each followed by its transcription."""
     transcribe: float = 1.0
     """Share of canvases that are transcribed as a whole."""
-    origin: str = field(default="generated", init=False)
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
