@@ -69,6 +69,17 @@ class Batch:
         """Conversations in the row."""
         return len(self.inputs.segment_lengths or ())
 
+    @property
+    def num_patches(self) -> int:
+        """Patches of all images and videos."""
+        pixels = (self.inputs.pixel_values, self.inputs.pixel_values_videos)
+        return sum(0 if values is None else len(values) for values in pixels)
+
+    @property
+    def weight(self) -> float:
+        """What the batch counts in a step: the weights of its targets together."""
+        return float(self.targets.weights.sum())
+
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
         moved = {name: getattr(self.targets, name).to(device) for name in ("where", "ids", "weights", "source")}
@@ -105,16 +116,17 @@ def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
     values = (inputs.input_ids, inputs.position_ids, row.labels, inputs.image_grid_thw, inputs.video_grid_thw)
     small = tuple(None if value is None else value.to(torch.int32).numpy() for value in values)
     pixels = tuple(_bits(value, pixel_dtype) for value in (inputs.pixel_values, inputs.pixel_values_videos))
-    return small, pixels, row.source, row.weight
+    return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight
 
 
 def from_wire(wire: tuple[Any, ...], pixel_dtype: torch.dtype) -> Row:
     """The row that `to_wire` took apart."""
-    small, pixels, source, weight = wire
+    small, pixels, embeds, source, weight = wire
     ids, positions, labels = (torch.from_numpy(value).long() for value in small[:3])
     image_grid, video_grid = (None if value is None else torch.from_numpy(value).long() for value in small[3:])
     images, videos = (None if bits is None else torch.from_numpy(bits).view(pixel_dtype) for bits in pixels)
-    return Row(ModelInputs(ids, positions, images, image_grid, videos, video_grid), labels, source, weight)
+    made = None if embeds is None else torch.from_numpy(embeds).view(torch.bfloat16)
+    return Row(ModelInputs(ids, positions, images, image_grid, made, videos, video_grid), labels, source, weight)
 
 
 def _bits(pixels: Tensor | None, dtype: torch.dtype) -> Any:

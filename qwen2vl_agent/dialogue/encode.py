@@ -1,9 +1,10 @@
 """From messages to the tensors that the model reads. The one encoder: the agent and the trainer both use it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,13 @@ from qwen2vl_agent.schema.messages import ImagePart, Message, VideoPart
 
 IGNORED = -100
 """Label of a token that is not to be predicted. Source: torch's `cross_entropy(ignore_index=-100)`."""
+
+
+class ImageEmbeds(Protocol):
+    """What a vision encoder made of images, kept (`data/image_embeds.py`)."""
+
+    def get(self, part: ImagePart) -> tuple[Tensor, Grid]:
+        """`[tokens, hidden_size]` and the grid of patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class Encoder:
     images: ImageProcessor
     videos: VideoProcessor
     cache: PatchCache = field(default_factory=PatchCache)
+    embeds: ImageEmbeds | None = None
+    """Where given, images are not cut into patches: what the vision encoder made of them is looked up."""
 
     def __call__(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> Encoded:
         """The conversation's tensors.
@@ -123,11 +133,12 @@ class Encoder:
     def _vision(self, row: _Row, part: ImagePart | VideoPart) -> None:
         special = self.tokenizer.special
         if isinstance(part, ImagePart):
-            made, pad, kept = self.cache.get(part, self.images), special.image_pad, row.images
+            made = self.embeds.get(part) if self.embeds else self.cache.get(part, self.images)
+            pad, kept = special.image_pad, row.images
         else:
             made, pad, kept = self.videos(part.video, part.fps), special.video_pad, row.videos
         kept.append(made)
-        row.add([special.vision_start, *[pad] * (len(made[0]) // MERGE_SIZE**2), special.vision_end])
+        row.add([special.vision_start, *[pad] * (math.prod(made[1]) // MERGE_SIZE**2), special.vision_end])
 
     def _inputs(self, row: _Row) -> ModelInputs:
         special = self.tokenizer.special
@@ -136,7 +147,7 @@ class Encoder:
         return ModelInputs(
             input_ids=torch.tensor(row.ids, dtype=torch.int64),
             position_ids=mrope_positions(row.ids, image_grids, video_grids, tokens),
-            **_stacked(row.images, "pixel_values", "image_grid_thw"),
+            **_stacked(row.images, "image_embeds" if self.embeds else "pixel_values", "image_grid_thw"),
             **_stacked(row.videos, "pixel_values_videos", "video_grid_thw"),
         )
 

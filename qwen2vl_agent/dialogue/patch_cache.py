@@ -63,7 +63,7 @@ class PatchCache:
         return PatchCache, (self._max_bytes,)
 
 
-def content_key(part: ImagePart) -> Hashable | None:
+def content_key(part: ImagePart) -> tuple[Any, ...] | None:
     """What identifies a picture by its content; None where that would cost more than it saves."""
     image = part.image
     if part.sha256:

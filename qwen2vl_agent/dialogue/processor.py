@@ -1,12 +1,14 @@
 """All that stands between messages and the model, as one object that loads and saves with a checkpoint."""
 
+import copy
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qwen2vl_agent.dialogue.chatml import CHAT_TEMPLATE
-from qwen2vl_agent.dialogue.encode import Encoded, Encoder
+from qwen2vl_agent.dialogue.encode import Encoded, Encoder, ImageEmbeds
 from qwen2vl_agent.model.hub import checkpoint_folder
 from qwen2vl_agent.model.image_processor import CONFIG_FILE, ImageProcessor
 from qwen2vl_agent.model.inputs import ModelInputs, pad_left
@@ -60,6 +62,12 @@ class Processor:
     def encode(self, messages: list[Any], add_generation_prompt: bool = False) -> Encoded:
         """One conversation's inputs, and labels where a part is a target."""
         return self._encoder(as_messages(list(messages)), add_generation_prompt)
+
+    def with_embeds(self, embeds: ImageEmbeds) -> "Processor":
+        """The same, looking images up in `embeds`: for training with a vision encoder that is locked."""
+        other = copy.copy(self)
+        other._encoder = replace(self._encoder, embeds=embeds)
+        return other
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of what a model wrote, without the token that ended its turn."""

@@ -15,6 +15,10 @@ from torch import Tensor
 from qwen2vl_agent.model.masks import Segments, Visibility
 
 VarlenKernel = Callable[..., Tensor]
+PRODUCTS_FROM = 256
+"""Length of a segment from which plain products are faster (`_products_pay`)."""
+QUERIES_AT_ONCE = 256
+"""Queries of one product of causal attention."""
 
 
 def attend(
@@ -22,11 +26,10 @@ def attend(
 ) -> Tensor:
     """Attention output `[B, T, N * H]`; scores are scaled by 1 / sqrt(H).
 
-    It is computed in the type of the values, or in float32 while training on CPU.
+    It is computed in the type of the values; while training on CPU in float32, or by products in autocast's type.
     `varlen` replaces the kernel for segments (by default flash-attn's on CUDA in half precision, where installed).
     """
-    dtype = _precision(v_BSKH)
-    q_BTNH, k_BSKH, v_BSKH = q_BTNH.to(dtype), k_BSKH.to(dtype), v_BSKH.to(dtype)
+    q_BTNH, k_BSKH = q_BTNH.to(v_BSKH.dtype), k_BSKH.to(v_BSKH.dtype)
     tokens = q_BTNH.shape[1]
     if sees.segments is not None:
         assert q_BTNH.shape[0] == 1, "segments are of one row"
@@ -49,7 +52,9 @@ def _precision(values: Tensor) -> torch.dtype:
 
 
 def _sdpa(q_BNTH: Tensor, k_BKSH: Tensor, v_BKSH: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """torch's kernel, in the type of its arguments whatever autocast would like."""
+    """torch's kernel, in the values' type or float32 whatever autocast would like."""
+    dtype = _precision(v_BKSH)
+    q_BNTH, k_BKSH, v_BKSH = q_BNTH.to(dtype), k_BKSH.to(dtype), v_BKSH.to(dtype)
     grouped = q_BNTH.shape[1] != k_BKSH.shape[1]
     with torch.autocast(q_BNTH.device.type, enabled=False):
         return F.scaled_dot_product_attention(q_BNTH, k_BKSH, v_BKSH, mask, is_causal=causal, enable_gqa=grouped)
@@ -76,9 +81,39 @@ def _by_segment(q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, segments: Segments,
     pieces = zip(*(x.split(sizes) for x in (q_TNH, k_TKH, v_TKH)), strict=True)  # slices would fill zeros in backward
     for shape, row in zip(segments.calls, pieces, strict=True):
         q, k, v = (x.unflatten(0, shape).transpose(1, 2) for x in row)
-        outs.append(_sdpa(q, k, v, None, causal).transpose(1, 2).flatten(2).flatten(0, 1))
+        attended = _products(q, k, v, causal) if _products_pay(q) else _sdpa(q, k, v, None, causal)
+        outs.append(attended.transpose(1, 2).flatten(2).flatten(0, 1))
     out = outs[0] if len(outs) == 1 else torch.cat(outs)
     return out if segments.inverse is None else out.index_select(0, segments.inverse)
+
+
+def _products_pay(q_BNTH: Tensor) -> bool:
+    """Whether plain products beat the fused kernel: training on CPU in bfloat16 they take half of its time."""
+    training = q_BNTH.device.type == "cpu" and torch.is_grad_enabled()
+    return training and torch.is_autocast_enabled("cpu") and q_BNTH.shape[2] >= PRODUCTS_FROM
+
+
+def _products(q_BNTH: Tensor, k_BKSH: Tensor, v_BKSH: Tensor, causal: bool) -> Tensor:
+    """softmax(q k' / sqrt(H)) v in autocast's type; causal, in stretches of queries that leave out what comes later."""
+    shape, kv_heads = q_BNTH.shape, k_BKSH.shape[1]
+    q = (q_BNTH * shape[-1] ** -0.5).reshape(shape[0] * kv_heads, -1, *shape[2:])
+    k, v = k_BKSH.flatten(0, 1), v_BKSH.flatten(0, 1)
+    outs = []
+    for start in range(0, shape[2], QUERIES_AT_ONCE if causal else shape[2]):
+        part = q[:, :, start : start + QUERIES_AT_ONCE] if causal else q
+        end = start + part.shape[2] if causal else k.shape[1]
+        scores = torch.bmm(part.flatten(1, 2), k[:, :end].transpose(1, 2)).unflatten(1, part.shape[1:3])
+        if causal:
+            scores = scores + _later(part.shape[2], end, scores)
+        with torch.autocast("cpu", enabled=False):
+            weights = scores.softmax(-1)
+        outs.append(torch.bmm(weights.flatten(1, 2), v[:, :end]).unflatten(1, part.shape[1:3]))
+    return torch.cat(outs, dim=2).view(shape)
+
+
+def _later(queries: int, keys: int, like: Tensor) -> Tensor:
+    """[queries, keys] minus infinity where a key comes after the query, of which there are the last so many."""
+    return like.new_full((queries, keys), float("-inf")).triu(1 + keys - queries)
 
 
 def _by_varlen(

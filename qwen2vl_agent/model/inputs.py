@@ -23,6 +23,8 @@ class ModelInputs:
     """`[patches, 1176]` float32: channel, frame, row and column of each image patch, flattened."""
     image_grid_thw: Tensor | None = None
     """`[images, 3]`: frame pairs, rows and columns of each image, in patches."""
+    image_embeds: Tensor | None = None
+    """`[visual tokens, hidden_size]` what the vision encoder made of the images earlier, in place of `pixel_values`."""
     pixel_values_videos: Tensor | None = None
     video_grid_thw: Tensor | None = None
     attention_mask: Tensor | None = None
@@ -78,7 +80,7 @@ def _check_single(rows: Sequence[ModelInputs]) -> None:
 
 def _joined_vision(rows: Sequence[ModelInputs]) -> dict[str, Any]:
     joined: dict[str, Any] = {}
-    for name in ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw"):
+    for name in ("pixel_values", "image_embeds", "image_grid_thw", "pixel_values_videos", "video_grid_thw"):
         parts = [value for row in rows if (value := getattr(row, name)) is not None]
         joined[name] = torch.cat(parts) if parts else None
     return joined

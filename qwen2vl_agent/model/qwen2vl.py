@@ -150,6 +150,8 @@ class Qwen2VL(nn.Module):
         ):
             if pixels is not None and grid is not None:
                 x_BTD = _place(x_BTD, ids_BT == token_id, self.visual(pixels, grid))
+        if inputs.image_embeds is not None:
+            x_BTD = _place(x_BTD, ids_BT == self.config.image_token_id, inputs.image_embeds)
         return x_BTD
 
     def rotary(self, positions_3BT: Tensor) -> Rotary:

@@ -80,6 +80,14 @@ class VisionEncoder(nn.Module):
         Raises:
             ValueError: the grids do not account for the patches.
         """
+        return self.merger(self.patches(pixels_PV, grid_thw))
+
+    def patches(self, pixels_PV: Tensor, grid_thw: Tensor) -> Tensor:
+        """The blocks' output `[patches, embed_dim]`, before the merger.
+
+        Raises:
+            ValueError: the grids do not account for the patches.
+        """
         grids = grid_thw.tolist()
         patches = sum(t * h * w for t, h, w in grids)
         if pixels_PV.shape != (patches, self.config.patch_values):
@@ -95,7 +103,7 @@ class VisionEncoder(nn.Module):
         x_PD = self.patch_embed(pixels_PV)
         for block in self.blocks:
             x_PD = block(x_PD, rotary, sees)
-        return self.merger(x_PD)
+        return x_PD
 
 
 def patch_places(grids: list[list[int]], merge: int) -> tuple[Tensor, Tensor]:

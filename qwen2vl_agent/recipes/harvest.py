@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from rich.progress import Progress
 
-from qwen2vl_agent.data.synthetic.canvas import Item
+from qwen2vl_agent.data.synthetic.canvas import Item, PlacedMark
 from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, RecordedPage, write_pages
 from qwen2vl_agent.envs.tasks.explore import Page, random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
@@ -47,7 +47,12 @@ def record_page(page: Page, max_pixels: int) -> RecordedPage:
     new_height, new_width = smart_resize(height, width, min_pixels=0, max_pixels=max_pixels)
     small = page.image.resize((new_width, new_height), Image.Resampling.BICUBIC)
     items = [_item(element, page.image.size) for element in page.elements if _tells(element)]
-    return RecordedPage(small, tuple(items), page.page)
+    marks = (PlacedMark(name, int(x * new_width / width), int(y * new_height / height)) for name, x, y in page.marks)
+    return RecordedPage(small, tuple(items), page.page, tuple(mark for mark in marks if _inside(mark, small.size)))
+
+
+def _inside(mark: PlacedMark, size: tuple[int, int]) -> bool:
+    return 0 <= mark.x < size[0] and 0 <= mark.y < size[1]
 
 
 def _tells(element: Element) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen2vl_agent.data.mixture import Share
-from qwen2vl_agent.recipes import tiny_data
+from qwen2vl_agent.recipes import tiny_data, tiny_embeds
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
 from qwen2vl_agent.training.parallel.replicas import Replicas
@@ -17,19 +17,15 @@ from qwen2vl_agent.training.parallel.replicas import Replicas
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training with one mixture; the paper's stage 1 is three of them here, easy pictures first."""
+    """A stretch of training: a lesson."""
 
     name: str
     stage: StageName
 
 
-PHASES = (
-    Phase("read", "stage1"),
-    Phase("point", "stage1"),
-    Phase("see", "stage1"),
-    Phase("know", "stage2"),
-    Phase("act", "stage3"),
-)
+PHASES = (Phase("look", "stage1"), Phase("know", "stage2"), Phase("act", "stage3"))
+TRAINED: dict[str, tuple[str, ...] | None] = {"look": ("model.visual.", "heads."), "know": None, "act": None}
+"""Prefixes of the parameters that train, where they are not the stage's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,23 +35,22 @@ class TinyRecipe:
     seed: int = 0
     max_pixels: int = 112_896
     """Of an image: a phone's screen becomes 224 x 476 pixels, 136 tokens."""
-    pages: int = 12_288
+    pages: int = 20_480
     """Screens to learn seeing from."""
-    episodes_per_task: int = 120
+    asked_pages: int = 8_192
+    """Those of them that stages 2 and 3 ask about."""
+    episodes_per_task: int = 240
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
-    read_steps: int = 1000
-    point_steps: int = 600
-    see_steps: int = 1200
-    know_steps: int = 800
-    act_steps: int = 800
-    read_lr: float = 1e-3
-    point_lr: float = 1e-3
-    see_lr: float = 1e-3
-    know_lr: float = 7e-4
-    act_lr: float = 5e-4
-    read_batch_tokens: int = 4096
-    batch_tokens: int = 8192
+    look_steps: int = 1700
+    know_steps: int = 400
+    act_steps: int = 6000
+    look_lr: float = 1.5e-3
+    know_lr: float = 1e-3
+    act_lr: float = 1e-3
+    look_batch_tokens: int = 3456
+    know_batch_tokens: int = 8192
+    act_batch_tokens: int = 8192
     data_workers: int = 1
     harvest_workers: int = 2
     replicas: int = 2
@@ -83,6 +78,9 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     for phase in PHASES:
         if phase.stage != "stage1":
             tiny_data.demonstrate(recipe, out / "data" / "episodes")
+        if phase.stage == "stage3":
+            assert start is not None
+            tiny_embeds.embed(recipe, start, out / "data", embeds_folder(out))
         start = _train_phase(recipe, phase, start, out, resume)
     assert start is not None
     return start
@@ -102,23 +100,32 @@ def _fit_phase(
     recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path, resume: bool, replicas: Replicas | None
 ) -> None:
     """One process's part of a phase."""
+    from qwen2vl_agent.data.image_embeds import ImageEmbeds
     from qwen2vl_agent.data.loader import Loader
-    from qwen2vl_agent.recipes import tiny_model
+    from qwen2vl_agent.recipes import tiny_look, tiny_model
     from qwen2vl_agent.training.trainer import Trainer
 
     config = phase_config(recipe, phase)
-    processor = tiny_data.processor(recipe)
-    model = tiny_model.load(start) if start else tiny_model.create(recipe, processor)
+    if start is None:
+        tiny_look.fit(recipe, config, out / phase.name, resume, replicas)
+        return
+    model, processor = tiny_model.load(start), tiny_data.processor(recipe)
+    reader = processor.with_embeds(ImageEmbeds(embeds_folder(out))) if phase.stage == "stage3" else processor
     mixture = tiny_data.mixture(recipe, phase.name, out / "data")
     loader = Loader(
         mixture if replicas is None else Share(mixture, replicas.rank, replicas.count),
-        processor,
+        reader,
         config.batch_tokens,
         workers=recipe.data_workers,
         pixel_dtype=tiny_model.PIXEL_DTYPE,
     )
     trainer = Trainer(config, model, loader, out / phase.name, processor=processor, resume=resume, replicas=replicas)
     assert trainer.fit().reason == "done"
+
+
+def embeds_folder(out: Path) -> Path:
+    """Where what the locked vision encoder makes of the pictures lies; it is of that encoder, not of the data."""
+    return out / "act" / "embeds"
 
 
 def _begun(folder: Path) -> bool:
@@ -129,10 +136,10 @@ def phase_config(recipe: TinyRecipe, phase: Phase) -> TrainConfig:
     """The trainer's configuration of a phase."""
     return TrainConfig(
         stage=phase.stage,
-        trainable=None if phase.stage == "stage3" else ("",),
+        trainable=TRAINED[phase.name],
         steps=getattr(recipe, f"{phase.name}_steps"),
         lr=getattr(recipe, f"{phase.name}_lr"),
-        batch_tokens=(recipe.read_batch_tokens if phase.name == "read" else recipe.batch_tokens) // recipe.replicas,
+        batch_tokens=getattr(recipe, f"{phase.name}_batch_tokens") // recipe.replicas,
         optimizer="muon",
         weight_decay=0.01,
         betas=(0.9, 0.98),

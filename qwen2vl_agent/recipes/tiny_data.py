@@ -12,7 +12,6 @@ from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.data.examples import EpisodeSource
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.synthetic.pages import PageSource
-from qwen2vl_agent.data.synthetic.reading import ReadingSource
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.tasks import task_ids
 from qwen2vl_agent.model.image_processor import ImageProcessor
@@ -64,23 +63,10 @@ def processor(recipe: Any) -> Processor:
 
 def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     """The sources of a phase; weights are shares of the examples."""
-    seed, pages, acts = recipe.seed, str(folder / "pages"), folder / "episodes"
-    letters = ReadingSource(name="letters", seed=seed, columns=(2, 2), rows=(1, 1), max_items=1, longest=3, pictures=24)
-    words = ReadingSource(name="words", seed=seed, columns=(2, 4), rows=(1, 1), max_items=1, pictures=12)
-    lines = ReadingSource(name="lines", seed=seed, columns=(3, 8), rows=(1, 3), max_items=3, pictures=6)
-    screens = PageSource(name="screens", folder=pages, seed=seed, questions=9, transcribe=0.5, places=0.5)
-    pointing = PageSource(name="pointing", folder=pages, seed=seed + 1, questions=6, transcribe=0.0, calls=0.8)
-    icons = PageSource(name="icons", folder=pages, seed=seed + 2, drill=1.0, only=("launcher", "shade", "calculator"))
-    drills = PageSource(name="drills", folder=pages, seed=seed + 3, drill=1.0)
-    if phase == "point":
-        icons = replace(icons, strip=(3, 5))
-        return Mixture([(icons, 0.5), (replace(drills, strip=(2, 4)), 0.5)], seed)
-    if phase == "read":
-        return Mixture([(letters, 0.4), (words, 0.4), (lines, 0.2)], seed)
-    if phase == "see":
-        halves = replace(drills, name="halves", strip=(4, 11))
-        return Mixture([(halves, 0.5), (icons, 0.15), (drills, 0.25), (screens, 0.1)], seed)
-    demonstrations = EpisodeSource.below(acts, "episodes", seed)
-    if phase == "know":
-        return Mixture([(icons, 0.15), (drills, 0.3), (pointing, 0.15), (demonstrations, 0.4)], seed)
-    return Mixture([(drills, 0.2), (pointing, 0.1), (demonstrations, 0.7)], seed)
+    seed = recipe.seed
+    pages = PageSource(name="drills", folder=str(folder / "pages"), seed=seed + 1, first=recipe.asked_pages, drill=1.0)
+    icons = replace(pages, name="icons", only=("launcher", "shade", "calculator"))
+    pointing = replace(pages, name="pointing", questions=6, transcribe=0.0, calls=0.7, drill=0.0)
+    demonstrations = EpisodeSource.below(folder / "episodes", "episodes", seed)
+    shares = {"know": (0.35, 0.1, 0.25, 0.3), "act": (0.1, 0.05, 0.15, 0.7)}[phase]
+    return Mixture(list(zip((pages, icons, pointing, demonstrations), shares, strict=True)), seed)

@@ -15,10 +15,12 @@ from qwen2vl_agent.data.packing import Batch
 class LossSums:
     """Sums over the targets of one batch."""
 
+    sources: tuple[str, ...]
+    """Names of the sources that occur."""
     total: Tensor
     """Weighted sum of the cross-entropies; the gradient flows from here."""
     by_source: Tensor
-    """[sources] unweighted sums, detached, in the order of `Batch.sources`."""
+    """[sources] unweighted sums, detached."""
     counts: Tensor
     """[sources] how many targets each source has."""
 
@@ -35,7 +37,9 @@ def target_loss(model: Any, batch: Batch, chunk: int = 8192) -> LossSums:
             [checkpoint(_cross_entropy, model.lm_head, part, ids, use_reentrant=False) for part, ids in parts]
         )
     by_source = torch.zeros(size, device=losses_N.device).index_add_(0, targets.source, losses_N.detach())
-    return LossSums((losses_N * targets.weights).sum(), by_source, torch.bincount(targets.source, minlength=size))
+    return LossSums(
+        batch.sources, (losses_N * targets.weights).sum(), by_source, torch.bincount(targets.source, minlength=size)
+    )
 
 
 def _cross_entropy(lm_head: Any, hidden_ND: Tensor, ids_N: Tensor) -> Tensor:

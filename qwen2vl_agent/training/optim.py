@@ -46,7 +46,7 @@ def _for_muon(model: nn.Module) -> set[int]:
     return {
         id(parameter)
         for name, parameter in model.named_parameters()
-        if parameter.dim() == 2 and id(parameter) not in plain and not name.startswith("lm_head.")
+        if parameter.dim() == 2 and id(parameter) not in plain and not name.startswith(("lm_head.", "heads."))
     }
 
 

@@ -1,7 +1,7 @@
 """One optimizer step over one or more packed rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from qwen2vl_agent.data.packing import Batch
 from qwen2vl_agent.training.config import TrainConfig
-from qwen2vl_agent.training.loss import target_loss
+from qwen2vl_agent.training.loss import LossSums, target_loss
 from qwen2vl_agent.training.parallel.replicas import Replicas
+
+LossFunction = Callable[[Any, Any, int], LossSums]
+"""(model, batch, most logits to hold at once) to the batch's sums."""
 
 
 @dataclass(slots=True)
@@ -38,25 +40,26 @@ class StepResult:
 def train_step(
     model: Any,
     optimizer: Optimizer,
-    batches: Sequence[Batch],
+    batches: Sequence[Any],
     config: TrainConfig,
     replicas: Replicas | None = None,
+    loss: LossFunction = target_loss,
 ) -> StepResult:
     """Gradients of all rows, divided by the weight of all their targets together, clipped and applied.
 
     With replicas the rows of all of them make the step; the result counts this process's own.
     """
     result = StepResult()
-    total_weight = sum(float(batch.targets.weights.sum()) for batch in batches)
+    total_weight = sum(batch.weight for batch in batches)
     if replicas is not None:
         (total_weight,) = replicas.add(total_weight)
     device_type = torch.device(config.device).type
     for batch in batches:
         batch = batch.to(config.device)
         with torch.autocast(device_type, torch.bfloat16, enabled=config.dtype == "bfloat16"):
-            sums = target_loss(model, batch, config.logits_chunk)
+            sums = loss(model, batch, config.logits_chunk)
         (sums.total / max(total_weight, 1e-9)).backward()
-        _count(result, batch, sums.by_source.tolist(), sums.counts.tolist())
+        _count(result, batch, sums)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if replicas is not None:
         replicas.add_gradients(trained)
@@ -67,11 +70,10 @@ def train_step(
     return result
 
 
-def _count(result: StepResult, batch: Batch, losses: list[float], counts: list[int]) -> None:
+def _count(result: StepResult, batch: Any, sums: LossSums) -> None:
     result.tokens += batch.num_tokens
     result.examples += batch.num_examples
-    for pixels in (batch.inputs.pixel_values, batch.inputs.pixel_values_videos):
-        result.patches += 0 if pixels is None else len(pixels)
-    for source, loss, count in zip(batch.sources, losses, counts, strict=True):
+    result.patches += batch.num_patches
+    for source, loss, count in zip(sums.sources, sums.by_source.tolist(), sums.counts.tolist(), strict=True):
         result.losses[source] = result.losses.get(source, 0.0) + loss
         result.targets[source] = result.targets.get(source, 0) + count

@@ -13,15 +13,15 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 
-from qwen2vl_agent.data.loader import Loader
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
 from qwen2vl_agent.training.checkpoint import Checkpoints, load_state
 from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.loss import target_loss
 from qwen2vl_agent.training.metrics import METRICS_FILE, Display, MetricsFile, Window
 from qwen2vl_agent.training.optim import MovingAverage, lr_at, make_optimizer, set_lr
 from qwen2vl_agent.training.parallel.replicas import Replicas
 from qwen2vl_agent.training.stages import freeze_all_but, trainable_names
-from qwen2vl_agent.training.step import train_step
+from qwen2vl_agent.training.step import LossFunction, train_step
 
 INTERRUPTED_STATUS = 130
 MAX_SKIPPED = 10
@@ -61,16 +61,18 @@ class Trainer:
         self,
         config: TrainConfig,
         model: Any,
-        loader: Loader,
+        loader: Any,
         out: Path | str,
         *,
         processor: Any = None,
         resume: bool = False,
         console: Console | None = None,
         replicas: Replicas | None = None,
+        loss: LossFunction = target_loss,
     ) -> None:
         """`replicas`: this process among several that train together, each with its share of the data; rank 0 writes.
 
+        `loss` is what a batch of this loader costs the model.
         `processor`, where given, is saved beside the weights, so that every checkpoint is a complete model.
 
         Raises:
@@ -85,6 +87,7 @@ class Trainer:
         self._checkpoints = Checkpoints(self._out / "checkpoints", config.keep_checkpoints)
         self._console = console
         self._replicas = replicas
+        self._loss = loss
         self._leads = replicas is None or replicas.rank == 0
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -139,7 +142,7 @@ class Trainer:
         began = time.perf_counter()
         batches = [next(self._loader) for _ in range(self.config.accumulate)]
         set_lr(self._optimizer, lr_at(self.progress.step, self.spent, self.config))
-        result = train_step(self.model, self._optimizer, batches, self.config, self._replicas)
+        result = train_step(self.model, self._optimizer, batches, self.config, self._replicas, self._loss)
         self._skipped_in_a_row = 0 if result.applied else self._skipped_in_a_row + 1
         if self._skipped_in_a_row >= MAX_SKIPPED:
             raise ConfigError(f"the gradient was not finite {MAX_SKIPPED} times in a row; try a lower learning rate")

@@ -118,3 +118,18 @@ def apart(one: Item, other: Item) -> bool:
     """Whether two boxes share no cell."""
     beside = one.box[2] <= other.box[0] or other.box[2] <= one.box[0]
     return beside or one.box[3] <= other.box[1] or other.box[3] <= one.box[1]
+
+
+def test_marks_spell_the_lines_and_stand_in_their_boxes():
+    for seed in range(5):
+        drawn = canvas(seed)
+        assert "".join(mark.name for mark in drawn.marks) == "".join(i.text.replace(" ", "") for i in drawn.items)
+        marks = iter(drawn.marks)
+        for item in drawn.items:
+            left, top, right, bottom = item.box
+            for letter in item.text.replace(" ", ""):
+                mark = next(marks)
+                x, y = mark.x * 1000 / drawn.image.width, mark.y * 1000 / drawn.image.height
+                assert mark.name == letter
+                assert left - 8 <= x <= right + 8
+                assert top - 8 <= y <= bottom + 8

@@ -278,3 +278,14 @@ def touches(tap: Tap, bounds: tuple[int, int, int, int]) -> bool:
     """Whether a tap lands in an element of the device that drew the screen."""
     spot = tap.point.to(Frame("device", *SIZE))
     return bounds[0] <= spot.x < bounds[2] and bounds[1] <= spot.y < bounds[3]
+
+
+def test_only_the_first_pages_are_asked_about(folder):
+    few = PageSource(name="few", folder=str(folder), first=1, questions=1, transcribe=0.0)
+    pictures = {few.example(index).messages[1].parts[0].image.tobytes() for index in range(12)}
+    assert len(pictures) == 1
+
+
+def test_a_recorded_page_keeps_its_marks(folder, pages):
+    assert pages[0].marks
+    assert PageStore(folder)[0].marks == pages[0].marks

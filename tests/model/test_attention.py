@@ -139,3 +139,20 @@ def test_bfloat16_training_keeps_the_gradients_of_float32():
     out.square().sum().backward()
     for wide, narrow in zip((q, k, v), half, strict=True):
         assert torch.nn.functional.cosine_similarity(wide.grad.flatten(), narrow.grad.float().flatten(), 0) > 0.999
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("lengths", [(300, 300), (530,), (700, 256)])
+def test_training_by_plain_products_gives_what_the_formula_says(lengths, causal):
+    """Longer than one stretch of queries, and stretches that are not full."""
+    assert min(lengths) >= attention.PRODUCTS_FROM
+    q, k, v = (x.requires_grad_() for x in heads(sum(lengths)))
+    sees = Visibility(causal=causal, segments=make_segments(lengths, causal, CPU))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attend(q, k, v, sees)
+    rows = zip(*(x.split(lengths, dim=1) for x in (q, k, v)), strict=True)
+    expected = torch.cat([plain(*row, causal) for row in rows], dim=1)
+    torch.testing.assert_close(found.float(), expected, atol=0.03, rtol=0.03)
+    gradients = [torch.autograd.grad(out.float().square().sum(), (q, k, v)) for out in (found, expected)]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.999

@@ -12,12 +12,15 @@ from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
 from qwen2vl_agent.recipes import registry, tiny, tiny_data, tiny_model
 from qwen2vl_agent.recipes.harvest import record_page
-from qwen2vl_agent.recipes.tiny import PHASES, Phase, TinyRecipe, phase_config, with_overrides
+from qwen2vl_agent.recipes.tiny import PHASES, TinyRecipe, phase_config, with_overrides
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.training.stages import trainable_names
+from qwen2vl_agent.training.token_heads import TokenReader
 from qwen2vl_agent.trajectory.store import episodes, read_header
 
 RECIPE = TinyRecipe(max_pixels=28 * 28 * 40, episodes_per_task=1, harvest_workers=1)
-NAMES = [phase.name for phase in PHASES]
+ASKING = [phase.name for phase in PHASES if phase.stage != "stage1"]
+"""Phases that learn from conversations."""
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +41,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_overrides_get_the_type_of_their_field():
-    recipe = with_overrides(TinyRecipe(), {"seed": "3", "read_lr": "1e-4", "noise": "0"})
-    assert (recipe.seed, recipe.read_lr, recipe.noise) == (3, 1e-4, 0.0)
+    recipe = with_overrides(TinyRecipe(), {"seed": "3", "look_lr": "1e-4", "noise": "0"})
+    assert (recipe.seed, recipe.look_lr, recipe.noise) == (3, 1e-4, 0.0)
     assert isinstance(recipe.noise, float)
     assert with_overrides(TinyRecipe(), {}) == TinyRecipe()
 
 
 def test_an_unknown_field_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(ConfigError, match=r"no field 'stage1_steps'.*read_steps"):
+    with pytest.raises(ConfigError, match=r"no field 'stage1_steps'.*look_steps"):
         with_overrides(TinyRecipe(), {"stage1_steps": "3"})
 
 
-@pytest.mark.parametrize(("field", "text"), [("seed", "1.5"), ("read_steps", "many"), ("read_lr", ""), ("noise", "½")])
+@pytest.mark.parametrize(("field", "text"), [("seed", "1.5"), ("look_steps", "many"), ("look_lr", ""), ("noise", "½")])
 def test_a_value_of_another_type_is_refused(field, text):
     with pytest.raises(ConfigError, match=f"{field}={text}: expected"):
         with_overrides(TinyRecipe(), {field: text})
@@ -77,14 +80,19 @@ def test_phases_follow_the_three_stages_and_each_has_its_steps_and_rate():
         assert config.lr == getattr(RECIPE, f"{phase.name}_lr") > 0
 
 
-def test_only_the_last_stage_locks_the_vision_encoder():
-    assert {phase_config(RECIPE, phase).trainable for phase in PHASES if phase.stage != "stage3"} == {("",)}
-    assert phase_config(RECIPE, Phase("act", "stage3")).trainable is None
+def test_each_stage_trains_its_own_parts(processor):
+    reader = TokenReader(tiny_model.create(RECIPE, processor), icons=3)
+    looking = trainable_names(reader, phase_config(RECIPE, PHASES[0]))
+    assert {name.split(".")[0] + "." + name.split(".")[1] for name in looking if name.startswith("model.")} == {
+        "model.visual"
+    }
+    parts = [{n.split(".")[0] for n in trainable_names(reader.model, phase_config(RECIPE, p))} for p in PHASES[1:]]
+    assert parts == [{"visual", "language_model"}, {"language_model"}]
 
 
 def test_replicas_share_the_tokens_of_a_step():
     one, two = (phase_config(with_overrides(RECIPE, {"replicas": n}), PHASES[0]).batch_tokens for n in "12")
-    assert one == RECIPE.read_batch_tokens == 2 * two
+    assert one == RECIPE.look_batch_tokens == 2 * two
 
 
 def test_a_new_model_speaks_the_processors_vocabulary(processor):
@@ -123,7 +131,7 @@ def test_demonstrations_are_of_the_training_split_and_not_recorded_twice(data, m
     assert {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")} == before
 
 
-@pytest.mark.parametrize("phase", NAMES)
+@pytest.mark.parametrize("phase", ASKING)
 def test_every_source_of_a_phase_gives_examples_that_can_be_encoded(phase, data, processor):
     mixture = tiny_data.mixture(RECIPE, phase, data)
     assert isinstance(mixture, Mixture)
@@ -144,7 +152,7 @@ def test_every_source_of_a_phase_gives_examples_that_can_be_encoded(phase, data,
             assert pictures == encoded.inputs.pixel_values.shape[0] == 4 * int((ids == special.image_pad).sum())
 
 
-@pytest.mark.parametrize("phase", NAMES)
+@pytest.mark.parametrize("phase", ASKING)
 def test_a_phase_is_the_same_whenever_it_is_built(phase, data, processor):
     one, other = (tiny_data.mixture(RECIPE, phase, data) for _ in range(2))
     assert one.describe() == other.describe()

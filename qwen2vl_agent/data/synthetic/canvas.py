@@ -1,10 +1,12 @@
 """Pictures of short lines of text in random places, colours and sizes, and where each line stands."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -28,12 +30,22 @@ class Item:
         return (self.box[0] + self.box[2]) // 2, (self.box[1] + self.box[3]) // 2
 
 
+class PlacedMark(NamedTuple):
+    """A letter, or `icon:` and an icon's name, and the pixel of the picture in its middle."""
+
+    name: str
+    x: int
+    y: int
+
+
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """A picture and the lines on it, in reading order."""
 
     image: Image.Image
     items: tuple[Item, ...]
+    marks: tuple[PlacedMark, ...]
+    """Every letter but spaces."""
 
 
 def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int, longest: int | None = None) -> Canvas:
@@ -48,17 +60,18 @@ def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int, 
     image = Image.new("RGB", size, paper)
     draw = ImageDraw.Draw(image)
     items: list[Item] = []
+    marks: list[PlacedMark] = []
     y = rng.uniform(0, 10) * _SUPERSAMPLE
     gap = rng.choice((6.0, 26.0, height / max_items))
     while len(items) < max_items:
         font = _font(rng.choice(_FONTS), round(rng.uniform(9.5, 14.5) * _SUPERSAMPLE))
-        y, row = _draw_row(draw, rng, font, y, size, ink, longest)
+        y, row = _draw_row(draw, rng, font, y, size, ink, longest, marks)
         if not row:
             break
         items += row
         y += rng.uniform(1, gap) * _SUPERSAMPLE
     small = image.resize((width, height), Image.Resampling.BICUBIC)
-    return Canvas(small, tuple(items))
+    return Canvas(small, tuple(items), tuple(marks))
 
 
 def _draw_row(
@@ -69,8 +82,12 @@ def _draw_row(
     size: tuple[int, int],
     ink: Any,
     longest: int | None,
+    marks: list[PlacedMark],
 ) -> tuple[float, list[Item]]:
-    """Draws one row of one or two lines at `y`; returns the row's bottom and its items, none if it does not fit."""
+    """Draws one row of one or two lines at `y` and adds its letters to `marks`.
+
+    Returns the row's bottom and its items, none if it does not fit.
+    """
     line_height = font.size * 1.17
     if y + line_height > size[1]:
         return y, []
@@ -81,11 +98,20 @@ def _draw_row(
             break
         right = x + font.getlength(text)
         draw.text((x, y), text, fill=ink, font=font)
+        marks += _marks(font, x, y + line_height / 2, text)
         row.append(Item(text, _to_grid((x, y, right, y + line_height), size)))
         x = right + font.size * rng.uniform(1.5, 5)
         if rng.random() < 0.7:
             break
     return y + line_height, row
+
+
+def _marks(font: Any, x: float, y: float, text: str) -> Iterator[PlacedMark]:
+    """The letters of a line that begins at `x` and whose middle is at `y`, in pixels of the reduced picture."""
+    ends = [x + font.getlength(text[:end]) for end in range(len(text) + 1)]
+    for letter, (left, right) in zip(text, pairwise(ends), strict=True):
+        if letter != " ":
+            yield PlacedMark(letter, int((left + right) / 2 / _SUPERSAMPLE), int(y / _SUPERSAMPLE))
 
 
 def _fitting(rng: random.Random, font: ImageFont.FreeTypeFont, room: float, longest: int | None) -> str:
@@ -119,4 +145,4 @@ def _colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
 @cache
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     path = resources.files("qwen2vl_agent") / "envs" / "virtual_phone" / "assets" / name
-    return ImageFont.truetype(str(path), size)
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)

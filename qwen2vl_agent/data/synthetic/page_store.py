@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from qwen2vl_agent.data.synthetic.canvas import Item
+from qwen2vl_agent.data.synthetic.canvas import Item, PlacedMark
 from qwen2vl_agent.schema.errors import RecordError
 
 SHARD = 256
@@ -36,6 +36,8 @@ class RecordedPage:
     image: Image.Image
     items: tuple[PageItem, ...]
     name: str
+    marks: tuple[PlacedMark, ...] = ()
+    """All letters and icons that can be seen, each line from left to right."""
 
 
 def write_pages(folder: Path, number: int, pages: Iterable[RecordedPage]) -> None:
@@ -103,7 +105,7 @@ def _files(folder: Path, number: int) -> tuple[Path, Path]:
 
 def _to_json(page: RecordedPage) -> dict[str, Any]:
     items = [[entry.item.text, entry.item.box, entry.role, entry.clickable, entry.checked] for entry in page.items]
-    return {"name": page.name, "items": items}
+    return {"name": page.name, "items": items, "marks": page.marks}
 
 
 def _from_json(value: dict[str, Any], frame: Any) -> RecordedPage:
@@ -111,4 +113,5 @@ def _from_json(value: dict[str, Any], frame: Any) -> RecordedPage:
         PageItem(Item(text, tuple(box)), role, clickable, checked)
         for text, box, role, clickable, checked in value["items"]
     )
-    return RecordedPage(Image.fromarray(np.array(frame)), items, value["name"])
+    marks = tuple(PlacedMark(*mark) for mark in value["marks"])
+    return RecordedPage(Image.fromarray(np.array(frame)), items, value["name"], marks)

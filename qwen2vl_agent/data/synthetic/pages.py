@@ -1,7 +1,7 @@
 """Questions about recorded screens: what stands where, what is where, which switch is on, and where to tap."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, Recorde
 from qwen2vl_agent.data.synthetic.reading import SYSTEM, conversation, find, name, point_text, read
 from qwen2vl_agent.dialogue.tool_call import render_call
 from qwen2vl_agent.schema.errors import ConfigError
-from qwen2vl_agent.schema.geometry import MODEL_GRID, RESIZE_FACTOR
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 
@@ -40,8 +39,8 @@ class PageSource:
     """Share of the questions that are answered by the function call of a tap."""
     drill: float = 0.0
     """Share of examples that are nothing but labels with their places, or places with their labels, shuffled."""
-    strip: tuple[int, int] | None = None
-    """Least and most rows of tokens of the stretch of a screen that is shown; None: the whole screen."""
+    first: int = 0
+    """Only so many pages are asked about, the first ones; 0: all."""
     only: tuple[str, ...] = ()
     """Beginnings of the pages' names to take, for example `launcher`; empty: all."""
 
@@ -53,14 +52,12 @@ class PageSource:
         return conversation(page.image, self._turns(page, rng), self.name)
 
     def _page(self, rng: random.Random) -> RecordedPage:
-        store, wanted = _store(self.folder), _numbers(self.folder, self.only)
+        store, wanted = _store(self.folder), _numbers(self.folder, self.first, self.only)
         if not wanted:
             raise ConfigError(f"{self.folder} has no page whose name begins with {' or '.join(self.only)}")
         for _ in range(MOST_TRIES):
             page = store[rng.choice(wanted)]
-            if self.strip is not None:
-                page = cut_strip(page, rng, rng.randint(*self.strip))
-            if len(_askable(page)) >= (2 if self.strip is None else 1):
+            if len(_askable(page)) >= 2:
                 return page
         raise ConfigError(f"{self.folder}: {MOST_TRIES} pages in a row show nothing to ask for")
 
@@ -98,28 +95,6 @@ def drill(page: RecordedPage, rng: random.Random, source: str) -> Example:
     return Example([system, user, Message("assistant", tuple(parts))], source)
 
 
-def cut_strip(page: RecordedPage, rng: random.Random, rows: int) -> RecordedPage:
-    """A stretch of the page's full width and `rows` tokens of height, with the elements that lie in it.
-
-    Among a few things the right one is soon found; the whole screen follows when that is learned.
-    """
-    width, height = page.image.size
-    tall = min(height, rows * RESIZE_FACTOR)
-    top = rng.randint(0, height - tall)
-    image = page.image.crop((0, top, width, top + tall))
-    kept = (_moved(entry, top / height * MODEL_GRID, tall / height) for entry in page.items)
-    return RecordedPage(image, tuple(entry for entry in kept if entry is not None), page.name)
-
-
-def _moved(entry: PageItem, shift: float, share: float) -> PageItem | None:
-    """The element in a strip that begins at `shift` and is `share` of the height; None where it is not wholly seen."""
-    left, top, right, bottom = entry.item.box
-    new_top, new_bottom = round((top - shift) / share), round((bottom - shift) / share)
-    if new_top < 0 or new_bottom >= MODEL_GRID:
-        return None
-    return replace(entry, item=replace(entry.item, box=(left, new_top, right, new_bottom)))
-
-
 def tap_reply(entry: PageItem) -> str:
     """What an agent writes to tap an element: thought and call in the keyword form."""
     return render_call(f'Tap "{entry.item.text}".', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword")
@@ -147,8 +122,9 @@ def _store(folder: str) -> PageStore:
 
 
 @lru_cache(maxsize=8)
-def _numbers(folder: str, only: tuple[str, ...]) -> range | tuple[int, ...]:
+def _numbers(folder: str, first: int, only: tuple[str, ...]) -> range | tuple[int, ...]:
     store = _store(folder)
+    count = min(first or len(store), len(store))
     if not only:
-        return range(len(store))
-    return tuple(number for number, page in enumerate(store.names()) if page.startswith(only))
+        return range(count)
+    return tuple(number for number, page in enumerate(store.names()[:count]) if page.startswith(only))

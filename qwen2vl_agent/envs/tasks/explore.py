@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from qwen2vl_agent.envs.virtual_phone.app_list import APPS
+from qwen2vl_agent.envs.virtual_phone.draw import Mark
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import CHOICES, Group, walk
 from qwen2vl_agent.envs.virtual_phone.state import random_state
@@ -32,6 +33,8 @@ class Page:
     package: str
     page: str
     """App, page and dialog in front, for example `clock/alarms` or `notes/note/delete`."""
+    marks: tuple[Mark, ...] = ()
+    """Its letters and icons."""
 
 
 def random_pages(seed: int, size: tuple[int, int] = (540, 1200), words: Words | None = None) -> Iterator[Page]:
@@ -50,7 +53,7 @@ def _page(phone: VirtualPhone) -> Page:
     state = phone.state
     names = ["shade"] if state.shade_open else [state.foreground, state.page.name, state.page.dialog]
     name = "/".join(part for part in names if part)
-    return Page(phone.image(), tuple(phone.elements()), phone.foreground[0], name)
+    return Page(phone.image(), tuple(phone.elements()), phone.foreground[0], name, tuple(phone.marks()))
 
 
 def _wander(phone: VirtualPhone, rng: Random, words: Words) -> Iterator[None]:

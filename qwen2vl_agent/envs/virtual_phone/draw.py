@@ -1,6 +1,7 @@
 """A canvas in dp: anti-aliased shapes, text and icons on a PIL image, fast because every mask is kept."""
 
 import functools
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,21 +58,32 @@ class Rect(NamedTuple):
         return Rect(self.left + x, self.top + y, self.right - x, self.bottom - y)
 
 
+class Mark(NamedTuple):
+    """A letter or an icon that was painted, and its middle in pixels."""
+
+    name: str
+    """The letter, or `icon:` and the icon's name."""
+    x: float
+    y: float
+
+
 class Canvas:
     """Paints on an image whose width is 360 dp (`scale` pixels per dp)."""
 
-    def __init__(self, image: Image.Image, scale: float, font_scale: float = 1.0) -> None:
+    def __init__(self, image: Image.Image, scale: float, font_scale: float = 1.0, *, mark: bool = False) -> None:
+        """`mark`: remember in `marks` what can be read."""
         self.image = image
         self.scale = scale
         self.font_scale = font_scale
+        self.marks: list[Mark] | None = [] if mark else None
 
     def fill(self, rect: Rect, colour: Colour) -> None:
         """A plain rectangle."""
-        self.image.paste(colour, self._box(rect))
+        self.image.paste(colour, self._covered(rect))
 
     def round(self, rect: Rect, radius: float, colour: Colour, bottom_radius: float | None = None) -> None:
         """A rectangle with round corners; the lower two may have another radius."""
-        left, top, right, bottom = self._box(rect)
+        left, top, right, bottom = self._covered(rect)
         most = min(right - left, bottom - top) // 2
         if most <= 0:
             return
@@ -112,6 +124,7 @@ class Canvas:
     def shape(self, x: float, y: float, radius: float, shape: str, colour: Colour) -> None:
         """A disc, a squircle or a rounded square, of half width `radius`."""
         side = max(2, round(2 * radius * self.scale))
+        self._covered(Rect(x - radius, y - radius, x + radius, y + radius))
         left, top = round((x - radius) * self.scale), round((y - radius) * self.scale)
         self.image.paste(colour, (left, top), _shape_mask(side, shape))
 
@@ -134,8 +147,12 @@ class Canvas:
         if max_width is not None:
             text = fit(text, size, weight, max_width)
         baseline = round((y + CAP_HEIGHT * size / 2) * self.scale)
-        mask, left, top, width = _run(text, weight, round(size * self.scale, 2))
+        pixels = round(size * self.scale, 2)
+        mask, left, top, width = _run(text, weight, pixels)
         start = x * self.scale - {"left": 0.0, "middle": width / 2, "right": width}[align]
+        if self.marks is not None:
+            middles = zip(text, letter_middles(_font(weight, pixels), text), strict=True)
+            self.marks += [Mark(letter, start + x, y * self.scale) for letter, x in middles if letter != " "]
         self.image.paste(colour, (round(start) + left, baseline + top), mask)
 
     def icon(self, x: float, y: float, name: str, size: float, colour: Colour) -> None:
@@ -143,10 +160,25 @@ class Canvas:
         mask = _icon_mask(name, round(size * self.scale))
         left, top = round(x * self.scale - mask.width / 2), round(y * self.scale - mask.height / 2)
         self.image.paste(colour, (left, top), mask)
+        if self.marks is not None:
+            self.marks.append(Mark(f"icon:{name}", x * self.scale, y * self.scale))
+
+    def _covered(self, rect: Rect) -> tuple[int, int, int, int]:
+        """The rectangle in pixels, which is about to be painted over: what was to be read there is no longer."""
+        left, top, right, bottom = box = self._box(rect)
+        if self.marks:
+            self.marks = [mark for mark in self.marks if not (left <= mark.x < right and top <= mark.y < bottom)]
+        return box
 
     def _box(self, rect: Rect) -> tuple[int, int, int, int]:
         scale = self.scale
         return round(rect[0] * scale), round(rect[1] * scale), round(rect[2] * scale), round(rect[3] * scale)
+
+
+def letter_middles(font: ImageFont.FreeTypeFont, text: str) -> list[float]:
+    """The middle of every letter of a line, in pixels from its start."""
+    ends = [font.getlength(text[:end]) for end in range(len(text) + 1)]
+    return [(left + right) / 2 for left, right in pairwise(ends)]
 
 
 @functools.lru_cache(maxsize=20_000)

@@ -11,7 +11,7 @@ from qwen2vl_agent.envs.virtual_phone.app_list import (
     LAUNCHER_PACKAGE,
     App,
 )
-from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
+from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Mark, Rect
 from qwen2vl_agent.envs.virtual_phone.elements import list_elements, target_at
 from qwen2vl_agent.envs.virtual_phone.layout import Arrangement, arrange
 from qwen2vl_agent.envs.virtual_phone.pages import build_scene
@@ -67,8 +67,12 @@ class VirtualPhone:
     def image(self) -> Image.Image:
         """The screen in RGB. The same image is given until something changes: do not paint on it."""
         if self._image is None:
-            self._image = self._paint()
+            self._image = self._paint().image
         return self._image
+
+    def marks(self) -> list[Mark]:
+        """Every letter and icon that can be seen; the screen is painted once more for it."""
+        return self._paint(mark=True).marks or []
 
     def elements(self) -> list[Element]:
         """What can be seen, in reading order."""
@@ -272,19 +276,19 @@ class VirtualPhone:
         dp_x, dp_y = (x + 0.5) / self._scale, (y + 0.5) / self._scale
         return target_at(self._arrangement_now().parts, dp_x, dp_y)
 
-    def _paint(self) -> Image.Image:
+    def _paint(self, *, mark: bool = False) -> Canvas:
         if not self._state.screen_on:
-            return Image.new("RGB", self.size)
+            return Canvas(Image.new("RGB", self.size), self._scale)
         theme = theme_of(self._state)
         scene = self._scene_now()
         image = Image.new("RGB", self.size, theme.background)
-        canvas = Canvas(image, self._scale, font_scale_of(self._state))
+        canvas = Canvas(image, self._scale, font_scale_of(self._state), mark=mark)
         if scene.backdrop is not None:
             scene.backdrop(canvas, theme)
         for part in self._arrangement_now().parts:
             if part.placed.paint is not None:
                 part.placed.paint(canvas, theme)
-        return image
+        return canvas
 
 
 _KEYS = frozenset(

@@ -1,0 +1,119 @@
+"""What every token of a picture shows: letters, icon, and the element that it belongs to.
+
+A language model that reads a picture has to find the token and to understand it, both from one word of praise. Told
+token by token what is there, a vision encoder learns to read in minutes (`docs/log.md`). The published model does not
+begin from nothing either: its encoder was taught on pictures and their captions before (technical report §2.2).
+"""
+
+import string
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
+from qwen2vl_agent.schema.geometry import MERGE_SIZE, MODEL_GRID, PATCH_SIZE, RESIZE_FACTOR
+
+LETTERS = string.digits + string.ascii_letters + string.punctuation + "…·×÷−°•’"
+BLANK, OTHER = 0, 1
+"""Classes of a place without a letter, and of a letter that `LETTERS` lacks."""
+LETTER_CLASSES = 2 + len(LETTERS)
+ROLES = ("button", "field", "icon", "image", "key", "radio", "row", "switch", "tab", "text")
+ABSENT = -1
+"""No target: the token belongs to no element."""
+SLOTS = 4
+"""Strips of 3.5 pixels in a patch: a letter belongs to the strip that holds its middle, or to the next if taken.
+
+Counting letters from the left instead is learned far more slowly: each then depends on all before it."""
+PATCHES = MERGE_SIZE**2
+"""Of a token."""
+LABEL = 8
+"""Letters of its element's label that a token is to know."""
+DIGITS = 6
+"""Of an element's middle on the model's grid: three for x, three for y."""
+_CLASS = {letter: 2 + number for number, letter in enumerate(LETTERS)}
+_ROLE = {role: number for number, role in enumerate(ROLES)}
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTargets:
+    """Classes for each of a picture's N tokens, in the order of the language model."""
+
+    letters: Ints
+    """[N, 16] four slots for each of the token's four patches."""
+    icon: Ints
+    """[N] 0: none, else 1 + the icon's number."""
+    role: Ints
+    """[N] of the element that the token belongs to, `ABSENT` where there is none; so are the three below."""
+    state: Ints
+    """[N] 0: nothing to switch, 1: off, 2: on."""
+    place: Ints
+    """[N, 6] digits of the element's middle: what a tap on it says."""
+    label: Ints
+    """[N, 8] the first letters of the element's label, spaces left out."""
+
+
+def letter_class(letter: str) -> int:
+    """The class of a letter."""
+    return _CLASS.get(letter, OTHER)
+
+
+def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
+    """What the tokens of a page show; `icons` numbers the icons that are told apart."""
+    columns, rows = page.image.width // RESIZE_FACTOR, page.image.height // RESIZE_FACTOR
+    letters, icon = _marked(page, columns, rows, icons)
+    owner = _owners(page, columns, rows)
+    role, state = np.full(len(owner), ABSENT), np.full(len(owner), ABSENT)
+    place, label = np.full((len(owner), DIGITS), ABSENT), np.full((len(owner), LABEL), ABSENT)
+    for number, entry in enumerate(page.items):
+        own = owner == number
+        role[own] = _ROLE.get(entry.role, ABSENT)
+        state[own] = 0 if entry.checked is None else 1 + entry.checked
+        place[own] = _digits(entry)
+        label[own] = _label(entry.item.text)
+    return TokenTargets(letters, icon, role, state, place, label)
+
+
+def _marked(page: RecordedPage, columns: int, rows: int, icons: dict[str, int]) -> tuple[Ints, Ints]:
+    """Letters and icons by token. Letters of a line come from left to right."""
+    letters, icon = np.zeros((rows * columns, PATCHES * SLOTS), np.int64), np.zeros(rows * columns, np.int64)
+    for mark in page.marks:
+        token = mark.y // RESIZE_FACTOR * columns + mark.x // RESIZE_FACTOR
+        if mark.name.startswith("icon:"):
+            icon[token] = 1 + icons.get(mark.name.removeprefix("icon:"), -1)
+            continue
+        patch = mark.y // PATCH_SIZE % MERGE_SIZE * MERGE_SIZE + mark.x // PATCH_SIZE % MERGE_SIZE
+        slot = mark.x % PATCH_SIZE * SLOTS // PATCH_SIZE
+        slot += slot + 1 < SLOTS and bool(letters[token, patch * SLOTS + slot])
+        letters[token, patch * SLOTS + slot] = letter_class(mark.name)
+    return letters, icon
+
+
+def _owners(page: RecordedPage, columns: int, rows: int) -> Ints:
+    """[N] number of the smallest element that holds the token's middle, or has its own middle in the token."""
+    owner = np.full((rows, columns), ABSENT)
+    order = sorted(range(len(page.items)), key=lambda number: -_area(page.items[number]))
+    y, x = (np.arange(rows) + 0.5) * MODEL_GRID / rows, (np.arange(columns) + 0.5) * MODEL_GRID / columns
+    for number in order:
+        left, top, right, bottom = page.items[number].item.box
+        owner[np.ix_((top <= y) & (y < bottom), (left <= x) & (x < right))] = number
+        middle_x, middle_y = page.items[number].item.centre
+        owner[middle_y * rows // MODEL_GRID, middle_x * columns // MODEL_GRID] = number
+    return owner.reshape(-1)
+
+
+def _area(entry: PageItem) -> int:
+    left, top, right, bottom = entry.item.box
+    return (right - left) * (bottom - top)
+
+
+def _digits(entry: PageItem) -> list[int]:
+    """(512, 40) -> 5 1 2 0 4 0."""
+    return [int(digit) for value in entry.item.centre for digit in f"{value:03d}"]
+
+
+def _label(text: str) -> list[int]:
+    letters = [letter_class(letter) for letter in text if letter != " "][:LABEL]
+    return letters + [BLANK] * (LABEL - len(letters))

@@ -1,0 +1,57 @@
+"""Encodes, once, every picture that stage 3 learns from: its vision encoder is locked."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from qwen2vl_agent.schema.messages import ImagePart
+
+SHARD = 512
+"""Pictures of one job: 36 MB of embeds."""
+
+
+def embed(recipe: Any, model: Path, data: Path, out: Path) -> None:
+    """What the encoder in `model` makes of all frames of the episodes and of the pages that are asked about."""
+    frames = sorted((data / "episodes" / "frames").rglob("*.png"))
+    jobs: list[tuple[str, Any]] = [("frames", part) for part in _cut(frames)]
+    jobs += [("pages", part) for part in _cut(range(recipe.asked_pages))]
+    context = get_context("spawn")
+    with ProcessPoolExecutor(recipe.harvest_workers, mp_context=context) as pool, Progress(transient=True) as progress:
+        bar = progress.add_task("embeds", total=len(jobs))
+        shards = [
+            pool.submit(_embed_shard, recipe, model, data, out, number, kind, part)
+            for number, (kind, part) in enumerate(jobs)
+        ]
+        for shard in as_completed(shards):
+            shard.result()
+            progress.advance(bar)
+
+
+def _cut(things: Any) -> Iterator[list[Any]]:
+    rest = iter(things)
+    while part := list(islice(rest, SHARD)):
+        yield part
+
+
+def _embed_shard(recipe: Any, model: Path, data: Path, out: Path, number: int, kind: str, wanted: list[Any]) -> None:
+    import torch
+
+    from qwen2vl_agent.data.image_embeds import write_embeds
+    from qwen2vl_agent.data.synthetic.page_store import PageStore
+    from qwen2vl_agent.model.qwen2vl import Qwen2VL
+    from qwen2vl_agent.recipes import tiny_data
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // recipe.harvest_workers))
+    if kind == "pages":
+        store = PageStore(data / "pages")
+        parts = [ImagePart(store[index].image) for index in wanted]
+    else:
+        parts = [ImagePart(path, path.stem) for path in wanted]
+    images = tiny_data.processor(recipe).image_processor
+    write_embeds(out, number, Qwen2VL.from_pretrained(model, "bfloat16"), images, parts)

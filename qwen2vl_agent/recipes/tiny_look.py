@@ -1,0 +1,64 @@
+"""The embedded model's first lesson: its vision encoder learns to say of every token what it shows."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.data.marked import MarkedLoader, MarkedPages
+from qwen2vl_agent.data.synthetic.canvas import text_canvas
+from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
+from qwen2vl_agent.envs.virtual_phone.icons import CODEPOINTS
+from qwen2vl_agent.recipes import tiny_data, tiny_model
+from qwen2vl_agent.schema.geometry import RESIZE_FACTOR
+from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.parallel.replicas import Replicas
+from qwen2vl_agent.training.token_heads import TokenReader, reading_loss
+from qwen2vl_agent.training.trainer import Trainer
+
+ICONS = {name: number for number, name in enumerate(sorted(CODEPOINTS))}
+DRAWN = 0.25
+"""Share of pictures that are random lines of text: the screens' own words are soon known by heart."""
+MOST_LINES = 40
+
+
+def fit(recipe: Any, config: TrainConfig, out: Path, resume: bool, replicas: Replicas | None) -> None:
+    """One process's part of the lesson; leaves the model at `out/model`."""
+    processor = tiny_data.processor(recipe)
+    reader = TokenReader(tiny_model.create(recipe, processor), len(ICONS))
+    rank, count = (replicas.rank, replicas.count) if replicas else (0, 1)
+    loader = MarkedLoader(
+        pictures(recipe, out.parent / "data" / "pages"),
+        processor.image_processor,
+        max(1, config.batch_tokens // tokens_of_screen(recipe)),
+        ICONS,
+        rank=rank,
+        count=count,
+    )
+    trainer = Trainer(
+        config, reader, loader, out, processor=processor, resume=resume, replicas=replicas, loss=reading_loss
+    )
+    assert trainer.fit().reason == "done"
+
+
+def pictures(recipe: Any, folder: Path) -> MarkedPages:
+    """Recorded screens, and random lines of text on pictures of the same size."""
+    pages = PageStore(folder)
+    width, height = pages[0].image.size
+    return MarkedPages(pages, Lines(width // RESIZE_FACTOR, height // RESIZE_FACTOR), recipe.seed, DRAWN)
+
+
+def tokens_of_screen(recipe: Any) -> int:
+    """Visual tokens of a screen."""
+    return recipe.max_pixels // RESIZE_FACTOR**2
+
+
+class Lines:
+    """Draws pictures of random lines of text, of so many tokens."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+
+    def __call__(self, rng: random.Random) -> RecordedPage:
+        canvas = text_canvas(rng, columns=self.columns, rows=self.rows, max_items=MOST_LINES)
+        items = tuple(PageItem(item, "text", clickable=False, checked=None) for item in canvas.items)
+        return RecordedPage(canvas.image, items, "lines", canvas.marks)
