@@ -11,6 +11,7 @@ from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.data.examples import EpisodeSource
 from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.data.synthetic.copying import CopyingSource
 from qwen2vl_agent.data.synthetic.pages import PageSource
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.tasks import task_ids
@@ -68,5 +69,6 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     icons = replace(pages, name="icons", only=("launcher", "shade", "calculator"))
     pointing = replace(pages, name="pointing", questions=6, transcribe=0.0, calls=0.7, drill=0.0)
     demonstrations = EpisodeSource.below(folder / "episodes", "episodes", seed)
-    shares = {"know": (0.35, 0.1, 0.25, 0.3), "act": (0.1, 0.05, 0.15, 0.7)}[phase]
-    return Mixture(list(zip((pages, icons, pointing, demonstrations), shares, strict=True)), seed)
+    copying = CopyingSource(name="copying", seed=seed)
+    shares = {"know": (0.3, 0.1, 0.2, 0.2, 0.2), "act": (0.08, 0.04, 0.16, 0.22, 0.5)}[phase]
+    return Mixture(list(zip((pages, icons, pointing, copying, demonstrations), shares, strict=True)), seed)

@@ -148,6 +148,9 @@ def test_every_source_of_a_phase_gives_examples_that_can_be_encoded(phase, data,
             assert torch.equal(ids[learnt], labels[learnt])
             assert not learnt[0]
             assert not (labels == special.image_pad).any()
+            if encoded.inputs.image_grid_thw is None:
+                assert source.name == "copying"
+                continue
             pictures = int(encoded.inputs.image_grid_thw.prod(dim=1).sum())
             assert pictures == encoded.inputs.pixel_values.shape[0] == 4 * int((ids == special.image_pad).sum())
 
@@ -164,3 +167,13 @@ def test_a_phase_is_the_same_whenever_it_is_built(phase, data, processor):
 def test_acting_is_learnt_only_from_demonstrations_that_are_there(tmp_path):
     with pytest.raises(ConfigError, match="no episodes"):
         tiny_data.mixture(RECIPE, "act", tmp_path)
+
+
+def test_a_phase_without_steps_is_left_out(monkeypatch, tmp_path):
+    trained = []
+    monkeypatch.setattr(tiny, "_train_phase", lambda recipe, phase, *_: trained.append(phase.name) or tmp_path)
+    for name in ("prepare", "demonstrate"):
+        monkeypatch.setattr(tiny_data, name, lambda *_: None)
+    monkeypatch.setattr(tiny.tiny_embeds, "embed", lambda *_: None)
+    tiny.train(out=tmp_path, overrides={"know_steps": "0"})
+    assert trained == ["look", "act"]
