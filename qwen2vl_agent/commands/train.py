@@ -21,7 +21,7 @@ class Command:
     Examples:
       qwen2vl-agent train tiny --out runs/tiny
       qwen2vl-agent train tiny --out runs/tiny --resume
-      qwen2vl-agent train tiny --out runs/short --set read_steps=100 --set seed=3
+      qwen2vl-agent train tiny --out runs/short --set look_steps=100 --set seed=3
     """
 
     recipe: tyro.conf.Positional[str]

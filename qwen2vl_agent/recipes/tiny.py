@@ -42,6 +42,8 @@ class TinyRecipe:
     episodes_per_task: int = 100
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
+    look_from: str = ""
+    """A file of the vision encoder and its heads to go on from, such as `tiny_look.READING`; empty: from nothing."""
     look_steps: int = 3100
     know_steps: int = 150
     """0 leaves a phase out."""
@@ -60,7 +62,8 @@ class TinyRecipe:
     """Of each process."""
 
     def __post_init__(self) -> None:
-        low = [item.name for item in dataclasses.fields(self) if item.name != "seed" and getattr(self, item.name) < 0]
+        numbers = (name for name, kind in _kinds(self).items() if kind is not str and name != "seed")
+        low = [name for name in numbers if getattr(self, name) < 0]
         if low or self.replicas < 1:
             raise ConfigError(f"{(low or ['replicas'])[0]} is too small: {getattr(self, (low or ['replicas'])[0])}")
 
@@ -160,7 +163,7 @@ def with_overrides(recipe: TinyRecipe, overrides: dict[str, str]) -> TinyRecipe:
     Raises:
         ConfigError: no such field, or a text that is no such number.
     """
-    kinds: dict[str, type] = {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}
+    kinds = _kinds(recipe)
     values = {}
     for field, text in overrides.items():
         if field not in kinds:
@@ -170,3 +173,8 @@ def with_overrides(recipe: TinyRecipe, overrides: dict[str, str]) -> TinyRecipe:
         except ValueError:
             raise ConfigError(f"{field}={text}: expected {kinds[field].__name__}") from None
     return dataclasses.replace(recipe, **values)
+
+
+def _kinds(recipe: TinyRecipe) -> dict[str, type]:
+    """The type of every field."""
+    return {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}

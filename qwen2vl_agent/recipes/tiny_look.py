@@ -4,11 +4,17 @@ import random
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import qwen2vl_agent
 from qwen2vl_agent.data.marked import MarkedLoader, MarkedPages
 from qwen2vl_agent.data.synthetic.canvas import text_canvas
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
 from qwen2vl_agent.envs.virtual_phone.icons import CODEPOINTS
 from qwen2vl_agent.recipes import tiny_data, tiny_model
+from qwen2vl_agent.schema.errors import CheckpointError
 from qwen2vl_agent.schema.geometry import RESIZE_FACTOR
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.parallel.replicas import Replicas
@@ -19,6 +25,9 @@ ICONS = {name: number for number, name in enumerate(sorted(CODEPOINTS))}
 DRAWN = 0.25
 """Share of pictures that are random lines of text: the screens' own words are soon known by heart."""
 MOST_LINES = 40
+TAUGHT = ("model.visual.", "heads.")
+READING = Path(qwen2vl_agent.__file__).parent / "checkpoints" / "tiny-look" / "reading.safetensors"
+"""An encoder that has learned to read, as far as `docs/log.md` says; it saves half an hour."""
 
 
 def fit(recipe: Any, config: TrainConfig, out: Path, resume: bool, replicas: Replicas | None) -> None:
@@ -26,6 +35,8 @@ def fit(recipe: Any, config: TrainConfig, out: Path, resume: bool, replicas: Rep
     processor = tiny_data.processor(recipe)
     reader = TokenReader(tiny_model.create(recipe, processor), len(ICONS))
     rank, count = (replicas.rank, replicas.count) if replicas else (0, 1)
+    if recipe.look_from:
+        load_reading(reader, Path(recipe.look_from))
     loader = MarkedLoader(
         pictures(recipe, out.parent / "data" / "pages"),
         processor.image_processor,
@@ -38,6 +49,29 @@ def fit(recipe: Any, config: TrainConfig, out: Path, resume: bool, replicas: Rep
         config, reader, loader, out, processor=processor, resume=resume, replicas=replicas, loss=reading_loss
     )
     assert trainer.fit().reason == "done"
+
+
+def save_reading(reader: TokenReader, path: Path) -> None:
+    """What the lesson taught, in bfloat16: the vision encoder and the heads, without the language model."""
+    taught = {name: value for name, value in reader.state_dict().items() if name.startswith(TAUGHT)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.to(torch.bfloat16).contiguous() for name, value in taught.items()}, path)
+
+
+def load_reading(reader: TokenReader, path: Path) -> None:
+    """Takes what `save_reading` kept.
+
+    Raises:
+        CheckpointError: the file is missing or of other heads or another encoder.
+    """
+    try:
+        weights = load_file(path)
+        taught = {name for name in reader.state_dict() if name.startswith(TAUGHT)}
+        if set(weights) != taught:
+            raise ValueError(f"it has {len(weights)} tensors of another lesson; expected {len(taught)}")
+        reader.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} cannot be gone on from: {error}") from error
 
 
 def pictures(recipe: Any, folder: Path) -> MarkedPages:
