@@ -65,10 +65,12 @@ def processor(recipe: Any) -> Processor:
 def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     """The sources of a phase; weights are shares of the examples."""
     seed = recipe.seed
+    copying = CopyingSource(name="copying", seed=seed)
+    if phase == "text":
+        return Mixture([(copying, 1.0)], seed)
     pages = PageSource(name="drills", folder=str(folder / "pages"), seed=seed + 1, first=recipe.asked_pages, drill=1.0)
     icons = replace(pages, name="icons", only=("launcher", "shade", "calculator"))
     pointing = replace(pages, name="pointing", questions=6, transcribe=0.0, calls=0.7, drill=0.0)
     demonstrations = EpisodeSource.below(folder / "episodes", "episodes", seed)
-    copying = CopyingSource(name="copying", seed=seed)
     shares = {"know": (0.3, 0.1, 0.2, 0.2, 0.2), "act": (0.08, 0.04, 0.16, 0.22, 0.5)}[phase]
     return Mixture(list(zip((pages, icons, pointing, copying, demonstrations), shares, strict=True)), seed)

@@ -1,4 +1,4 @@
-"""The embedded model's first lesson: its vision encoder learns to say of every token what it shows."""
+"""The embedded model's lesson in seeing: its vision encoder learns to say of every token what it shows."""
 
 import random
 from pathlib import Path
@@ -13,7 +13,8 @@ from qwen2vl_agent.data.marked import MarkedLoader, MarkedPages
 from qwen2vl_agent.data.synthetic.canvas import text_canvas
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
 from qwen2vl_agent.envs.virtual_phone.icons import CODEPOINTS
-from qwen2vl_agent.recipes import tiny_data, tiny_model
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.recipes import tiny_data
 from qwen2vl_agent.schema.errors import CheckpointError
 from qwen2vl_agent.schema.geometry import RESIZE_FACTOR
 from qwen2vl_agent.training.config import TrainConfig
@@ -30,10 +31,10 @@ READING = Path(qwen2vl_agent.__file__).parent / "checkpoints" / "tiny-look" / "r
 """An encoder that has learned to read, as far as `docs/log.md` says; it saves half an hour."""
 
 
-def fit(recipe: Any, config: TrainConfig, out: Path, resume: bool, replicas: Replicas | None) -> None:
+def fit(recipe: Any, config: TrainConfig, model: Qwen2VL, out: Path, resume: bool, replicas: Replicas | None) -> None:
     """One process's part of the lesson; leaves the model at `out/model`."""
     processor = tiny_data.processor(recipe)
-    reader = TokenReader(tiny_model.create(recipe, processor), len(ICONS))
+    reader = TokenReader(model, len(ICONS))
     rank, count = (replicas.rank, replicas.count) if replicas else (0, 1)
     if recipe.look_from:
         load_reading(reader, Path(recipe.look_from))

@@ -51,7 +51,7 @@ def test_replicas_share_the_pictures_and_a_resumed_run_goes_on_with_the_next():
 
 
 def test_one_picture_is_soon_known_and_only_the_encoder_moved(reader):
-    config = phase_config(TinyRecipe(look_steps=40), PHASES[0])
+    config = phase_config(TinyRecipe(look_steps=40), next(phase for phase in PHASES if phase.name == "look"))
     names = trainable_names(reader, config)
     freeze_all_but(reader, names)
     before = {name: value.clone() for name, value in reader.model.state_dict().items()}
