@@ -114,6 +114,7 @@ def _fit_phase(
     from qwen2vl_agent.data.image_embeds import ImageEmbeds
     from qwen2vl_agent.data.loader import Loader
     from qwen2vl_agent.recipes import tiny_look, tiny_model
+    from qwen2vl_agent.training.pointing_loss import PointingLoss
     from qwen2vl_agent.training.trainer import Trainer
 
     config = phase_config(recipe, phase)
@@ -131,7 +132,10 @@ def _fit_phase(
         workers=recipe.data_workers,
         pixel_dtype=tiny_model.PIXEL_DTYPE,
     )
-    trainer = Trainer(config, model, loader, out / phase.name, processor=processor, resume=resume, replicas=replicas)
+    loss = PointingLoss(processor.tokenizer.decode, len(processor.tokenizer))
+    trainer = Trainer(
+        config, model, loader, out / phase.name, processor=processor, resume=resume, replicas=replicas, loss=loss
+    )
     assert trainer.fit().reason == "done"
 
 

@@ -1,0 +1,169 @@
+"""Where a head is taught to look: the places are found in the text, and the attention is the model's own."""
+
+import pytest
+import torch
+from PIL import Image
+
+from qwen2vl_agent.data.packing import Batch, pack
+from qwen2vl_agent.data.worker import encode_row
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.recipes import tiny, tiny_data, tiny_model
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
+from qwen2vl_agent.training.loss import target_loss
+from qwen2vl_agent.training.pointing_loss import HEADS, LAYER, SHARE, SOURCE, PointingLoss, attention_loss, find_gaze
+
+RECIPE = tiny.TinyRecipe(max_pixels=28 * 28 * 24)
+TAP = '✿FUNCTION✿: tap\n✿ARGS✿: {"point": [%d, %d]}\n'
+SIZE = (4 * 28, 6 * 28)
+"""Four columns and six rows of tokens."""
+
+
+@pytest.fixture(scope="module")
+def processor() -> Processor:
+    return tiny_data.processor(RECIPE)
+
+
+@pytest.fixture(scope="module")
+def model(processor) -> Qwen2VL:
+    return tiny_model.create(RECIPE, processor)
+
+
+@pytest.fixture(scope="module")
+def loss(processor) -> PointingLoss:
+    return PointingLoss(processor.tokenizer.decode, len(processor.tokenizer))
+
+
+class Told:
+    """A mixture of fixed conversations."""
+
+    def __init__(self, *conversations):
+        self.conversations = conversations
+
+    def example(self, position):
+        from qwen2vl_agent.data.example import Example
+
+        return Example(list(self.conversations[position]), "told")
+
+
+def picture(seed: int) -> Image.Image:
+    noise = torch.randint(0, 255, (*SIZE[::-1], 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return Image.fromarray(noise.numpy())
+
+
+def asked(*parts) -> Message:
+    return Message("user", tuple(TextPart(part) if isinstance(part, str) else ImagePart(part) for part in parts))
+
+
+def said(text: str) -> Message:
+    return Message("assistant", (TextPart(text, target=True),))
+
+
+def packed(processor, *conversations) -> Batch:
+    told = Told(*conversations)
+    return pack([encode_row(told, processor, position, torch.float32) for position in range(len(conversations))])
+
+
+def images(batch: Batch, model: Qwen2VL) -> torch.Tensor:
+    return (batch.inputs.input_ids == model.config.image_token_id).nonzero().flatten()
+
+
+def test_the_middle_of_a_token_is_that_token_alone(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said(TAP % (624, 250))])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    chosen = gaze.keys[gaze.weights > 0.9] - images(batch, model)[0]
+    assert chosen.tolist() == [1 * 4 + 2] * len(gaze.queries)
+    assert torch.allclose(gaze.weights.sum(1), torch.ones(len(gaze.queries)))
+
+
+def test_between_four_tokens_each_has_a_quarter(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said("<|box_start|>(499,499)<|box_end|>")])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    assert (gaze.keys[0] - images(batch, model)[0]).tolist() == [2 * 4 + 1, 2 * 4 + 2, 3 * 4 + 1, 3 * 4 + 2]
+    assert torch.allclose(gaze.weights, torch.full_like(gaze.weights, 0.25), atol=0.01)
+
+
+@pytest.mark.parametrize("point", [(0, 0), (999, 999), (0, 999)])
+def test_the_edges_of_the_picture_have_tokens_too(point, processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said(TAP % point)])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    corner = (5 if point[1] else 0) * 4 + (3 if point[0] else 0)
+    first = gaze.keys[0] - images(batch, model)[0]
+    assert first[gaze.weights[0].argmax()] == corner
+    assert 0 <= int(first.min()) <= int(first.max()) < 24
+
+
+def test_queries_write_the_digits_of_the_place(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said(TAP % (376, 45))])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    written = batch.inputs.input_ids[gaze.queries + 1].tolist()
+    assert processor.decode(written) == "376, 45"
+
+
+def test_a_place_belongs_to_the_last_picture_before_it_in_its_own_conversation(processor, model, loss):
+    two = [asked(picture(0)), said("no"), asked(picture(1)), said(TAP % (10, 10))]
+    batch = packed(processor, two, [asked("(1,1)"), said("<|box_start|>(5,5)<|box_end|>")], two)
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    starts = images(batch, model)[::24]
+    assert set(gaze.keys[:, 0].tolist()) == {int(starts[1]), int(starts[3])}
+
+
+def test_only_what_the_assistant_wrote_is_taught(processor, model, loss):
+    batch = packed(processor, [asked(picture(0), TAP % (5, 5)), said("swipe [5, 5]")])
+    assert find_gaze(batch, loss.texts, model.config.image_token_id) is None
+
+
+def test_the_attention_is_that_of_the_model(processor, model, loss):
+    """Against the layer's own output, computed again from explicit weights of all tokens."""
+    conversations = [[asked(picture(n)), said(TAP % (300 * n, 500))] for n in range(2)]
+    batch = packed(processor, *conversations)
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    seen = []
+    attention = model.language_model.layers[LAYER].self_attn
+    hook = attention.register_forward_hook(lambda _, args, out: seen.append((*args, out)))
+    with torch.no_grad():
+        model.hidden_states(batch.inputs)
+        hook.remove()
+        x, rotary, _, _, out = seen[0]
+        q, k, v = (attention._heads(layer(x))[0] for layer in (attention.q_proj, attention.k_proj, attention.v_proj))
+        q, k = rotary.rotate(q[None])[0], rotary.rotate(k[None])[0].repeat_interleave(2, 1)
+        (first, _), places = batch.inputs.segment_lengths, torch.arange(len(q))
+        later = places[None] > places[:, None]
+        apart = (places[None] < first) != (places[:, None] < first)
+        scores = torch.einsum("tnh,snh->nts", q, k) * attention.head_dim**-0.5
+        weights = scores.masked_fill(later | apart, float("-inf")).softmax(-1)
+        made = torch.einsum("nts,snh->tnh", weights, v.repeat_interleave(2, 1)).flatten(1)
+        torch.testing.assert_close(attention.o_proj(made), out[0], rtol=1e-4, atol=1e-5)
+        logs = weights[:HEADS].log()[:, gaze.queries[:, None], gaze.keys]
+        expected = -(logs * gaze.weights).sum(-1).mean(0)
+        torch.testing.assert_close(attention_loss(attention, x, rotary, gaze, batch.inputs.segment_lengths), expected)
+
+
+def test_it_is_added_to_the_loss_of_the_text_and_told_apart(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said(TAP % (376, 45))])
+    with torch.no_grad():
+        plain, taught = target_loss(model, batch), loss(model, batch)
+    assert taught.sources == (*plain.sources, SOURCE)
+    assert torch.equal(taught.by_source[:-1], plain.by_source)
+    assert int(taught.counts[-1]) == len("376, 45")
+    assert float(taught.total) == pytest.approx(float(plain.total + SHARE * taught.by_source[-1]), rel=1e-6)
+
+
+def test_without_a_place_it_is_the_loss_of_the_text(processor, model, loss):
+    batch = packed(processor, [asked("Hello."), said("Good day.")])
+    with torch.no_grad():
+        assert float(loss(model, batch).total) == float(target_loss(model, batch).total)
+
+
+def test_following_it_turns_the_attention_to_the_place(processor, loss):
+    model = tiny_model.create(RECIPE, processor)
+    batch = packed(processor, [asked(picture(0)), said(TAP % (376, 45))])
+    optimizer = torch.optim.AdamW(model.language_model.parameters(), lr=1e-3)
+    found = []
+    for _ in range(12):
+        sums = loss(model, batch)
+        sums.total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        found.append(float(sums.by_source[-1] / sums.counts[-1]))
+    assert found[-1] < found[0] - 0.5
