@@ -21,7 +21,7 @@ class AgentConfig:
     """How calls are written; see `dialogue/tool_call.py`."""
     language: Literal["en", "zh"] = "en"
     """Of the tool prompt."""
-    detail: Literal["full", "brief"] = "full"
+    detail: Literal["full", "brief", "bare"] = "full"
     """How much the tool prompt explains."""
     max_steps: int | None = None
     """None: the task's own limit."""

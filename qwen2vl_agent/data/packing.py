@@ -25,6 +25,8 @@ class Row:
     source: str
     weight: float = 1.0
     """What each of its targets counts in the loss."""
+    looks: Tensor | None = None
+    """[T] the place of the visual token that shows what is written here, or -1; None: told nowhere."""
 
     @property
     def num_tokens(self) -> int:
@@ -58,6 +60,8 @@ class Batch:
     """Names of the sources that occur."""
     position: int = 0
     """The mixture's position after this batch: where a resumed run goes on."""
+    looks: Tensor | None = None
+    """[T] the place in the row of the visual token that shows what is written here, or -1; None: told nowhere."""
 
     @property
     def num_tokens(self) -> int:
@@ -83,7 +87,9 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
         moved = {name: getattr(self.targets, name).to(device) for name in ("where", "ids", "weights", "source")}
-        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device), targets=Targets(**moved))
+        looks = None if self.looks is None else self.looks.to(device)
+        inputs, labels = self.inputs.to(device), self.labels.to(device)
+        return replace(self, inputs=inputs, labels=labels, targets=Targets(**moved), looks=looks)
 
 
 def pack(rows: Sequence[Row], position: int = 0) -> Batch:
@@ -94,7 +100,19 @@ def pack(rows: Sequence[Row], position: int = 0) -> Batch:
     labels = torch.cat([row.labels for row in rows])
     sources = tuple(dict.fromkeys(row.source for row in rows))
     lengths = [row.num_tokens for row in rows]
-    return Batch(inputs, labels, _targets(rows, labels, lengths, sources), sources, position)
+    return Batch(inputs, labels, _targets(rows, labels, lengths, sources), sources, position, _looks(rows))
+
+
+def _looks(rows: Sequence[Row]) -> Tensor | None:
+    """Those of all rows, as places in the packed one."""
+    if all(row.looks is None for row in rows):
+        return None
+    start, parts = 0, []
+    for row in rows:
+        looks = torch.full_like(row.labels, -1) if row.looks is None else row.looks
+        parts.append(torch.where(looks < 0, looks, looks + start))
+        start += row.num_tokens
+    return torch.cat(parts)
 
 
 def _targets(rows: Sequence[Row], labels: Tensor, lengths: list[int], sources: tuple[str, ...]) -> Targets:
@@ -113,7 +131,7 @@ def _targets(rows: Sequence[Row], labels: Tensor, lengths: list[int], sources: t
 def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
     """A row as plain arrays that travel through a pipe; pixels in `pixel_dtype` (bfloat16 as its bits)."""
     inputs = row.inputs
-    values = (inputs.input_ids, inputs.position_ids, row.labels, inputs.image_grid_thw, inputs.video_grid_thw)
+    values = (inputs.input_ids, inputs.position_ids, row.labels, inputs.image_grid_thw, inputs.video_grid_thw, row.looks)
     small = tuple(None if value is None else value.to(torch.int32).numpy() for value in values)
     pixels = tuple(_bits(value, pixel_dtype) for value in (inputs.pixel_values, inputs.pixel_values_videos))
     return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight
@@ -123,10 +141,10 @@ def from_wire(wire: tuple[Any, ...], pixel_dtype: torch.dtype) -> Row:
     """The row that `to_wire` took apart."""
     small, pixels, embeds, source, weight = wire
     ids, positions, labels = (torch.from_numpy(value).long() for value in small[:3])
-    image_grid, video_grid = (None if value is None else torch.from_numpy(value).long() for value in small[3:])
+    image_grid, video_grid, looks = (None if value is None else torch.from_numpy(value).long() for value in small[3:])
     images, videos = (None if bits is None else torch.from_numpy(bits).view(pixel_dtype) for bits in pixels)
     made = None if embeds is None else torch.from_numpy(embeds).view(torch.bfloat16)
-    return Row(ModelInputs(ids, positions, images, image_grid, made, videos, video_grid), labels, source, weight)
+    return Row(ModelInputs(ids, positions, images, image_grid, made, videos, video_grid), labels, source, weight, looks)
 
 
 def _bits(pixels: Tensor | None, dtype: torch.dtype) -> Any:

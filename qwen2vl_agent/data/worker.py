@@ -59,7 +59,7 @@ def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dt
         pixels = getattr(encoded.inputs, name)
         if pixels is not None and pixels.dtype is not pixel_dtype:
             setattr(encoded.inputs, name, pixels.to(pixel_dtype))
-    return Row(encoded.inputs, encoded.labels, example.source, example.weight)
+    return Row(encoded.inputs, encoded.labels, example.source, example.weight, encoded.looks)
 
 
 def work(job: Job, chunks: Any) -> None:

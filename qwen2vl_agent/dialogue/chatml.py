@@ -52,6 +52,7 @@ class Text:
 
     text: str
     target: bool = False
+    looks: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _piece(part: TextPart | ImagePart | VideoPart) -> Piece:
         return part
     if part.token_ids is not None:
         return Written(part.token_ids, part.target)
-    return Text(part.text, part.target)
+    return Text(part.text, part.target, part.looks)
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterable[Piece]:

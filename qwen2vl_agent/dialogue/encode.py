@@ -20,6 +20,7 @@ from qwen2vl_agent.model.video_processor import VideoProcessor
 from qwen2vl_agent.schema.geometry import MERGE_SIZE
 from qwen2vl_agent.schema.messages import ImagePart, Message, VideoPart
 
+NOWHERE = -1
 IGNORED = -100
 """Label of a token that is not to be predicted. Source: torch's `cross_entropy(ignore_index=-100)`."""
 
@@ -39,6 +40,8 @@ class Encoded:
     """A single sequence."""
     labels: Tensor
     """[T] the token at each place where it is to be predicted, -100 elsewhere (the loss shifts by one)."""
+    looks: Tensor | None = None
+    """[T] the place of the visual token that shows what is written here, -1 where that is not told; None: nowhere."""
 
 
 @dataclass(slots=True)
@@ -47,12 +50,20 @@ class _Row:
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
+    picture: int = 0
+    """Place of the first token of the last picture."""
     images: list[tuple[Tensor, Grid]] = field(default_factory=list)
     videos: list[tuple[Tensor, Grid]] = field(default_factory=list)
 
     def add(self, ids: Sequence[int], target: bool = False) -> None:
         self.ids += ids
         self.labels += ids if target else [IGNORED] * len(ids)
+        self.looks += [NOWHERE] * len(ids)
+
+    def look(self, numbers: Sequence[int]) -> None:
+        """Tells which tokens of the last picture show what the last so many ids write."""
+        self.looks[len(self.looks) - len(numbers) :] = [NOWHERE if n < 0 else self.picture + n for n in numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,9 @@ class Encoder:
         pieces: list[Piece | None] = [*render(messages, add_generation_prompt), None]
         before: Piece | None = None
         for piece, after in pairwise(pieces):
-            if isinstance(piece, Text):
+            if isinstance(piece, Text) and piece.looks is not None:
+                self._read(row, piece, piece.looks)
+            elif isinstance(piece, Text):
                 text = self._unwritten(piece.text, before) if isinstance(before, Written) else piece.text
                 row.add(self.tokenizer.encode(text, parse="grounding"), piece.target)
             elif isinstance(piece, Written):
@@ -101,7 +114,14 @@ class Encoder:
             elif isinstance(piece, End):
                 row.add([self.tokenizer.special.im_end], piece.target)
             before = piece
-        return Encoded(self._inputs(row), torch.tensor(row.labels, dtype=torch.int64))
+        looks = torch.tensor(row.looks) if any(place != NOWHERE for place in row.looks) else None
+        return Encoded(self._inputs(row), torch.tensor(row.labels, dtype=torch.int64), looks)
+
+    def _read(self, row: _Row, piece: Text, looks: Sequence[int]) -> None:
+        """Adds text whose characters stand in the picture; a token is read where its first such character is."""
+        ids, spans = self.tokenizer.offsets(piece.text)
+        row.add(ids, piece.target)
+        row.look([next((n for n in looks[start:end] if n >= 0), NOWHERE) for start, end in spans])
 
     def _splice(self, row: _Row, piece: Written, last: bool) -> None:
         """Adds a model's own ids; the turn's end that it wrote is left to `End`, wherever the turn goes on or ends."""
@@ -138,6 +158,7 @@ class Encoder:
         else:
             made, pad, kept = self.videos(part.video, part.fps), special.video_pad, row.videos
         kept.append(made)
+        row.picture = len(row.ids) + 1
         row.add([special.vision_start, *[pad] * (math.prod(made[1]) // MERGE_SIZE**2), special.vision_end])
 
     def _inputs(self, row: _Row) -> ModelInputs:

@@ -9,7 +9,7 @@ from qwen2vl_agent.schema.tools import ToolSpec
 from qwen2vl_agent.schema.trajectory import CallForm
 
 Language = Literal["en", "zh"]
-Detail = Literal["full", "brief"]
+Detail = Literal["full", "brief", "bare"]
 
 _TEXTS: dict[Language, dict[str, str]] = {
     "en": {
@@ -45,6 +45,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "call": "先用一句话写出你要做什么、为什么，然后以JSON对象调用一个函数：",
     },
 }
+_BARE: dict[Language, str] = {"en": "Do the task.", "zh": "完成任务。"}
 _BRIEF: dict[Language, str] = {
     "en": "Do the task. Call one function a step. A point is [x, y] in [0, 1000).",
     "zh": "完成任务。每步调用一个函数。点 [x, y] 在 [0, 1000) 内。",
@@ -54,8 +55,11 @@ _BRIEF: dict[Language, str] = {
 def tool_prompt(tools: Sequence[ToolSpec], form: CallForm, language: Language = "en", detail: Detail = "full") -> str:
     """The system message: tools, the form of a call, and how points are written.
 
-    `brief` names each tool in one short line, for small models with little context.
+    `brief` names each tool in one short line, for small models with little context; `bare` leaves the tools out, for
+    models that were taught one fixed set of them.
     """
+    if detail == "bare":
+        return _BARE[language]
     if detail == "brief":
         return "\n".join([_BRIEF[language], *map(signature, tools), *_brief_form(form)])
     texts = _TEXTS[language]

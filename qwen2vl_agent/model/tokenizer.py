@@ -158,9 +158,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return Tokenizer(backend)
 
 
-def build_tokenizer(vocab: dict[str, int], merges: Sequence[tuple[str, str]]) -> Tokenizer:
-    """A tokenizer of a ready vocabulary (byte-level spelling) and its merges in order; special tokens are appended."""
+def build_tokenizer(
+    vocab: dict[str, int], merges: Sequence[tuple[str, str]], stretches: Sequence[str] = ()
+) -> Tokenizer:
+    """A tokenizer of a ready vocabulary (byte-level spelling) and its merges in order; special tokens are appended.
+
+    `stretches` are texts that are one token each wherever they stand, whatever the pattern would cut.
+    """
     backend = _empty_backend(models.BPE(vocab=vocab, merges=list(merges), fuse_unk=False, byte_fallback=False))
+    backend.add_tokens([AddedToken(text, normalized=False) for text in stretches])
     _append_special(backend)
     return Tokenizer(backend)
 

@@ -16,7 +16,10 @@ from qwen2vl_agent.schema.geometry import MODEL_GRID, smart_resize
 from qwen2vl_agent.schema.observation import Element
 
 DRAWN_SIZE = (540, 1200)
-"""Pixels at which phones are drawn for training: half the size of the screens that are acted on, a quarter the work."""
+"""Pixels at which phones are drawn for demonstrations: half the size of the screens that are acted on, a quarter the
+work."""
+DRAWN_SIZES = (DRAWN_SIZE, (1080, 2400))
+"""Those of screens to read, in turn: letters drawn large and reduced look a little different."""
 SILENT_IDS = ("system:",)
 """Elements of the status and navigation bars, the same on every screen."""
 
@@ -33,11 +36,12 @@ def harvest_pages(folder: Path, *, pages: int, max_pixels: int, seed: int, worke
 
 
 def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int) -> None:
-    write_pages(folder, number, _recorded(seed * 100_003 + number, max_pixels))
+    size = DRAWN_SIZES[number % len(DRAWN_SIZES)]
+    write_pages(folder, number, _recorded(seed * 100_003 + number, size, max_pixels))
 
 
-def _recorded(seed: int, max_pixels: int) -> Iterator[RecordedPage]:
-    for page in random_pages(seed, DRAWN_SIZE, Words.train()):
+def _recorded(seed: int, size: tuple[int, int], max_pixels: int) -> Iterator[RecordedPage]:
+    for page in random_pages(seed, size, Words.train()):
         yield record_page(page, max_pixels)
 
 

@@ -28,6 +28,8 @@ PHASES = (Phase("text", "stage3"), Phase("look", "stage1"), Phase("know", "stage
 """`text` has no pictures and comes before the three stages, as Qwen2's language model has read before it ever sees."""
 TRAINED = {"look": ("model.visual.", "heads.")}
 """Prefixes of the parameters that train, where they are not the stage's own."""
+SLOWED = {"know": (("visual.", 0.3),)}
+"""Parts that learn at a fraction of the phase's rate: the encoder can see already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,27 +39,27 @@ class TinyRecipe:
     seed: int = 0
     max_pixels: int = 112_896
     """Of an image: a phone's screen becomes 224 x 476 pixels, 136 tokens."""
-    pages: int = 20_480
+    pages: int = 15_360
     """Screens to learn seeing from."""
-    asked_pages: int = 2_048
+    asked_pages: int = 9_216
     """Those of them that stages 2 and 3 ask about."""
-    episodes_per_task: int = 160
+    episodes_per_task: int = 120
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
     look_from: str = ""
     """A file of the vision encoder and its heads to go on from, such as `tiny_look.READING`; empty: from nothing."""
-    text_steps: int = 1200
+    text_steps: int = 1600
     """0 leaves a phase out."""
-    look_steps: int = 3100
-    know_steps: int = 60
-    act_steps: int = 2300
+    look_steps: int = 5000
+    know_steps: int = 900
+    act_steps: int = 5000
     text_lr: float = 1e-3
     look_lr: float = 1.2e-3
-    know_lr: float = 4e-4
+    know_lr: float = 1e-3
     act_lr: float = 1.2e-3
-    text_batch_tokens: int = 2048
+    text_batch_tokens: int = 1024
     look_batch_tokens: int = 1152
-    know_batch_tokens: int = 8192
+    know_batch_tokens: int = 4096
     act_batch_tokens: int = 4096
     data_workers: int = 1
     harvest_workers: int = 2
@@ -87,7 +89,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     for phase in PHASES:
         if not getattr(recipe, f"{phase.name}_steps"):
             continue
-        if phase.name in ("know", "act"):
+        if phase.name == "act":
             tiny_data.demonstrate(recipe, out / "data" / "episodes")
         if phase.name == "act":
             assert start is not None
@@ -160,6 +162,7 @@ def phase_config(recipe: TinyRecipe, phase: Phase) -> TrainConfig:
         weight_decay=0.01,
         betas=(0.9, 0.98),
         ema_decay=0.995,
+        lr_factors=SLOWED.get(phase.name, ()),
         seed=recipe.seed,
         threads=recipe.threads,
         log_every=20,

@@ -12,6 +12,7 @@ from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.data.examples import EpisodeSource
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.synthetic.copying import CopyingSource
+from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource
 from qwen2vl_agent.data.synthetic.pages import PageSource
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.tasks import task_ids
@@ -20,8 +21,10 @@ from qwen2vl_agent.recipes.harvest import DRAWN_SIZE, harvest_pages
 from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
 from qwen2vl_agent.schema.errors import ConfigError
 
-AGENT = AgentConfig(detail="brief")
+AGENT = AgentConfig(detail="bare")
 MIN_PIXELS = 28 * 28
+COLUMNS, ROWS = 8, 17
+"""Tokens of a phone's screen."""
 
 
 def prepare(recipe: Any, folder: Path) -> None:
@@ -68,9 +71,15 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     copying = CopyingSource(name="copying", seed=seed)
     if phase == "text":
         return Mixture([(copying, 1.0)], seed)
-    pages = PageSource(name="drills", folder=str(folder / "pages"), seed=seed + 1, first=recipe.asked_pages, drill=1.0)
-    icons = replace(pages, name="icons", only=("launcher", "shade", "calculator"))
-    pointing = replace(pages, name="pointing", questions=6, transcribe=0.0, calls=0.7, drill=0.0)
-    demonstrations = EpisodeSource.below(folder / "episodes", "episodes", seed)
-    shares = {"know": (0.3, 0.1, 0.2, 0.2, 0.2), "act": (0.08, 0.04, 0.16, 0.22, 0.5)}[phase]
-    return Mixture(list(zip((pages, icons, pointing, copying, demonstrations), shares, strict=True)), seed)
+    folder_of_pages = str(folder / "pages")
+    drills = DrillSource(name="drills", folder=folder_of_pages, seed=seed + 1, first=recipe.asked_pages)
+    icons = replace(drills, name="icons", only=("launcher", "shade", "calculator"))
+    reading = PageSource(
+        name="reading", folder=folder_of_pages, seed=seed + 1, first=recipe.asked_pages, questions=2, transcribe=1.0, places=0.0
+    )
+    lines = LineSource(name="lines", columns=COLUMNS, rows=ROWS, seed=seed + 1)
+    sources: list[tuple[Any, float]] = [(drills, 0.5), (icons, 0.05), (lines, 0.25), (reading, 0.1), (copying, 0.1)]
+    if phase == "act":
+        episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
+        sources = [(drills, 0.3), (icons, 0.05), (reading, 0.05), (copying, 0.05), (episodes, 0.55)]
+    return Mixture(sources, seed)

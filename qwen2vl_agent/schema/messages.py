@@ -18,6 +18,8 @@ class TextPart:
     """The ids a model really wrote. The encoder splices them in and never tokenises `text` again."""
     target: bool = False
     """Whether training predicts these tokens (only what the assistant itself writes)."""
+    looks: tuple[int, ...] | None = None
+    """Where each character of `text` is to be read, for training: a visual token's number in the picture before, or -1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,24 +21,30 @@ from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.training.loss import LossSums, target_loss
 
 LAYER = 3
-"""The decoder layer whose heads are taught, and how many of them: those of the first key and value head."""
+"""The decoder layer whose heads are taught, and how many share a key and value head: one such group points, the other
+reads."""
 HEADS = 2
 SHARE = 0.5
 """What a nat of the attention counts beside a nat of the digits."""
-SOURCE = "pointing attention"
+POINTING, READING = "pointing attention", "reading attention"
+"""Sources under which the two groups of heads are reported: those that point, and those that read."""
+NEAR = 0.8
+"""From a point to the middles of the tokens that are looked at, in tokens: two of them where it lies between."""
+MIDDLE = 15
+"""How far from the middle of the width, in thousandths, a point is that of a row over all of it."""
 _PLACE = re.compile(r'(?:"point": \[|<\|box_start\|>\()(\d{1,3}),\s?(\d{1,3})(?:\]|\))')
 
 
 @dataclass(frozen=True, slots=True)
 class Gaze:
-    """Q queries that write the digits of a place, and where each is to look."""
+    """Q queries that write the digits of a place, and where each may look."""
 
     queries: Tensor
     """[Q] places in the row."""
     keys: Tensor
-    """[Q, 4] places in the row of the visual tokens around the point."""
-    weights: Tensor
-    """[Q, 4] float32, how near each is; a row's sum is 1."""
+    """[Q, K] places in the row of the visual tokens that show what stands there, each query's last one repeated."""
+    counts: Tensor
+    """[Q] how many of the keys are no repetition."""
 
 
 class PointingLoss:
@@ -53,9 +59,7 @@ class PointingLoss:
         """What each token says."""
 
     def __call__(self, model: Any, batch: Batch, chunk: int = 8192) -> LossSums:
-        gaze = find_gaze(batch, self.texts, model.config.image_token_id)
-        if gaze is None:
-            return target_loss(model, batch, chunk)
+        gazes = {POINTING: find_gaze(batch, self.texts, model.config.image_token_id), READING: reading_gaze(batch)}
         seen: list[tuple[Tensor, Rotary]] = []
         attention = model.language_model.layers[LAYER].self_attn
         hook = attention.register_forward_pre_hook(lambda _, args: seen.append((args[0], args[1])))
@@ -63,29 +67,50 @@ class PointingLoss:
             sums = target_loss(model, batch, chunk)
         finally:
             hook.remove()
-        losses_Q = attention_loss(attention, *seen[0], gaze, batch.inputs.segment_lengths or ())
-        return LossSums(
-            (*sums.sources, SOURCE),
-            sums.total + SHARE * losses_Q.sum(),
-            torch.cat([sums.by_source, losses_Q.detach().sum()[None]]),
-            torch.cat([sums.counts, torch.tensor([len(losses_Q)], device=sums.counts.device)]),
-        )
+        for group, (source, gaze) in enumerate(gazes.items()):
+            if gaze is not None:
+                losses_Q = attention_loss(attention, *seen[0], gaze, batch.inputs.segment_lengths or (), group)
+                sums = _with(sums, source, losses_Q)
+        return sums
 
 
-def attention_loss(attention: Any, x_BTD: Tensor, rotary: Rotary, gaze: Gaze, lengths: tuple[int, ...]) -> Tensor:
-    """[Q] minus the logarithm of the attention that the right tokens get: weighted, and the mean of the heads."""
+def _with(sums: LossSums, source: str, losses_Q: Tensor) -> LossSums:
+    """The sums and, as a source of its own, what the attention costs."""
+    return LossSums(
+        (*sums.sources, source),
+        sums.total + SHARE * losses_Q.sum(),
+        torch.cat([sums.by_source, losses_Q.detach().sum()[None]]),
+        torch.cat([sums.counts, torch.tensor([len(losses_Q)], device=sums.counts.device)]),
+    )
+
+
+def attention_loss(
+    attention: Any, x_BTD: Tensor, rotary: Rotary, gaze: Gaze, lengths: tuple[int, ...], group: int = 0
+) -> Tensor:
+    """[Q] minus the logarithm of the attention that the right tokens get together, the mean of the group's heads."""
     x_TD, queries = x_BTD[0], gaze.queries
     turned = Rotary(rotary.cos[:, queries], rotary.sin[:, queries])
-    width = attention.head_dim
-    q_QNH = turned.rotate(attention.q_proj(x_TD[queries])[None].unflatten(-1, (-1, width)))[0, :, :HEADS]
-    k_TH = rotary.rotate(attention.k_proj(x_TD)[None].unflatten(-1, (-1, width)))[0, :, 0]
+    width, heads = attention.head_dim, slice(group * HEADS, (group + 1) * HEADS)
+    q_QNH = turned.rotate(attention.q_proj(x_TD[queries])[None].unflatten(-1, (-1, width)))[0, :, heads]
+    k_TH = rotary.rotate(attention.k_proj(x_TD)[None].unflatten(-1, (-1, width)))[0, :, group]
     scores_QNT = (q_QNH.float() @ k_TH.float().T) * width**-0.5
     places = torch.arange(len(x_TD), device=x_TD.device)
     segment = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)).to(x_TD.device)
     hidden_QT = (places > queries[:, None]) | (segment != segment[queries][:, None])
     log_QNT = scores_QNT.masked_fill(hidden_QT[:, None], float("-inf")).log_softmax(-1)
-    right_QN4 = log_QNT.gather(2, gaze.keys[:, None].expand(-1, HEADS, -1))
-    return -(right_QN4 * gaze.weights[:, None]).sum(-1).mean(-1)
+    right_QNK = log_QNT.gather(2, gaze.keys[:, None].expand(-1, HEADS, -1))
+    repeated_QK = torch.arange(gaze.keys.shape[1], device=x_TD.device) >= gaze.counts[:, None]
+    return -right_QNK.masked_fill(repeated_QK[:, None], float("-inf")).logsumexp(-1).mean(-1)
+
+
+def reading_gaze(batch: Batch) -> Gaze | None:
+    """The targets of which it is told where they are read; None where there are none."""
+    if batch.looks is None:
+        return None
+    written = ((batch.looks >= 0) & (batch.labels != IGNORED)).nonzero().flatten()
+    if not len(written):
+        return None
+    return Gaze(written - 1, batch.looks[written][:, None], torch.ones_like(written))
 
 
 def find_gaze(batch: Batch, texts: list[str], image_token: int) -> Gaze | None:
@@ -98,25 +123,19 @@ def find_gaze(batch: Batch, texts: list[str], image_token: int) -> Gaze | None:
     starts = [start for start, _, _ in images]
     queries: list[int] = []
     keys: list[list[int]] = []
-    weights: list[list[float]] = []
     for first, last, x, y in _places(ids, batch.labels.tolist(), texts):
         number = bisect_right(starts, first) - 1
         if number < 0 or starts[number] < edges[bisect_right(edges, first) - 1]:
             continue
         start, rows, columns = images[number]
-        around, near = _around(x, y, rows, columns)
         for place in range(first - 1, last):
             queries.append(place)
-            keys.append([start + token for token in around])
-            weights.append(near)
+            keys.append([start + token for token in _showing(x, y, rows, columns)])
     if not queries:
         return None
-    device = batch.labels.device
-    return Gaze(
-        torch.tensor(queries, device=device),
-        torch.tensor(keys, device=device),
-        torch.tensor(weights, dtype=torch.float32, device=device),
-    )
+    counts, longest = [len(tokens) for tokens in keys], max(map(len, keys))
+    padded = [tokens + tokens[-1:] * (longest - len(tokens)) for tokens in keys]
+    return Gaze(*(torch.tensor(values, device=batch.labels.device) for values in (queries, padded, counts)))
 
 
 def _images(ids: list[int], image_token: int, grids: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
@@ -139,15 +158,17 @@ def _places(ids: list[int], labels: list[int], texts: list[str]) -> Iterator[tup
             yield first, last, int(match[1]), int(match[2])
 
 
-def _around(x: int, y: int, rows: int, columns: int) -> tuple[list[int], list[float]]:
-    """The four tokens whose middles surround a point, and bilinear weights; at an edge a token may come twice."""
-    across, down = _between(x, columns), _between(y, rows)
-    tokens = [row * columns + column for row, _ in down for column, _ in across]
-    return tokens, [one * other for _, one in down for _, other in across]
+def _showing(x: int, y: int, rows: int, columns: int) -> list[int]:
+    """The tokens around a point; those of the whole width where it lies in the middle of it.
+
+    There it is a row of a list that is pointed at, and its words stand at the left.
+    """
+    wide = abs(2 * x + 1 - MODEL_GRID) <= 2 * MIDDLE
+    across = list(range(columns)) if wide else _near(x, columns)
+    return [row * columns + column for row in _near(y, rows) for column in across]
 
 
-def _between(value: int, count: int) -> tuple[tuple[int, float], tuple[int, float]]:
-    """The two of `count` tokens beside each other whose middles enclose a coordinate, with their weights."""
-    at = min(max((value + 0.5) * count / MODEL_GRID - 0.5, 0.0), count - 1.0)
-    low = min(int(at), max(count - 2, 0))
-    return (low, 1.0 - (at - low)), (min(low + 1, count - 1), at - low)
+def _near(value: int, count: int) -> list[int]:
+    """The one or two of `count` tokens beside each other that a coordinate lies in or close to."""
+    at = (value + 0.5) * count / MODEL_GRID - 0.5
+    return [token for token in range(count) if abs(token - at) <= NEAR]

@@ -16,7 +16,7 @@ from qwen2vl_agent.training.loss import LossSums
 HEADS_FILE = "token_heads.safetensors"
 NOTHING_WEIGHT = 0.1
 """Of the classes `no letter` and `no icon`, which are most of what there is."""
-SHARES = {"patches": 1.0, "letters": 1.0, "icon": 0.5, "role": 0.2, "state": 0.5, "place": 0.5, "label": 0.5}
+SHARES = {"patches": 1.0, "letters": 1.0, "icon": 0.5, "role": 0.2, "state": 0.5, "place": 0.5, "label": 1.0}
 """What each question counts in the loss."""
 DIGIT_WEIGHTS = (1.0, 0.6, 0.1) * 2
 """Of hundreds, tens and units of a place: a tap need not hit the middle."""

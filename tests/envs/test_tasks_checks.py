@@ -139,8 +139,8 @@ def test_a_tap_names_its_target_by_what_is_written_on_it():
     phone = phone_of(task)
     _, decisions = play_oracle(task, phone, 10)
     taps = [decision for decision in decisions if isinstance(decision.action, Tap)]
-    assert taps[0].thought == 'Tap "Settings".'
-    assert taps[-1].thought == f'Tap "{task.params["label"]}".'
+    assert taps[0].thought == '"Settings" is here: tap it.'
+    assert taps[-1].thought == f'"{task.params["label"]}" is here: tap it.'
 
 
 @pytest.mark.parametrize(

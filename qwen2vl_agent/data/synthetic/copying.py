@@ -10,7 +10,7 @@ from qwen2vl_agent.schema.messages import Message, TextPart
 
 MOST = 8
 """Texts of one example."""
-FORMS = ('Tap "{}".', 'Type "{}".', 'Answer "{}".', '"{}" is not here: scroll down.')
+FORMS = ('"{}" is here: tap it.', 'Type "{}".', 'Answer "{}".', '"{}" is not here: scroll down.')
 """What an agent's thoughts look like around a text of its goal."""
 WHOLE = 0.5
 """Share of examples that are written down as a whole, from which copying is learned first."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qwen2vl_agent.data.synthetic.canvas import Item
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
 from qwen2vl_agent.schema.geometry import MERGE_SIZE, MODEL_GRID, PATCH_SIZE, RESIZE_FACTOR
 
@@ -74,6 +75,23 @@ def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
         place[own] = _digits(entry)
         label[own] = _label(entry.item.text)
     return TokenTargets(letters, icon, role, state, place, label)
+
+
+def where_written(page: RecordedPage, item: Item) -> tuple[int, ...]:
+    """The visual token that shows each character of an item's text; -1 for spaces, and where it is not to be found.
+
+    Worked example: a row's marks read `KKiraBailey` (its badge first); of "Kira Bailey" the first letter is the second K.
+    """
+    width, height = page.image.size
+    left, top, right, bottom = (value * side / MODEL_GRID for value, side in zip(item.box, (width, height) * 2, strict=True))
+    inside = [mark for mark in page.marks if len(mark.name) == 1 and left <= mark.x <= right and top <= mark.y <= bottom]
+    letters = [letter for letter in item.text if letter != " "]
+    begin = "".join(mark.name for mark in inside).find("".join(letters))
+    if begin < 0 or not letters:
+        return (ABSENT,) * len(item.text)
+    columns = width // RESIZE_FACTOR
+    tokens = iter([mark.y // RESIZE_FACTOR * columns + mark.x // RESIZE_FACTOR for mark in inside[begin:]])
+    return tuple(ABSENT if letter == " " else next(tokens) for letter in item.text)
 
 
 def _marked(page: RecordedPage, columns: int, rows: int, icons: dict[str, int]) -> tuple[Ints, Ints]:

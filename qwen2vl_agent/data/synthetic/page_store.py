@@ -85,7 +85,7 @@ class PageStore:
 
     def names(self) -> list[str]:
         """Names of all pages, in order; no frame is read for it."""
-        return [json.loads(line)["name"] for shard in self.shards for line in _open(self.folder, shard)[1] if line]
+        return list(_names(self.folder, tuple(self.shards)))
 
     def __iter__(self) -> Iterator[RecordedPage]:
         return (self[index] for index in range(len(self)))
@@ -97,6 +97,11 @@ def _open(folder: Path, shard: int) -> tuple[Any, list[str]]:
     text = items_file.read_text("utf-8").removesuffix("\n")
     lines = text.split("\n")  # `splitlines` would cut at U+2028 too, which a text may hold
     return np.load(frames_file, mmap_mode="r"), lines
+
+
+@lru_cache(maxsize=8)
+def _names(folder: Path, shards: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(json.loads(line)["name"] for shard in shards for line in _open(folder, shard)[1] if line)
 
 
 def _files(folder: Path, number: int) -> tuple[Path, Path]:

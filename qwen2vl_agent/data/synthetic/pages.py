@@ -6,20 +6,17 @@ from functools import lru_cache
 from pathlib import Path
 
 from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.synthetic.marks import where_written
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
-from qwen2vl_agent.data.synthetic.reading import SYSTEM, conversation, find, name, point_text, read
+from qwen2vl_agent.data.synthetic.reading import conversation, find, looks_in_turn, name, point_text, read
 from qwen2vl_agent.dialogue.tool_call import render_call
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 
 READ_SCREEN = "Read the screen with places."
-DRILLED = 16
-"""Elements of a screen in one drill."""
 MOST_TRIES = 1000
 """Pages looked at for one with something to ask for."""
-LABEL_FIRST = 0.7
-"""Share of a drill's pairs that ask for the place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +34,6 @@ class PageSource:
     """Share of the transcriptions that tell the places too."""
     calls: float = 0.0
     """Share of the questions that are answered by the function call of a tap."""
-    drill: float = 0.0
-    """Share of examples that are nothing but labels with their places, or places with their labels, shuffled."""
     first: int = 0
     """Only so many pages are asked about, the first ones; 0: all."""
     only: tuple[str, ...] = ()
@@ -46,27 +41,18 @@ class PageSource:
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
-        page = self._page(rng)
-        if rng.random() < self.drill:
-            return drill(page, rng, self.name)
-        return conversation(page.image, self._turns(page, rng), self.name)
-
-    def _page(self, rng: random.Random) -> RecordedPage:
-        store, wanted = _store(self.folder), _numbers(self.folder, self.first, self.only)
-        if not wanted:
-            raise ConfigError(f"{self.folder} has no page whose name begins with {' or '.join(self.only)}")
-        for _ in range(MOST_TRIES):
-            page = store[rng.choice(wanted)]
-            if len(_askable(page)) >= 2:
-                return page
-        raise ConfigError(f"{self.folder}: {MOST_TRIES} pages in a row show nothing to ask for")
+        page = some_page(self.folder, self.first, self.only, rng)
+        turns = self._turns(page, rng)
+        plain = bool(turns) and turns[0] == read(tuple(entry.item for entry in page.items))
+        looks = {0: looks_in_turn(where_written(page, entry.item) for entry in page.items)} if plain else None
+        return conversation(page.image, turns, self.name, looks)
 
     def _turns(self, page: RecordedPage, rng: random.Random) -> list[tuple[str, str]]:
         turns = []
         if rng.random() < self.transcribe:
             items = tuple(entry.item for entry in page.items)
             turns.append((READ_SCREEN, _places(page)) if rng.random() < self.places else read(items))
-        chosen = _askable(page)
+        chosen = askable(page)
         turns += [self._question(rng.choice(chosen), rng) for _ in range(self.questions)]
         return turns
 
@@ -79,25 +65,25 @@ class PageSource:
         return find(entry.item) if kind < 0.7 else name(entry.item, rng)
 
 
-def drill(page: RecordedPage, rng: random.Random, source: str) -> Example:
-    """Labels and places of a screen's elements in random order; what is told second is the target.
+def some_page(folder: str, first: int, only: tuple[str, ...], rng: random.Random) -> RecordedPage:
+    """A recorded page on which there is something to ask for.
 
-    The first half of a pair costs a few tokens of context, a question of its own would cost dozens.
+    Raises:
+        ConfigError: there is none.
     """
-    entries = _askable(page)
-    chosen = rng.sample(entries, min(len(entries), DRILLED))
-    parts: list[ImagePart | TextPart] = []
-    for entry in chosen:
-        place, label = point_text(entry.item), entry.item.text
-        first, second = (label, place) if rng.random() < LABEL_FIRST else (place, label)
-        parts += [TextPart(f"{first} "), TextPart(f"{second}\n", target=True)]
-    system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (ImagePart(page.image),))
-    return Example([system, user, Message("assistant", tuple(parts))], source)
+    store, wanted = page_store(folder), page_numbers(folder, first, only)
+    if not wanted:
+        raise ConfigError(f"{folder} has no page whose name begins with {' or '.join(only)}")
+    for _ in range(MOST_TRIES):
+        page = store[rng.choice(wanted)]
+        if len(askable(page)) >= 2:
+            return page
+    raise ConfigError(f"{folder}: {MOST_TRIES} pages in a row show nothing to ask for")
 
 
 def tap_reply(entry: PageItem) -> str:
     """What an agent writes to tap an element: thought and call in the keyword form."""
-    return render_call(f'Tap "{entry.item.text}".', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword")
+    return render_call(f'"{entry.item.text}" is here: tap it.', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword")
 
 
 def _places(page: RecordedPage) -> str:
@@ -110,20 +96,22 @@ def _told(entry: PageItem) -> str:
     return f"{entry.item.text} {'on' if entry.checked else 'off'}"
 
 
-def _askable(page: RecordedPage) -> list[PageItem]:
+def askable(page: RecordedPage) -> list[PageItem]:
     """Elements that their text names alone and that take a touch."""
     texts = [entry.item.text for entry in page.items]
     return [entry for entry in page.items if entry.clickable and texts.count(entry.item.text) == 1]
 
 
 @lru_cache(maxsize=8)
-def _store(folder: str) -> PageStore:
+def page_store(folder: str) -> PageStore:
+    """The recorded pages of a folder, opened once."""
     return PageStore(Path(folder))
 
 
 @lru_cache(maxsize=8)
-def _numbers(folder: str, first: int, only: tuple[str, ...]) -> range | tuple[int, ...]:
-    store = _store(folder)
+def page_numbers(folder: str, first: int, only: tuple[str, ...]) -> range | tuple[int, ...]:
+    """Numbers of the first pages whose names begin so."""
+    store = page_store(folder)
     count = min(first or len(store), len(store))
     if not only:
         return range(count)

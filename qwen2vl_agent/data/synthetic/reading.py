@@ -1,6 +1,7 @@
 """Questions about a picture, and the conversation that they make: many to one, since the picture costs most."""
 
 import random
+from collections.abc import Iterable
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.canvas import Item
@@ -21,6 +22,11 @@ def read(items: tuple[Item, ...]) -> tuple[str, str]:
     return READ, "\n".join(item.text for item in items)
 
 
+def looks_in_turn(looks: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """Where the texts of `read` are to be read, each with the line's end that follows it."""
+    return tuple(place for text in looks for place in (*text, -1))[:-1]
+
+
 def find(item: Item) -> tuple[str, str]:
     return f'Where is "{item.text}"?', point_text(item)
 
@@ -32,8 +38,10 @@ def name(item: Item, rng: random.Random) -> tuple[str, str]:
     return f"What is at ({x},{y})?", item.text
 
 
-def conversation(image: object, turns: list[tuple[str, str]], source: str) -> Example:
-    """A dialogue about one picture; every answer is a target.
+def conversation(
+    image: object, turns: list[tuple[str, str]], source: str, looks: dict[int, tuple[int, ...]] | None = None
+) -> Example:
+    """A dialogue about one picture; every answer is a target. `looks` tells of some answers where they are read.
 
     The system message is one word: the usual one would be half of an example that reads three letters.
     """
@@ -41,5 +49,6 @@ def conversation(image: object, turns: list[tuple[str, str]], source: str) -> Ex
     for index, (question, answer) in enumerate(turns):
         asked = (TextPart(question),) if question != READ else ()
         parts = (ImagePart(image), *asked) if index == 0 else asked
-        messages += [Message("user", parts), Message("assistant", (TextPart(answer, target=True),))]
+        told = TextPart(answer, target=True, looks=looks.get(index) if looks else None)
+        messages += [Message("user", parts), Message("assistant", (told,))]
     return Example(messages, source)

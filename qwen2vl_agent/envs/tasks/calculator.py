@@ -48,7 +48,7 @@ def _compute(task: Task, screen: Screen) -> Decision:
     if way:
         return way
     if _computed(task, screen.state, None):
-        return hand.answer(task.params["answer"]) if "answer" in task.params else hand.done()
+        return hand.answer(task.params["answer"], task.params["keys"]) if "answer" in task.params else hand.done()
     shown, keys = screen.state.calculator, task.params["keys"]
     if shown.result or not keys.startswith(shown.expression):
         return _press(hand, "C")

@@ -100,4 +100,4 @@ def _in_list(hand: Hand, now: Alarms, wanted: Alarms) -> Decision:
     if missing(now, wanted):
         return hand.press("clock:add")
     time = differing(now, wanted, 1)[0]
-    return hand.part(f"clock:switch.{time}", f"clock:alarm.{time}", order, f'Tap the switch of "{time}".')
+    return hand.part(f"clock:switch.{time}", f"clock:alarm.{time}", order, "switch")

@@ -58,7 +58,7 @@ def _number_answered(task: Task, state: PhoneState, answer: str | None) -> bool:
 
 def _read_number(task: Task, screen: Screen) -> Decision:
     hand = Hand(screen)
-    return to_person(hand, task.params["name"]) or hand.answer(task.params["answer"])
+    return to_person(hand, task.params["name"]) or hand.answer(task.params["answer"], task.params["name"])
 
 
 TEMPLATES = (

@@ -99,4 +99,4 @@ def _in_list(hand: Hand, now: People, wanted: People) -> Decision:
     if name not in _rows(hand):
         return pick_person(hand, name)
     order = [ROW + other for other in _rows(hand)]
-    return hand.part(f"contacts:star.{name}", ROW + name, order, f'Tap the star of "{name}".')
+    return hand.part(f"contacts:star.{name}", ROW + name, order, "star")

@@ -1,6 +1,7 @@
 """The oracle's hand: what is on a screen, and the decisions that every template shares."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qwen2vl_agent.envs.tasks.task import Decision, Screen
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
@@ -13,6 +14,21 @@ READABLE_DP = 28
 """An element of which less is visible, in dp of height, is scrolled into view before it is touched."""
 SCREEN_DP = 360
 """Width of the phone's screen in dp. Source: the virtual phone's layout."""
+
+
+def here(label: str, what: str) -> str:
+    """The thought before a touch. The label comes first: who has spelled it can look for it, and only then decide."""
+    return f'"{label}" is here: tap {what}.'
+
+
+def under(label: str, text: str) -> str:
+    """The thought that reads something from the screen: where it stands, then what."""
+    return f'Under "{label}": {text}'
+
+
+def remembering(decision: Decision, label: str, text: str) -> Decision:
+    """The decision, with a thought that first reads what will be needed when the screen is gone."""
+    return replace(decision, thought=f"{under(label, text)}\n{decision.thought}")
 
 
 class Hand:
@@ -34,7 +50,7 @@ class Hand:
 
     def tap(self, element: Element, label: str = "") -> Decision:
         """Touch an element's middle."""
-        return Decision(f'Tap "{label or element.text}".', Tap(point=self._point(*element.centre)))
+        return Decision(here(label or element.text, "it"), Tap(point=self._point(*element.centre)))
 
     def press(self, resource_id: str, label: str = "") -> Decision:
         """Touch an element that must be there; where it is not, leave the page."""
@@ -57,9 +73,9 @@ class Hand:
         """End a task that can no longer be solved."""
         return Decision(f"{why} It cannot be undone.", Done(status="failure"))
 
-    def answer(self, text: str) -> Decision:
-        """Give the answer, which also ends the task."""
-        return Decision(f'Answer "{text}".', Answer(text=text))
+    def answer(self, text: str, label: str) -> Decision:
+        """Give the answer, which stands on the screen under `label`; it also ends the task."""
+        return Decision(under(label, text), Answer(text=text))
 
     def fill(self, resource_id: str, text: str, label: str) -> Decision:
         """Focus a field, then put exactly `text` in it, going on from what is there where that fits."""
@@ -87,8 +103,8 @@ class Hand:
             return self.fill(search, name, "Search")
         return self.reach(prefix + name, [prefix + other for other in names], name)
 
-    def part(self, part: str, row: str, order: Sequence[str], thought: str) -> Decision:
-        """Touch a part of a list's row, such as its switch, scrolling towards the row first."""
+    def part(self, part: str, row: str, order: Sequence[str], kind: str) -> Decision:
+        """Touch a part of a list's row, such as its `switch`, scrolling towards the row first."""
         element = self.find(part)
         name = row.partition(".")[2]
         scroll = self.scroll_towards(row, order, name)
@@ -96,7 +112,7 @@ class Hand:
             return scroll
         if element is None:
             return self.scroll(True, f'"{name}" is covered: scroll down.')
-        return Decision(thought, Tap(point=self._point(*element.centre)))
+        return Decision(here(name, f"its {kind}"), Tap(point=self._point(*element.centre)))
 
     def reach(self, resource_id: str, order: Sequence[str], label: str) -> Decision:
         """Touch a row of a list, scrolling towards it first; `order` has the ids of all rows from top to bottom."""

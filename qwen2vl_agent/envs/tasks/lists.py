@@ -91,7 +91,7 @@ def _read(task: Task, screen: Screen) -> Decision:
     hand, app, title = Hand(screen), task.params["app"], task.params["title"]
     if screen.state.foreground == app and hand.page.name != "main":
         return hand.in_app(app) or hand.back()
-    return to_row(hand, app, title) or hand.answer(task.params["answer"])
+    return to_row(hand, app, title) or hand.answer(task.params["answer"], title)
 
 
 TEMPLATES = (

@@ -78,7 +78,9 @@ def _read(task: Task, screen: Screen) -> Decision:
         message.text for thread in screen.state.conversations if thread.name == name for message in thread.messages
     ]
     bubbles = [f"messages:bubble.{index}" for index in range(len(texts))]
-    return hand.scroll_towards(bubbles[-1], bubbles, "The last message") or hand.answer(task.params["answer"])
+    return hand.scroll_towards(bubbles[-1], bubbles, "The last message") or hand.answer(
+        task.params["answer"], task.params["name"]
+    )
 
 
 TEMPLATES = (

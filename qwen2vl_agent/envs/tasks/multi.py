@@ -4,7 +4,7 @@ from random import Random
 
 from qwen2vl_agent.envs.tasks.clock_oracle import alarms_as_wanted, set_alarms
 from qwen2vl_agent.envs.tasks.contacts_oracle import to_person
-from qwen2vl_agent.envs.tasks.hand import Hand
+from qwen2vl_agent.envs.tasks.hand import Hand, remembering
 from qwen2vl_agent.envs.tasks.lists import to_row
 from qwen2vl_agent.envs.tasks.messages_oracle import send, sent_as_wanted, threads, to_thread
 from qwen2vl_agent.envs.tasks.notes import new_title
@@ -27,7 +27,7 @@ def _send_number(task: Task, screen: Screen) -> Decision:
     hand, about = Hand(screen), task.params["about"]
     read = hand.visited("contacts", "person", about)
     if read or sent_as_wanted(task, screen.state, None) or threads(screen.state) != threads(task.start):
-        return send(task, screen)
+        return _reading(hand, ("contacts", "person", about), send(task, screen), about, task.params["text"])
     return to_person(hand, about) or send(task, screen)
 
 
@@ -41,7 +41,8 @@ def _keep_message(task: Task, screen: Screen) -> Decision:
     """Read the last message in its thread, then write it down."""
     hand, name = Hand(screen), task.params["name"]
     if hand.visited("messages", "thread", name) or notes_as_wanted(task, screen.state, None):
-        return set_notes(task, screen)
+        text = str(task.params["notes"][task.params["title"]][0])
+        return _reading(hand, ("messages", "thread", name), set_notes(task, screen), name, text)
     if name not in {thread.name for thread in screen.state.conversations}:
         return set_notes(task, screen)
     return to_thread(hand, name) or set_notes(task, screen)
@@ -63,7 +64,15 @@ def _wake_for_event(task: Task, screen: Screen) -> Decision:
         return set_alarms(task, screen)
     if in_front and hand.page.name != "main":
         return hand.in_app("calendar") or hand.back()
-    return to_row(hand, "calendar", task.params["title"]) or set_alarms(task, screen)
+    title = task.params["title"]
+    when = next(f"{event.day} {event.time}" for event in screen.state.events if event.title == title)
+    return to_row(hand, "calendar", title) or remembering(set_alarms(task, screen), title, when)
+
+
+def _reading(hand: Hand, where: tuple[str, str, str], then: Decision, label: str, text: str) -> Decision:
+    """What to do next; while the page `where` is in front, with what is read there."""
+    in_front = (hand.state.foreground, hand.page.name, hand.page.arg) == where and not hand.page.dialog
+    return remembering(then, label, text) if in_front and not hand.state.shade_open else then
 
 
 TEMPLATES = (

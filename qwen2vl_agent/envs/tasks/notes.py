@@ -62,7 +62,7 @@ def _body_answered(task: Task, state: PhoneState, answer: str | None) -> bool:
 
 def _read(task: Task, screen: Screen) -> Decision:
     hand = Hand(screen)
-    return to_note(hand, task.params["title"]) or hand.answer(task.params["answer"])
+    return to_note(hand, task.params["title"]) or hand.answer(task.params["answer"], task.params["title"])
 
 
 TEMPLATES = (

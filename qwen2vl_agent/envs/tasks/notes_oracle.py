@@ -101,4 +101,4 @@ def _in_list(hand: Hand, now: Pages, wanted: Pages) -> Decision:
     if title not in titles:
         return pick_note(hand, title)
     order = [ROW + other for other in titles]
-    return hand.part(f"notes:pin.{title}", ROW + title, order, f'Tap the pin of "{title}".')
+    return hand.part(f"notes:pin.{title}", ROW + title, order, "pin")

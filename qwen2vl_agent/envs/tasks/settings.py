@@ -119,11 +119,11 @@ def _read(task: Task, screen: Screen) -> Decision:
     if way:
         return way
     if isinstance(item, Choice) and here_in_settings(hand) == setting:
-        return hand.answer(value)
+        return hand.answer(value, item.title)
     return (
         go_to(hand, group)
         or hand.scroll_towards(row_id(setting), row_order(hand, group), item.title)
-        or hand.answer(value)
+        or hand.answer(value, item.title)
     )
 
 

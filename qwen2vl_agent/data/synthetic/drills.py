@@ -1,0 +1,157 @@
+"""Many short lines about one screen, each in the very words of an agent: whether something is there, where, and what.
+
+A picture costs 136 tokens and a line about twenty, so one screen teaches as much as twenty steps of an episode.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.synthetic.canvas import Item, text_canvas
+from qwen2vl_agent.data.synthetic.marks import where_written
+from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
+from qwen2vl_agent.data.synthetic.pages import askable, page_numbers, page_store, some_page, tap_reply
+from qwen2vl_agent.data.synthetic.reading import SYSTEM
+from qwen2vl_agent.data.synthetic.strings import label
+from qwen2vl_agent.dialogue.tool_call import cut_at_stop
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
+
+LINES = 24
+"""Elements of a screen in one drill, at most."""
+NAMED, READ = 0.1, 0.5
+"""Share of the elements that are asked for by their place; of those with a text of their own, by that text."""
+ABSENT = 0.35
+"""Lines about what is not there, for each line about what is, on screens that scroll."""
+DENSITIES = (3, 6, 12, 24, 40)
+"""Most lines on a picture of random ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is given, what is to be written, and the item that it is read from."""
+
+    given: str
+    written: str
+    item: Item | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DrillSource:
+    """Drills on recorded screens."""
+
+    name: str
+    folder: str
+    """Where `write_pages` put them."""
+    seed: int = 0
+    first: int = 0
+    """Only the first so many pages; 0: all."""
+    only: tuple[str, ...] = ()
+    """Beginnings of the pages' names to take, for example `launcher`; empty: all."""
+
+    def example(self, index: int) -> Example:
+        rng = random.Random(f"{self.seed}/{self.name}/{index}")
+        page = some_page(self.folder, self.first, self.only, rng)
+        lines = [_about(entry, page, rng) for entry in _sample(askable(page), LINES, rng)]
+        lines += [missing(text) for text in self._absent(page, len(lines), rng)]
+        rng.shuffle(lines)
+        return drill(page, lines, self.name)
+
+    def _absent(self, page: RecordedPage, present: int, rng: random.Random) -> list[str]:
+        """Labels of rows of another screen of the same kind: the likeliest to be looked for in vain."""
+        if not any(entry.role == "row" for entry in page.items):
+            return []
+        other = page_store(self.folder)[rng.choice(_named(self.folder, self.first, page.name))]
+        shown = {entry.item.text for entry in page.items}
+        labels = sorted({entry.item.text for entry in askable(other) if entry.role == "row"} - shown)
+        return _sample(labels, round(present * ABSENT), rng)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineSource:
+    """Drills on pictures of random lines of text: a phone's own words are soon known by heart, these never are."""
+
+    name: str
+    columns: int
+    rows: int
+    """Tokens of a picture."""
+    seed: int = 0
+
+    def example(self, index: int) -> Example:
+        rng = random.Random(f"{self.seed}/{self.name}/{index}")
+        canvas = text_canvas(rng, columns=self.columns, rows=self.rows, max_items=rng.choice(DENSITIES))
+        items = tuple(PageItem(item, "text", clickable=True, checked=None) for item in canvas.items)
+        page = RecordedPage(canvas.image, items, "lines", canvas.marks)
+        chosen = _sample(askable(page), LINES, rng)
+        lines = [about_place(entry) if rng.random() < READ else looked_for(entry) for entry in chosen]
+        lines += [missing(text) for text in (label(rng) for _ in range(round(len(lines) * ABSENT)))]
+        rng.shuffle(lines)
+        return drill(page, lines, self.name)
+
+
+def drill(page: RecordedPage, lines: list[Line], source: str) -> Example:
+    """The screen, then the lines one after the other; what is given of a line is context only."""
+    parts: list[TextPart] = []
+    for line in lines:
+        looks = (*where_written(page, line.item), -1) if line.item else None
+        parts += [TextPart(line.given), TextPart(f"{line.written}\n", target=True, looks=looks)]
+    system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (ImagePart(page.image),))
+    return Example([system, user, Message("assistant", tuple(parts))], source)
+
+
+def _about(entry: PageItem, page: RecordedPage, rng: random.Random) -> Line:
+    if rng.random() < NAMED:
+        return about_place(entry)
+    under = about_text(entry, page, rng) if rng.random() < READ else None
+    return under or looked_for(entry)
+
+
+def about_place(entry: PageItem) -> Line:
+    """What stands at a place."""
+    return Line("({},{}) ".format(*entry.item.centre), entry.item.text, entry.item)
+
+
+def about_text(entry: PageItem, page: RecordedPage, rng: random.Random) -> Line | None:
+    """What else is written in an element; None where there is nothing else."""
+    inside = list(_texts_inside(entry, page))
+    if not inside:
+        return None
+    item = rng.choice(inside)
+    return Line(f'Under "{entry.item.text}": ', item.text, item)
+
+
+def looked_for(entry: PageItem) -> Line:
+    """Where an element is, as an agent says it."""
+    return _cut(tap_reply(entry), f'"{entry.item.text}')
+
+
+def _texts_inside(entry: PageItem, page: RecordedPage) -> Iterator[Item]:
+    """What else is written in an element: a row's second line."""
+    left, top, right, bottom = entry.item.box
+    for other in page.items:
+        x, y = other.item.centre
+        if other.role == "text" and left <= x < right and top <= y < bottom:
+            yield other.item
+
+
+def missing(label: str) -> Line:
+    """That something is not here."""
+    return Line(f'"{label}', '" is not here: scroll down.')
+
+
+def _cut(reply: str, given: str) -> Line:
+    """A reply without its last keyword, cut behind what is given of it."""
+    text = cut_at_stop(reply, "keyword")
+    assert text.startswith(given), text
+    return Line(given, text[len(given) :])
+
+
+def _sample(things: list, most: int, rng: random.Random) -> list:
+    return rng.sample(things, min(len(things), most))
+
+
+@lru_cache(maxsize=128)
+def _named(folder: str, first: int, name: str) -> tuple[int, ...]:
+    names = page_store(folder).names()
+    return tuple(number for number in page_numbers(folder, first, ()) if names[number] == name)

@@ -1,0 +1,166 @@
+"""What a model can do on screens it never saw, skill by skill, long before whole episodes are worth running."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from PIL import Image
+
+from qwen2vl_agent.data.synthetic.drills import Line, about_place, about_text, looked_for, missing
+from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
+from qwen2vl_agent.data.synthetic.pages import askable
+from qwen2vl_agent.data.synthetic.reading import SYSTEM
+from qwen2vl_agent.dialogue.tool_call import parse_call
+from qwen2vl_agent.envs.tasks.explore import random_pages
+from qwen2vl_agent.envs.virtual_phone.words import Words, is_held_out
+from qwen2vl_agent.model.cache import Cache
+from qwen2vl_agent.recipes.harvest import record_page
+from qwen2vl_agent.schema.errors import ToolCallError
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
+
+SIZE = (1080, 2400)
+"""Pixels of the phones whose screens are asked about: those of the phones that are acted on."""
+ASKED = 4
+"""Elements of a screen that are looked for, and as many that are not there."""
+LONGEST = 48
+"""Tokens of an answer."""
+NOT_HERE = '" is not here'
+
+
+@dataclass(slots=True)
+class Score:
+    """How much of something was right."""
+
+    right: float = 0.0
+    asked: int = 0
+
+    def add(self, right: float, asked: int = 1) -> None:
+        """Count one answer, or one text of so many letters."""
+        self.right += right
+        self.asked += asked
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 0 where nothing was asked."""
+        return self.right / self.asked if self.asked else 0.0
+
+
+@dataclass(slots=True)
+class Skills:
+    """The scores of one model."""
+
+    found: Score = field(default_factory=Score)
+    """Points inside the element that was looked for."""
+    found_unseen: Score = field(default_factory=Score)
+    """Those of them whose label holds a word that training never shows."""
+    missed: Score = field(default_factory=Score)
+    """Labels that are not there, and were said not to be."""
+    letters: Score = field(default_factory=Score)
+    """Letters read of a row's second line and of labels at a place."""
+    letters_unseen: Score = field(default_factory=Score)
+    """Those of texts with a word that training never shows."""
+
+    def to_json(self) -> dict[str, dict[str, float]]:
+        """Share and number by skill."""
+        scores = {name: getattr(self, name) for name in self.__slots__}
+        return {name: {"share": round(score.share, 4), "asked": score.asked} for name, score in scores.items()}
+
+
+def test_pages(seed: int, max_pixels: int) -> Iterator[RecordedPage]:
+    """Screens without end of phones whose words are partly held out, as the model sees them."""
+    return (record_page(page, max_pixels) for page in random_pages(seed, SIZE, Words.test()))
+
+
+def measure(model: Any, processor: Any, seed: int, pages: int, *, blind: bool = False) -> Skills:
+    """Ask about so many screens; `blind` shows grey ones instead, which is the floor to beat."""
+    rng, skills = random.Random(seed), Skills()
+    shown = list(islice(test_pages(seed, processor.image_processor.max_pixels), pages))
+    labels = [entry.item.text for page in shown for entry in askable(page) if entry.role == "row"]
+    for page in shown:
+        reader = _Reader(model, processor, _grey(page.image) if blind else page.image)
+        _ask_for_elements(reader, page, rng, skills)
+        _ask_for_absent(reader, page, labels, rng, skills)
+        _ask_for_texts(reader, page, rng, skills)
+    return skills
+
+
+class _Reader:
+    """Answers about one screen, which is encoded once."""
+
+    def __init__(self, model: Any, processor: Any, image: Image.Image) -> None:
+        self._model, self._processor, self._image = model, processor, image
+        self._cache = Cache()
+        self._end = tuple(processor.tokenizer.encode("\n"))
+
+    def write_on(self, given: str) -> str:
+        """What the model writes after `given`, up to the end of the line or of the call."""
+        messages = [
+            Message("system", (TextPart(SYSTEM),)),
+            Message("user", (ImagePart(self._image),)),
+            Message("assistant", (TextPart(given),), closed=False),
+        ]
+        inputs = self._processor(messages)
+        call_end = tuple(self._processor.tokenizer.encode("]}\n"))
+        stop = (self._end, call_end)
+        result = self._model.generate(inputs, max_new_tokens=LONGEST, stop=stop, cache=self._cache)
+        return str(self._processor.decode(result.token_ids))
+
+
+def _ask_for_elements(reader: _Reader, page: RecordedPage, rng: random.Random, skills: Skills) -> None:
+    entries = askable(page)
+    for entry in rng.sample(entries, min(ASKED, len(entries))):
+        given = looked_for(entry).given
+        hit = _inside(given + reader.write_on(given), entry)
+        skills.found.add(hit)
+        if is_held_out(entry.item.text):
+            skills.found_unseen.add(hit)
+
+
+def _ask_for_absent(
+    reader: _Reader, page: RecordedPage, labels: list[str], rng: random.Random, skills: Skills
+) -> None:
+    here = {entry.item.text for entry in page.items}
+    others = sorted(set(labels) - here)
+    if not any(entry.role == "row" for entry in page.items) or not others:
+        return
+    for label in rng.sample(others, min(ASKED, len(others))):
+        skills.missed.add(reader.write_on(missing(label).given).startswith(NOT_HERE))
+
+
+def _ask_for_texts(reader: _Reader, page: RecordedPage, rng: random.Random, skills: Skills) -> None:
+    lines: list[Line] = [about_place(entry) for entry in rng.sample(askable(page), min(2, len(askable(page))))]
+    lines += [line for entry in askable(page) if (line := about_text(entry, page, rng))][:3]
+    for line in lines:
+        read, written = reader.write_on(line.given).rstrip("\n"), line.written
+        right = max(0, len(written) - edit_distance(read, written))
+        skills.letters.add(right, len(written))
+        if is_held_out(written):
+            skills.letters_unseen.add(right, len(written))
+
+
+def _inside(reply: str, entry: PageItem) -> bool:
+    """Whether the reply taps within the element."""
+    try:
+        point = parse_call(reply, "keyword").call.arguments.get("point")
+    except ToolCallError:
+        return False
+    if not (isinstance(point, list) and len(point) == 2 and all(isinstance(value, int) for value in point)):
+        return False
+    left, top, right, bottom = entry.item.box
+    return left <= point[0] <= right and top <= point[1] <= bottom
+
+
+def edit_distance(one: str, other: str) -> int:
+    """Fewest letters to insert, delete or replace. Source: Levenshtein 1966, by Wagner and Fischer's table."""
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        last, row[0] = row[0], i
+        for j, wanted in enumerate(other, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (letter != wanted))
+    return row[-1]
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    return Image.new("RGB", image.size, (128, 128, 128))
