@@ -8,6 +8,7 @@ import torch
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.loader import Loader
 from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.dialogue.encode import Encoded
 from qwen2vl_agent.model.config import TextConfig, VisionConfig, preset
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
@@ -68,7 +69,7 @@ class Broken:
 class LetterProcessor:
     """Encodes letters by their code and an "image" (rows, columns, seed) by random patches."""
 
-    def encode(self, messages: list[Message]) -> SimpleNamespace:
+    def encode(self, messages: list[Message]) -> Encoded:
         ids, labels, grids, pixels = [], [], [], []
         for message in messages:
             ids.append({"user": 1, "assistant": 2, "system": 3}[message.role])
@@ -91,7 +92,7 @@ class LetterProcessor:
             torch.cat(pixels) if pixels else None,
             torch.tensor(grids) if grids else None,
         )
-        return SimpleNamespace(inputs=inputs, labels=torch.tensor(labels))
+        return Encoded(inputs, torch.tensor(labels))
 
 
 def small_model(seed: int = 0) -> Qwen2VL:

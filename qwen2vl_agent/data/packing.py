@@ -131,7 +131,14 @@ def _targets(rows: Sequence[Row], labels: Tensor, lengths: list[int], sources: t
 def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
     """A row as plain arrays that travel through a pipe; pixels in `pixel_dtype` (bfloat16 as its bits)."""
     inputs = row.inputs
-    values = (inputs.input_ids, inputs.position_ids, row.labels, inputs.image_grid_thw, inputs.video_grid_thw, row.looks)
+    values = (
+        inputs.input_ids,
+        inputs.position_ids,
+        row.labels,
+        inputs.image_grid_thw,
+        inputs.video_grid_thw,
+        row.looks,
+    )
     small = tuple(None if value is None else value.to(torch.int32).numpy() for value in values)
     pixels = tuple(_bits(value, pixel_dtype) for value in (inputs.pixel_values, inputs.pixel_values_videos))
     return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight

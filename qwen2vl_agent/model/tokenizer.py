@@ -208,10 +208,14 @@ def _read_backend(folder: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
 
 def _default_config(backend: tokenizers.Tokenizer) -> dict[str, Any]:
     """A tokenizer_config.json in the published spelling."""
-    flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
+    added = sorted(backend.get_added_tokens_decoder().items())
     return {
         "add_prefix_space": False,
-        "added_tokens_decoder": {str(backend.token_to_id(text)): {"content": text, **flags} for text in SPECIAL_TEXTS},
+        "added_tokens_decoder": {
+            str(number): {"content": token.content, "special": token.content in SPECIAL_TEXTS, **flags}
+            for number, token in added
+        },
         "additional_special_tokens": list(SPECIAL_TEXTS[1:]),
         "bos_token": None,
         "clean_up_tokenization_spaces": False,

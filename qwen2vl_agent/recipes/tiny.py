@@ -6,10 +6,15 @@ everything, stage 3 the language model with the vision encoder locked.
 """
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from qwen2vl_agent.data.mixture import Share
+from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.recipes import tiny_data, tiny_embeds
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
@@ -28,6 +33,9 @@ PHASES = (Phase("text", "stage3"), Phase("look", "stage1"), Phase("know", "stage
 """`text` has no pictures and comes before the three stages, as Qwen2's language model has read before it ever sees."""
 TRAINED = {"look": ("model.visual.", "heads.")}
 """Prefixes of the parameters that train, where they are not the stage's own."""
+SCORED = ("know", "act")
+"""Phases after which skills are measured, on screens from this seed on."""
+SCORED_SEED = 424_242
 SLOWED = {"know": (("visual.", 0.3),)}
 """Parts that learn at a fraction of the phase's rate: the encoder can see already."""
 
@@ -41,17 +49,19 @@ class TinyRecipe:
     """Of an image: a phone's screen becomes 224 x 476 pixels, 136 tokens."""
     pages: int = 15_360
     """Screens to learn seeing from."""
-    asked_pages: int = 9_216
-    """Those of them that stages 2 and 3 ask about."""
-    episodes_per_task: int = 120
+    asked_pages: int = 4_096
+    """Those of them that stage 3 asks about, whose vision encoder is locked: they are encoded once."""
+    line_pages: int = 2_048
+    """Pictures of random lines of text that stage 3 asks about."""
+    episodes_per_task: int = 110
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
     look_from: str = ""
     """A file of the vision encoder and its heads to go on from, such as `tiny_look.READING`; empty: from nothing."""
-    text_steps: int = 1600
+    text_steps: int = 1000
     """0 leaves a phase out."""
-    look_steps: int = 5000
-    know_steps: int = 900
+    look_steps: int = 3100
+    know_steps: int = 1600
     act_steps: int = 5000
     text_lr: float = 1e-3
     look_lr: float = 1.2e-3
@@ -61,6 +71,8 @@ class TinyRecipe:
     look_batch_tokens: int = 1152
     know_batch_tokens: int = 4096
     act_batch_tokens: int = 4096
+    scored_pages: int = 60
+    """Screens on which skills are measured after a phase; 0: none."""
     data_workers: int = 1
     harvest_workers: int = 2
     replicas: int = 2
@@ -95,8 +107,32 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
             assert start is not None
             tiny_embeds.embed(recipe, start, out / "data", embeds_folder(out))
         start = _train_phase(recipe, phase, start, out, resume)
+        if phase.name in SCORED:
+            _score(recipe, start, out / phase.name / "skills.json")
     assert start is not None
     return start
+
+
+def _score(recipe: TinyRecipe, model: Path, file: Path) -> None:
+    """Measure what the model can do on screens it never saw, and on grey ones; what is measured already stays."""
+    if file.is_file() or not recipe.scored_pages:
+        return
+    from qwen2vl_agent.recipes import tiny_skills
+
+    loaded, processor = tiny_model_of(model)
+    scores = {
+        name: tiny_skills.measure(loaded, processor, SCORED_SEED, recipe.scored_pages, blind=blind).to_json()
+        for name, blind in (("seen", False), ("blind", True))
+    }
+    file.write_text(json.dumps(scores, indent=2) + "\n", "utf-8")
+    Console(stderr=True).print(tiny_skills.table(scores))
+
+
+def tiny_model_of(folder: Path) -> tuple[Any, Processor]:
+    """The model and the processor in a folder, to be asked."""
+    from qwen2vl_agent.recipes import tiny_model
+
+    return tiny_model.load(folder).eval(), Processor.from_pretrained(folder)
 
 
 def _train_phase(recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path, resume: bool) -> Path:

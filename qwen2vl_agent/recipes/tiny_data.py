@@ -1,5 +1,6 @@
 """What the embedded model learns from: generated pictures of text, screens of virtual phones, demonstrations."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.data.examples import EpisodeSource
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.synthetic.copying import CopyingSource
-from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource
+from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, lines_page
+from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
 from qwen2vl_agent.data.synthetic.pages import PageSource
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.tasks import task_ids
@@ -28,7 +30,8 @@ COLUMNS, ROWS = 8, 17
 
 
 def prepare(recipe: Any, folder: Path) -> None:
-    """Record screens; what is there already stays."""
+    """Record screens, and draw lines of text; what is there already stays."""
+    _draw_lines(recipe, folder / "lines")
     harvest_pages(
         folder / "pages",
         pages=recipe.pages,
@@ -36,6 +39,12 @@ def prepare(recipe: Any, folder: Path) -> None:
         seed=recipe.seed + 1,
         workers=recipe.harvest_workers,
     )
+
+
+def _draw_lines(recipe: Any, folder: Path) -> None:
+    for number in range(-(-recipe.line_pages // SHARD)):
+        rng = random.Random(f"{recipe.seed}/lines/{number}")
+        write_pages(folder, number, (lines_page(rng, COLUMNS, ROWS) for _ in range(SHARD)))
 
 
 def demonstrate(recipe: Any, folder: Path) -> None:
@@ -71,15 +80,24 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     copying = CopyingSource(name="copying", seed=seed)
     if phase == "text":
         return Mixture([(copying, 1.0)], seed)
-    folder_of_pages = str(folder / "pages")
-    drills = DrillSource(name="drills", folder=folder_of_pages, seed=seed + 1, first=recipe.asked_pages)
+    drills = DrillSource(name="drills", folder=str(folder / "pages"), seed=seed + 1, first=recipe.asked_pages)
     icons = replace(drills, name="icons", only=("launcher", "shade", "calculator"))
     reading = PageSource(
-        name="reading", folder=folder_of_pages, seed=seed + 1, first=recipe.asked_pages, questions=2, transcribe=1.0, places=0.0
+        name="reading",
+        folder=drills.folder,
+        seed=seed + 1,
+        first=recipe.asked_pages,
+        questions=2,
+        transcribe=1.0,
+        places=0.0,
     )
-    lines = LineSource(name="lines", columns=COLUMNS, rows=ROWS, seed=seed + 1)
-    sources: list[tuple[Any, float]] = [(drills, 0.5), (icons, 0.05), (lines, 0.25), (reading, 0.1), (copying, 0.1)]
-    if phase == "act":
+    sources: list[tuple[Any, float]]
+    if phase == "know":
+        lines = LineSource(name="lines", columns=COLUMNS, rows=ROWS, seed=seed + 1)
+        shares = ((drills, 0.5), (icons, 0.05), (reading, 0.1))
+        sources = [*((replace(source, first=0), share) for source, share in shares), (lines, 0.25), (copying, 0.1)]
+    else:
+        kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=0)
         episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
-        sources = [(drills, 0.3), (icons, 0.05), (reading, 0.05), (copying, 0.05), (episodes, 0.55)]
+        sources = [(episodes, 0.4), (drills, 0.32), (icons, 0.02), (kept_lines, 0.16), (reading, 0.07), (copying, 0.03)]
     return Mixture(sources, seed)

@@ -17,10 +17,11 @@ SHARD = 512
 
 
 def embed(recipe: Any, model: Path, data: Path, out: Path) -> None:
-    """What the encoder in `model` makes of all frames of the episodes and of the pages that are asked about."""
+    """What the encoder in `model` makes of all frames of the episodes, and of the pages that are asked about."""
     frames = sorted((data / "episodes" / "frames").rglob("*.png"))
     jobs: list[tuple[str, Any]] = [("frames", part) for part in _cut(frames)]
     jobs += [("pages", part) for part in _cut(range(recipe.asked_pages))]
+    jobs += [("lines", part) for part in _cut(range(recipe.line_pages))]
     context = get_context("spawn")
     with ProcessPoolExecutor(recipe.harvest_workers, mp_context=context) as pool, Progress(transient=True) as progress:
         bar = progress.add_task("embeds", total=len(jobs))
@@ -48,8 +49,8 @@ def _embed_shard(recipe: Any, model: Path, data: Path, out: Path, number: int, k
     from qwen2vl_agent.recipes import tiny_data
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // recipe.harvest_workers))
-    if kind == "pages":
-        store = PageStore(data / "pages")
+    if kind != "frames":
+        store = PageStore(data / kind)
         parts = [ImagePart(store[index].image) for index in wanted]
     else:
         parts = [ImagePart(path, path.stem) for path in wanted]

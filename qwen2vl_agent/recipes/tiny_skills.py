@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from PIL import Image
+from rich.table import Table
 
 from qwen2vl_agent.data.synthetic.drills import Line, about_place, about_text, looked_for, missing
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
@@ -56,7 +57,7 @@ class Skills:
     found_unseen: Score = field(default_factory=Score)
     """Those of them whose label holds a word that training never shows."""
     missed: Score = field(default_factory=Score)
-    """Labels that are not there, and were said not to be."""
+    """Labels of other lists of the same kind, which are not there and were said not to be."""
     letters: Score = field(default_factory=Score)
     """Letters read of a row's second line and of labels at a place."""
     letters_unseen: Score = field(default_factory=Score)
@@ -68,7 +69,16 @@ class Skills:
         return {name: {"share": round(score.share, 4), "asked": score.asked} for name, score in scores.items()}
 
 
-def test_pages(seed: int, max_pixels: int) -> Iterator[RecordedPage]:
+def table(scores: dict[str, dict[str, dict[str, float]]]) -> Table:
+    """Each skill's score beside the one on grey screens."""
+    made = Table("skill", "on screens", "on grey ones", "asked", title="skills on unseen screens")
+    for name, score in scores["seen"].items():
+        blind = scores["blind"][name]["share"]
+        made.add_row(name.replace("_", " "), f"{score['share']:.1%}", f"{blind:.1%}", str(score["asked"]))
+    return made
+
+
+def unseen_pages(seed: int, max_pixels: int) -> Iterator[RecordedPage]:
     """Screens without end of phones whose words are partly held out, as the model sees them."""
     return (record_page(page, max_pixels) for page in random_pages(seed, SIZE, Words.test()))
 
@@ -76,12 +86,14 @@ def test_pages(seed: int, max_pixels: int) -> Iterator[RecordedPage]:
 def measure(model: Any, processor: Any, seed: int, pages: int, *, blind: bool = False) -> Skills:
     """Ask about so many screens; `blind` shows grey ones instead, which is the floor to beat."""
     rng, skills = random.Random(seed), Skills()
-    shown = list(islice(test_pages(seed, processor.image_processor.max_pixels), pages))
-    labels = [entry.item.text for page in shown for entry in askable(page) if entry.role == "row"]
+    shown = list(islice(unseen_pages(seed, processor.image_processor.max_pixels), pages))
+    rows: dict[str, set[str]] = {}
+    for page in shown:
+        rows.setdefault(page.name, set()).update(e.item.text for e in askable(page) if e.role == "row")
     for page in shown:
         reader = _Reader(model, processor, _grey(page.image) if blind else page.image)
         _ask_for_elements(reader, page, rng, skills)
-        _ask_for_absent(reader, page, labels, rng, skills)
+        _ask_for_absent(reader, page, rows[page.name], rng, skills)
         _ask_for_texts(reader, page, rng, skills)
     return skills
 
@@ -118,13 +130,9 @@ def _ask_for_elements(reader: _Reader, page: RecordedPage, rng: random.Random, s
             skills.found_unseen.add(hit)
 
 
-def _ask_for_absent(
-    reader: _Reader, page: RecordedPage, labels: list[str], rng: random.Random, skills: Skills
-) -> None:
-    here = {entry.item.text for entry in page.items}
-    others = sorted(set(labels) - here)
-    if not any(entry.role == "row" for entry in page.items) or not others:
-        return
+def _ask_for_absent(reader: _Reader, page: RecordedPage, rows: set[str], rng: random.Random, skills: Skills) -> None:
+    """For rows of other screens of the same kind."""
+    others = sorted(rows - {entry.item.text for entry in page.items})
     for label in rng.sample(others, min(ASKED, len(others))):
         skills.missed.add(reader.write_on(missing(label).given).startswith(NOT_HERE))
 

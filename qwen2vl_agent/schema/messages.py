@@ -19,7 +19,7 @@ class TextPart:
     target: bool = False
     """Whether training predicts these tokens (only what the assistant itself writes)."""
     looks: tuple[int, ...] | None = None
-    """Where each character of `text` is to be read, for training: a visual token's number in the picture before, or -1."""
+    """For training: the visual token of the picture before that shows each character of `text`, or -1."""
 
 
 @dataclass(frozen=True, slots=True)

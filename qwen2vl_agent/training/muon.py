@@ -9,18 +9,31 @@ from typing import Any
 import torch
 from torch.optim import AdamW, Muon, Optimizer
 
+from qwen2vl_agent.training.parallel.replicas import Replicas
+from qwen2vl_agent.training.shared_muon import SharedMuon
+
 
 class MuonAdamW(Optimizer):
     """Two optimizers behind one: groups with `muon=True` hold matrices only."""
 
-    def __init__(self, groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], eps: float) -> None:
+    def __init__(
+        self,
+        groups: list[dict[str, Any]],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        replicas: Replicas | None = None,
+    ) -> None:
+        """`replicas` share the work of Muon."""
         adam = [_without_mark(group) for group in groups if not group["muon"]]
         muon = [_without_mark(group) for group in groups if group["muon"]]
         self._parts: list[Optimizer] = []
         if adam:
             self._parts.append(AdamW(adam, lr=lr, betas=betas, eps=eps, fused=True))
         if muon:
-            self._parts.append(Muon(muon, lr=lr, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
+            settings: dict[str, Any] = {"lr": lr, "momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
+            self._parts.append(SharedMuon(muon, replicas, **settings) if replicas else Muon(muon, **settings))
         super().__init__([group for part in self._parts for group in part.param_groups], {"lr": lr})
         for part in self._parts:  # the same dictionaries, so that a rate set on one is set on both
             part.param_groups = [group for group in self.param_groups if group["part"] == _mark(part)]
@@ -44,7 +57,7 @@ class MuonAdamW(Optimizer):
 
 
 def _mark(part: Optimizer) -> str:
-    return type(part).__name__
+    return "Muon" if isinstance(part, Muon) else "AdamW"
 
 
 def _without_mark(group: dict[str, Any]) -> dict[str, Any]:

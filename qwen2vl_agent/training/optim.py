@@ -9,9 +9,10 @@ from torch.optim import AdamW, Optimizer
 
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.muon import MuonAdamW
+from qwen2vl_agent.training.parallel.replicas import Replicas
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+def make_optimizer(model: nn.Module, config: TrainConfig, replicas: Replicas | None = None) -> Optimizer:
     """The optimizer over the trainable parameters, grouped by weight decay and learning-rate factor.
 
     Each group carries its `factor`, by which `set_lr` multiplies the rate of the moment.
@@ -29,7 +30,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
         for (decays, factor, on), parameters in groups.items()
     ]
     if config.optimizer == "muon":
-        return MuonAdamW(described, lr=config.lr, betas=config.betas, eps=config.eps)
+        return MuonAdamW(described, lr=config.lr, betas=config.betas, eps=config.eps, replicas=replicas)
     return AdamW(described, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
 
 

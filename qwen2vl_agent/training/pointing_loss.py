@@ -8,7 +8,9 @@ looks there. Source of the idea: pointer networks (Vinyals et al. 2015) and atte
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -20,19 +22,27 @@ from qwen2vl_agent.model.layers import Rotary
 from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.training.loss import LossSums, target_loss
 
-LAYER = 3
-"""The decoder layer whose heads are taught, and how many share a key and value head: one such group points, the other
-reads."""
 HEADS = 2
+"""Heads that share a key and value head: such a group is taught together."""
 SHARE = 0.5
 """What a nat of the attention counts beside a nat of the digits."""
 POINTING, READING = "pointing attention", "reading attention"
-"""Sources under which the two groups of heads are reported: those that point, and those that read."""
+"""Sources under which the two groups of heads are reported."""
+HEADS_OF = {POINTING: (3, 0), READING: (2, 1)}
+"""Decoder layer and group of the heads that point, and of those that read.
+
+Those that read come first: they find the token that goes on as the last few letters do, in words never seen too, and so
+the pointing ones have candidates to choose from.
+"""
 NEAR = 0.8
 """From a point to the middles of the tokens that are looked at, in tokens: two of them where it lies between."""
 MIDDLE = 15
 """How far from the middle of the width, in thousandths, a point is that of a row over all of it."""
-_PLACE = re.compile(r'(?:"point": \[|<\|box_start\|>\()(\d{1,3}),\s?(\d{1,3})(?:\]|\))')
+_PLACE = re.compile(
+    r'(?:(?P<here>" is here: tap (?:it\.|its ))\w*\.?\s)?'
+    r'(?:\n?✿FUNCTION✿: tap\n✿ARGS✿: \{"point": \[|<\|box_start\|>\()(?P<x>\d{1,3}),\s?(?P<y>\d{1,3})(?:\]|\))'
+)
+_ABSENT = re.compile('" is not here')
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +70,28 @@ class PointingLoss:
 
     def __call__(self, model: Any, batch: Batch, chunk: int = 8192) -> LossSums:
         gazes = {POINTING: find_gaze(batch, self.texts, model.config.image_token_id), READING: reading_gaze(batch)}
-        seen: list[tuple[Tensor, Rotary]] = []
-        attention = model.language_model.layers[LAYER].self_attn
-        hook = attention.register_forward_pre_hook(lambda _, args: seen.append((args[0], args[1])))
-        try:
+        layers = [layer.self_attn for layer in model.language_model.layers]
+        seen: dict[str, tuple[Tensor, Rotary]] = {}
+        with ExitStack() as hooks:
+            for source, (layer, _) in HEADS_OF.items():
+                hooks.enter_context(_watched(layers[layer], partial(seen.__setitem__, source)))
             sums = target_loss(model, batch, chunk)
-        finally:
-            hook.remove()
-        for group, (source, gaze) in enumerate(gazes.items()):
+        for source, (layer, group) in HEADS_OF.items():
+            gaze = gazes[source]
             if gaze is not None:
-                losses_Q = attention_loss(attention, *seen[0], gaze, batch.inputs.segment_lengths or (), group)
-                sums = _with(sums, source, losses_Q)
+                lengths = batch.inputs.segment_lengths or ()
+                sums = _with(sums, source, attention_loss(layers[layer], *seen[source], gaze, lengths, group))
         return sums
+
+
+@contextmanager
+def _watched(attention: Any, keep: Callable[[tuple[Tensor, Rotary]], None]) -> Iterator[None]:
+    """Hands the attention's own inputs to `keep` when it runs."""
+    handle = attention.register_forward_pre_hook(lambda _, args: keep((args[0], args[1])))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _with(sums: LossSums, source: str, losses_Q: Tensor) -> LossSums:
@@ -104,17 +124,20 @@ def attention_loss(
 
 
 def reading_gaze(batch: Batch) -> Gaze | None:
-    """The targets of which it is told where they are read; None where there are none."""
+    """The tokens of which it is told where they stand in the picture, given ones too; None where there are none."""
     if batch.looks is None:
         return None
-    written = ((batch.looks >= 0) & (batch.labels != IGNORED)).nonzero().flatten()
+    written = (batch.looks >= 0).nonzero().flatten()
     if not len(written):
         return None
     return Gaze(written - 1, batch.looks[written][:, None], torch.ones_like(written))
 
 
 def find_gaze(batch: Batch, texts: list[str], image_token: int) -> Gaze | None:
-    """The places among the row's targets that belong to an image before them; None where there are none."""
+    """Where to look while a place is written, and while it is decided whether there is one; None where neither is.
+
+    What is not there is looked for in vain: then the head is to rest on the token before the picture.
+    """
     ids, grids = batch.inputs.input_ids.tolist(), batch.inputs.image_grid_thw
     if grids is None:
         return None
@@ -123,19 +146,51 @@ def find_gaze(batch: Batch, texts: list[str], image_token: int) -> Gaze | None:
     starts = [start for start, _, _ in images]
     queries: list[int] = []
     keys: list[list[int]] = []
-    for first, last, x, y in _places(ids, batch.labels.tolist(), texts):
-        number = bisect_right(starts, first) - 1
-        if number < 0 or starts[number] < edges[bisect_right(edges, first) - 1]:
+    for looked in _looked_for(ids, batch.labels.tolist(), texts):
+        number = bisect_right(starts, looked.first) - 1
+        if number < 0 or starts[number] < edges[bisect_right(edges, looked.first) - 1]:
             continue
         start, rows, columns = images[number]
-        for place in range(first - 1, last):
-            queries.append(place)
-            keys.append([start + token for token in _showing(x, y, rows, columns)])
+        shown = _showing(*looked.place, rows, columns, looked.in_row) if looked.place else [-1]
+        for query in range(looked.first - 1, looked.last):
+            queries.append(query)
+            keys.append([start + token for token in shown])
     if not queries:
         return None
     counts, longest = [len(tokens) for tokens in keys], max(map(len, keys))
     padded = [tokens + tokens[-1:] * (longest - len(tokens)) for tokens in keys]
     return Gaze(*(torch.tensor(values, device=batch.labels.device) for values in (queries, padded, counts)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Tokens `first` to `last` are written while something is looked for."""
+
+    first: int
+    last: int
+    place: tuple[int, int] | None
+    """On the model's grid; None: it is not there."""
+    in_row: bool = False
+    """Whether it may be anywhere on the height of the place."""
+
+
+def _looked_for(ids: list[int], labels: list[int], texts: list[str]) -> Iterator[_Looked]:
+    """What is looked for among the targets: digits of places, and the words before them that say it is there or not."""
+    pieces = [texts[number] for number in ids]
+    begins = [0, *accumulate(map(len, pieces))]
+    whole = "".join(pieces)
+    for match in _PLACE.finditer(whole):
+        first, last = (bisect_right(begins, at) - 1 for at in (match.start("x"), match.end("y") - 1))
+        if labels[first] != IGNORED and labels[last] != IGNORED:
+            place = int(match["x"]), int(match["y"])
+            yield _Looked(first, last, place)
+            if match["here"]:
+                said = bisect_right(begins, match.start("here")) - 1
+                yield _Looked(said, said, place, in_row=match["here"].endswith("its "))
+    for match in _ABSENT.finditer(whole):
+        said = bisect_right(begins, match.start()) - 1
+        if labels[said] != IGNORED:
+            yield _Looked(said, said, None)
 
 
 def _images(ids: list[int], image_token: int, grids: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
@@ -148,22 +203,12 @@ def _images(ids: list[int], image_token: int, grids: list[tuple[int, int]]) -> l
     return images
 
 
-def _places(ids: list[int], labels: list[int], texts: list[str]) -> Iterator[tuple[int, int, int, int]]:
-    """First and last token of the digits of every place that is a target, and the place."""
-    pieces = [texts[number] for number in ids]
-    begins = [0, *accumulate(map(len, pieces))]
-    for match in _PLACE.finditer("".join(pieces)):
-        first, last = (bisect_right(begins, at) - 1 for at in (match.start(1), match.end(2) - 1))
-        if labels[first] != IGNORED and labels[last] != IGNORED:
-            yield first, last, int(match[1]), int(match[2])
-
-
-def _showing(x: int, y: int, rows: int, columns: int) -> list[int]:
-    """The tokens around a point; those of the whole width where it lies in the middle of it.
+def _showing(x: int, y: int, rows: int, columns: int, in_row: bool) -> list[int]:
+    """The tokens around a point; those of the whole width where it lies in the middle of it, or `in_row`.
 
     There it is a row of a list that is pointed at, and its words stand at the left.
     """
-    wide = abs(2 * x + 1 - MODEL_GRID) <= 2 * MIDDLE
+    wide = in_row or abs(2 * x + 1 - MODEL_GRID) <= 2 * MIDDLE
     across = list(range(columns)) if wide else _near(x, columns)
     return [row * columns + column for row in _near(y, rows) for column in across]
 

@@ -94,7 +94,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.trained = trainable_names(model, config)
         freeze_all_but(model, self.trained)
-        self._optimizer = make_optimizer(model, config)
+        self._optimizer = make_optimizer(model, config, replicas)
         self._average = MovingAverage(model, config.ema_decay) if config.ema_decay else None
         self._stopping: int | None = None
         self._skipped_in_a_row = 0

@@ -190,7 +190,7 @@ def test_a_tap_answers_in_a_call_that_reaches_the_element_on_the_device(folder, 
         for question, answer in turns(source, index):
             text = re.fullmatch(r'Tap "(.*)"\.', question)[1]
             reply = parse_call(answer, "keyword")
-            assert reply.thought == question
+            assert reply.thought == f'"{text}" is here: tap it.'
             tap = to_action(reply.call, PHONE_ACTIONS)
             assert isinstance(tap, Tap)
             reached = [element for element in screen.elements if element.text == text and touches(tap, element.bounds)]
@@ -211,23 +211,6 @@ def test_every_element_of_a_screen_can_be_tapped_by_its_recorded_place(pages, sc
             if [other.item.text for other in page.items].count(entry.item.text) == 1:
                 tap = to_action(parse_call(tap_reply(entry), "keyword").call, PHONE_ACTIONS)
                 assert touches(tap, bounds[entry.item.text]), entry
-
-
-def test_a_drill_tells_places_of_labels_and_labels_of_places(folder, pages):
-    source = PageSource(name="drills", folder=str(folder), drill=1.0)
-    ways = set()
-    for index in range(20):
-        example, page = source.example(index), page_of(source, index, pages)
-        parts = example.messages[-1].parts
-        assert [part.target for part in parts] == [False, True] * (len(parts) // 2)
-        for asked, answer in zip(parts[::2], parts[1::2], strict=True):
-            first, second = asked.text.removesuffix(" "), answer.text.removesuffix("\n")
-            place = POINT.fullmatch(second) or POINT.fullmatch(first)
-            label = first if POINT.fullmatch(second) else second
-            (entry,) = (entry for entry in page.items if entry.item.text == label)
-            assert entry.item.centre == tuple(int(number) for number in place.groups())
-            ways.add(label == first)
-    assert ways == {True, False}
 
 
 def test_only_pages_that_are_asked_for_are_shown(tmp_path):

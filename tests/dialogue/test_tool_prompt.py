@@ -34,6 +34,10 @@ def test_the_brief_prompt_is_short_and_still_names_every_tool(form: str, languag
     assert "[0, 1000)" in prompt
 
 
+def test_the_bare_prompt_leaves_the_tools_out() -> None:
+    assert tool_prompt(TOOLS, "keyword", detail="bare") == "Do the task."
+
+
 @pytest.mark.parametrize("detail", ["full", "brief"])
 def test_the_keyword_prompt_shows_the_four_keywords_in_order(detail: str) -> None:
     prompt = tool_prompt(TOOLS, "keyword", "en", detail)

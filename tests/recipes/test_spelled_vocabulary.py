@@ -10,18 +10,18 @@ from transformers import AutoTokenizer, Qwen2TokenizerFast
 
 from qwen2vl_agent.dialogue.tool_call import render_call, stop_sequences
 from qwen2vl_agent.model.tokenizer import Tokenizer
-from qwen2vl_agent.recipes.spelled_vocabulary import WHOLES, spelled_tokenizer
+from qwen2vl_agent.recipes.spelled_vocabulary import CALLS, PHRASES, WHOLES, spelled_tokenizer
 from qwen2vl_agent.schema.tools import ToolCall
 
 TOKENIZER = spelled_tokenizer()
-CALL = render_call('Tap "Wi-Fi".', ToolCall("tap", {"point": [348, 91]}), "keyword")
+CALL = render_call('"Wi-Fi" is here: tap it.', ToolCall("tap", {"point": [348, 91]}), "keyword")
 TEXTS = (CALL, "What is at (12,999)?", "  two  spaces\n\nand lines ", "naïve 你好 ✿ 🙂", "it's 19:05 - 50%", "")
 
 
-def test_it_has_304_tokens_with_the_special_ones_last():
-    assert len(TOKENIZER) == 304
+def test_it_has_321_tokens_with_the_special_ones_last():
+    assert len(TOKENIZER) == 321
     special = [getattr(TOKENIZER.special, name) for name in TOKENIZER.special.__slots__]
-    assert sorted(special) == list(range(290, 304))
+    assert sorted(special) == list(range(307, 321))
 
 
 @settings(max_examples=200, deadline=None)
@@ -36,7 +36,7 @@ def test_every_byte_has_a_token_of_its_own():
     assert len({id_ for text in string.printable for id_ in TOKENIZER.encode(text)}) == len(string.printable)
 
 
-@pytest.mark.parametrize("whole", WHOLES)
+@pytest.mark.parametrize("whole", WHOLES + CALLS + PHRASES)
 def test_a_whole_is_one_token(whole):
     assert len(TOKENIZER.encode(whole)) == 1
     assert TOKENIZER.decode(TOKENIZER.encode(whole)) == whole
@@ -54,12 +54,18 @@ def test_digits_and_places_are_spelled_too():
         assert [TOKENIZER.decode([id_]) for id_ in TOKENIZER.encode(text)] == list(text)
 
 
-def test_in_a_call_the_keywords_are_single_tokens_and_the_label_is_spelled():
+def test_in_a_call_all_but_the_label_and_the_numbers_are_a_few_tokens():
     pieces = [TOKENIZER.decode([id_]) for id_ in TOKENIZER.encode(CALL)]
-    for whole in ("✿FUNCTION", "✿ARGS", "✿RESULT", ' {"', '":', " [", "]}\n", ' "', "✿:"):
+    begin, call = '" is here: tap it.', '\n✿FUNCTION✿: tap\n✿ARGS✿: {"point": ['
+    assert pieces[:8] == ['"', "W", "i", "-", "F", "i", begin, call]
+    assert pieces[8:] == ["3", "4", "8", ",", " ", "9", "1", "]}\n", "✿RESULT", "✿"]
+
+
+def test_in_a_call_that_has_no_token_of_its_own_the_keywords_have():
+    call = render_call("Hold it.", ToolCall("long_press", {"point": [348, 91]}), "keyword")
+    pieces = [TOKENIZER.decode([id_]) for id_ in TOKENIZER.encode(call)]
+    for whole in ("✿FUNCTION", "✿ARGS", "✿RESULT", ' {"', '":', " [", "]}\n", "✿:"):
         assert whole in pieces, pieces
-    assert pieces[:12] == ["T", "a", "p", ' "', "W", "i", "-", "F", "i", '".', "\n", "✿FUNCTION"]
-    assert len(pieces) < len(CALL)
 
 
 @pytest.mark.parametrize("form", ["keyword", "tool_call"])

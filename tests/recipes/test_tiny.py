@@ -1,12 +1,14 @@
 """The embedded model's recipe: its fields, its phases, and that every phase has something to learn from."""
 
+import random
 from pathlib import Path
 
 import pytest
 import torch
 
 from qwen2vl_agent.data.mixture import BLOCK, Mixture
-from qwen2vl_agent.data.synthetic.page_store import write_pages
+from qwen2vl_agent.data.synthetic.drills import lines_page
+from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
@@ -34,6 +36,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     screens = random_pages(0, (270, 600), Words.train())
     write_pages(folder / "pages", 0, (record_page(screen, RECIPE.max_pixels) for screen in screens))
+    lines = (lines_page(random.Random(number), 2, 2) for number in range(SHARD))
+    write_pages(folder / "lines", 0, lines)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
         tiny_data.demonstrate(RECIPE, folder / "episodes")
@@ -99,7 +103,7 @@ def test_replicas_share_the_tokens_of_a_step():
 
 def test_a_new_model_speaks_the_processors_vocabulary(processor):
     model = tiny_model.create(RECIPE, processor)
-    assert model.language_model.embed_tokens.weight.shape[0] == len(processor.tokenizer) == 304
+    assert model.language_model.embed_tokens.weight.shape[0] == len(processor.tokenizer) == 321
     special = processor.tokenizer.special
     assert model.config.image_token_id == special.image_pad
     assert model.config.eos_token_ids == (special.im_end, special.endoftext)
@@ -115,7 +119,7 @@ def test_a_saved_model_is_trained_on_in_float32(processor, tmp_path):
 def test_the_processor_tells_the_agents_settings(processor, tmp_path):
     processor.save_pretrained(tmp_path)
     back = Processor.from_pretrained(tmp_path)
-    assert back.agent_settings["detail"] == "brief"
+    assert back.agent_settings["detail"] == "bare"
     assert back.image_processor.max_pixels == RECIPE.max_pixels
 
 
@@ -126,7 +130,7 @@ def test_demonstrations_are_of_the_training_split_and_not_recorded_twice(data, m
         header = read_header(folder)
         assert header.outcome == "success"
         assert header.config["split"] == "train"
-        assert header.config["agent"]["detail"] == "brief"
+        assert header.config["agent"]["detail"] == "bare"
     before = {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")}
     monkeypatch.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
     tiny_data.demonstrate(RECIPE, data / "episodes")

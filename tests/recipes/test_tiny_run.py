@@ -22,6 +22,8 @@ SMALLEST = {
     "max_pixels": str(28 * 28 * 24),
     "episodes_per_task": "1",
     "asked_pages": "256",
+    "line_pages": "256",
+    "scored_pages": "1",
     **{f"{phase.name}_batch_tokens": "100" for phase in PHASES},
     "data_workers": "0",
     "harvest_workers": "1",
@@ -53,8 +55,8 @@ def test_it_ends_with_a_model_that_is_loaded_like_any_other(out):
     model, processor = Qwen2VL.from_pretrained(folder, dtype="float32"), Processor.from_pretrained(folder)
     inputs = processor([Message("user", (ImagePart(Image.new("RGB", (108, 240))), TextPart("Turn it on.")))])
     assert len(model.eval().generate(inputs, max_new_tokens=3).token_ids) > 0
-    assert json.loads((folder / "agent_config.json").read_text("utf-8"))["detail"] == "brief"
-    assert taught_settings(str(folder)).detail == "brief"
+    assert json.loads((folder / "agent_config.json").read_text("utf-8"))["detail"] == "bare"
+    assert taught_settings(str(folder)).detail == "bare"
 
 
 def test_every_phase_leaves_its_metrics_and_the_last_locks_the_vision_encoder(out):

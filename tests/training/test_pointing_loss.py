@@ -11,7 +11,17 @@ from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes import tiny, tiny_data, tiny_model
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.training.loss import target_loss
-from qwen2vl_agent.training.pointing_loss import HEADS, LAYER, SHARE, SOURCE, PointingLoss, attention_loss, find_gaze
+from qwen2vl_agent.training.pointing_loss import (
+    HEADS,
+    HEADS_OF,
+    POINTING,
+    READING,
+    SHARE,
+    PointingLoss,
+    attention_loss,
+    find_gaze,
+    reading_gaze,
+)
 
 RECIPE = tiny.TinyRecipe(max_pixels=28 * 28 * 24)
 TAP = '✿FUNCTION✿: tap\n✿ARGS✿: {"point": [%d, %d]}\n'
@@ -129,7 +139,7 @@ def test_the_attention_is_that_of_the_model(processor, model, loss):
     batch = packed(processor, *conversations)
     gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
     seen = []
-    attention = model.language_model.layers[LAYER].self_attn
+    attention = model.language_model.layers[HEADS_OF[POINTING][0]].self_attn
     hook = attention.register_forward_hook(lambda _, args, out: seen.append((*args, out)))
     with torch.no_grad():
         model.hidden_states(batch.inputs)
@@ -153,7 +163,7 @@ def test_it_is_added_to_the_loss_of_the_text_and_told_apart(processor, model, lo
     batch = packed(processor, [asked(picture(0)), said(TAP % (376, 45))])
     with torch.no_grad():
         plain, taught = target_loss(model, batch), loss(model, batch)
-    assert taught.sources == (*plain.sources, SOURCE)
+    assert taught.sources == (*plain.sources, POINTING)
     assert torch.equal(taught.by_source[:-1], plain.by_source)
     assert int(taught.counts[-1]) == len("376, 45")
     assert float(taught.total) == pytest.approx(float(plain.total + SHARE * taught.by_source[-1]), rel=1e-6)
@@ -177,3 +187,50 @@ def test_following_it_turns_the_attention_to_the_place(processor, loss):
         optimizer.zero_grad()
         found.append(float(sums.by_source[-1] / sums.counts[-1]))
     assert found[-1] < found[0] - 0.5
+
+
+def first_picture(batch: Batch, model: Qwen2VL) -> int:
+    return int(images(batch, model)[0])
+
+
+def queried(gaze, batch, loss) -> list[str]:
+    """What is written right after each place that looks."""
+    return [loss.texts[int(batch.inputs.input_ids[place + 1])] for place in gaze.queries]
+
+
+def test_before_it_says_that_something_is_here_it_looks_at_it(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said('"Bob" is here: tap it.\n' + TAP % (624, 250))])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    said_at = queried(gaze, batch, loss).index('" is here: tap it.')
+    assert (gaze.keys[said_at] - first_picture(batch, model)).unique().tolist() == [1 * 4 + 2]
+
+
+def test_a_part_of_a_row_is_looked_for_along_the_row(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said('"Bob" is here: tap its star.\n' + TAP % (874, 250))])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    looked = dict(zip(queried(gaze, batch, loss), gaze.keys - first_picture(batch, model), strict=True))
+    assert looked['" is here: tap its '].tolist() == [4, 5, 6, 7]
+    assert looked["8"].unique().tolist() == [7]
+
+
+def test_what_is_not_here_is_looked_for_before_the_picture(processor, model, loss):
+    batch = packed(processor, [asked(picture(0)), said('"Bob" is not here: scroll down.\n')])
+    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    assert queried(gaze, batch, loss) == ['" is not here: scroll down.']
+    assert gaze.keys.tolist() == [[first_picture(batch, model) - 1]]
+
+
+def test_letters_that_are_read_are_looked_at_by_the_other_heads(processor, model, loss):
+    text = TextPart("ab c", target=True, looks=(5, 6, -1, 6))
+    conversation = [asked(picture(0)), Message("assistant", (text,))]
+    batch = packed(processor, [asked(picture(1)), said("x")], conversation)
+    gaze, first = reading_gaze(batch), int(images(batch, model)[24])
+    assert (gaze.keys[:, 0] - first).tolist() == [5, 6, 6]
+    assert queried(gaze, batch, loss) == ["a", "b", "c"]
+    sums = loss(model, batch)
+    assert READING in sums.sources
+    assert POINTING not in sums.sources
+    plain = target_loss(model, batch)
+    added = SHARE * sums.by_source[sums.sources.index(READING)]
+    torch.testing.assert_close(sums.total, plain.total + added)
+    assert reading_gaze(packed(processor, [asked(picture(0)), said("x")])) is None

@@ -21,7 +21,9 @@ from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.checkpoint import Checkpoints, load_state
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.metrics import METRICS_FILE, read_metrics
+from qwen2vl_agent.training.optim import make_optimizer
 from qwen2vl_agent.training.parallel.replicas import Replicas, _group, run_replicas
+from qwen2vl_agent.training.shared_muon import share_out
 from qwen2vl_agent.training.step import train_step
 from qwen2vl_agent.training.trainer import INTERRUPTED_STATUS, Trainer
 
@@ -61,6 +63,19 @@ def step_thrice(folder: Path, replicas: Replicas | None) -> None:
     results = [train_step(model, optimizer, batches, config, replicas) for _ in range(3)]
     state = {"weights": model.state_dict(), "norms": [result.grad_norm for result in results]}
     torch.save(state, folder / f"{replicas.rank if replicas else 'alone'}.pt")
+
+
+def muon_steps(folder: Path, replicas: Replicas | None) -> None:
+    """Muon on gradients that are the same in every process."""
+    torch.set_num_threads(1)
+    model, config = small_model(), TrainConfig(steps=3, optimizer="muon", lr=1e-2)
+    optimizer = make_optimizer(model, config, replicas)
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+    torch.save(model.state_dict(), folder / f"muon-{replicas.rank if replicas else 'alone'}.pt")
 
 
 def share_of(replicas: Replicas | None) -> Mixture | Share:
@@ -167,6 +182,22 @@ def test_two_with_half_of_the_data_step_as_one_with_all_of_it(tmp_path):
         assert torch.equal(first["weights"][name], second["weights"][name]), name
     assert sum(not torch.equal(tensor, begun[name]) for name, tensor in alone["weights"].items()) > 30
     assert first["norms"] == second["norms"] == pytest.approx(alone["norms"], rel=1e-4)
+
+
+@pytest.mark.multiprocess
+def test_muon_shared_by_two_moves_the_weights_as_torch_s_own_does_alone(tmp_path):
+    run_replicas(2, muon_steps, tmp_path)
+    muon_steps(tmp_path, None)
+    first, second, alone = (torch.load(tmp_path / f"muon-{name}.pt") for name in ("0", "1", "alone"))
+    for name, tensor in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], tensor, rtol=1e-6, atol=1e-7)
+
+
+def test_matrices_are_shared_out_by_what_they_cost():
+    shapes = [torch.Size(shape) for shape in ((2, 2), (4, 1), (4, 1), (1, 1))]
+    assert share_out(shapes, 2) == [0, 1, 1, 0]
+    assert share_out(shapes, 1) == [0, 0, 0, 0]
 
 
 @pytest.mark.multiprocess

@@ -5,7 +5,7 @@ A picture costs 136 tokens and a line about twenty, so one screen teaches as muc
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from qwen2vl_agent.data.example import Example
@@ -18,12 +18,16 @@ from qwen2vl_agent.data.synthetic.strings import label
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 
-LINES = 24
+LINES = 12
 """Elements of a screen in one drill, at most."""
-NAMED, READ = 0.1, 0.5
+NAMED, READ = 0.05, 0.6
 """Share of the elements that are asked for by their place; of those with a text of their own, by that text."""
-ABSENT = 0.35
+LINE_READ = 0.25
+"""Share of random lines that are read at their place; the others are looked for."""
+ABSENT = 0.5
 """Lines about what is not there, for each line about what is, on screens that scroll."""
+LINES_NAME = "lines"
+"""What pages of random lines are called."""
 DENSITIES = (3, 6, 12, 24, 40)
 """Most lines on a picture of random ones."""
 
@@ -35,6 +39,9 @@ class Line:
     given: str
     written: str
     item: Item | None = None
+    """Of what is written."""
+    label: Item | None = None
+    """What is given behind its quotation mark, where that stands on the screen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,11 +67,12 @@ class DrillSource:
 
     def _absent(self, page: RecordedPage, present: int, rng: random.Random) -> list[str]:
         """Labels of rows of another screen of the same kind: the likeliest to be looked for in vain."""
-        if not any(entry.role == "row" for entry in page.items):
+        listed = ("row",) if page.name != LINES_NAME else ("text",)
+        if not any(entry.role in listed for entry in page.items):
             return []
         other = page_store(self.folder)[rng.choice(_named(self.folder, self.first, page.name))]
         shown = {entry.item.text for entry in page.items}
-        labels = sorted({entry.item.text for entry in askable(other) if entry.role == "row"} - shown)
+        labels = sorted({entry.item.text for entry in askable(other) if entry.role in listed} - shown)
         return _sample(labels, round(present * ABSENT), rng)
 
 
@@ -80,14 +88,19 @@ class LineSource:
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
-        canvas = text_canvas(rng, columns=self.columns, rows=self.rows, max_items=rng.choice(DENSITIES))
-        items = tuple(PageItem(item, "text", clickable=True, checked=None) for item in canvas.items)
-        page = RecordedPage(canvas.image, items, "lines", canvas.marks)
+        page = lines_page(rng, self.columns, self.rows)
         chosen = _sample(askable(page), LINES, rng)
-        lines = [about_place(entry) if rng.random() < READ else looked_for(entry) for entry in chosen]
+        lines = [about_place(entry) if rng.random() < LINE_READ else looked_for(entry) for entry in chosen]
         lines += [missing(text) for text in (label(rng) for _ in range(round(len(lines) * ABSENT)))]
         rng.shuffle(lines)
         return drill(page, lines, self.name)
+
+
+def lines_page(rng: random.Random, columns: int, rows: int) -> RecordedPage:
+    """A picture of random lines of text, each to be touched like a list's row."""
+    canvas = text_canvas(rng, columns=columns, rows=rows, max_items=rng.choice(DENSITIES))
+    items = tuple(PageItem(item, "text", clickable=True, checked=None) for item in canvas.items)
+    return RecordedPage(canvas.image, items, LINES_NAME, canvas.marks)
 
 
 def drill(page: RecordedPage, lines: list[Line], source: str) -> Example:
@@ -95,9 +108,15 @@ def drill(page: RecordedPage, lines: list[Line], source: str) -> Example:
     parts: list[TextPart] = []
     for line in lines:
         looks = (*where_written(page, line.item), -1) if line.item else None
-        parts += [TextPart(line.given), TextPart(f"{line.written}\n", target=True, looks=looks)]
+        label = _spelled(page, line.label) if line.label else None
+        parts += [TextPart(line.given, looks=label), TextPart(f"{line.written}\n", target=True, looks=looks)]
     system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (ImagePart(page.image),))
     return Example([system, user, Message("assistant", tuple(parts))], source)
+
+
+def _spelled(page: RecordedPage, label: Item) -> tuple[int, ...]:
+    """Where a given label is, letter by letter; its quotation mark and first letter tell nothing yet."""
+    return (-1, -1, *where_written(page, label)[1:])
 
 
 def _about(entry: PageItem, page: RecordedPage, rng: random.Random) -> Line:
@@ -123,7 +142,7 @@ def about_text(entry: PageItem, page: RecordedPage, rng: random.Random) -> Line 
 
 def looked_for(entry: PageItem) -> Line:
     """Where an element is, as an agent says it."""
-    return _cut(tap_reply(entry), f'"{entry.item.text}')
+    return replace(_cut(tap_reply(entry), f'"{entry.item.text}'), label=entry.item)
 
 
 def _texts_inside(entry: PageItem, page: RecordedPage) -> Iterator[Item]:

@@ -80,11 +80,15 @@ def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
 def where_written(page: RecordedPage, item: Item) -> tuple[int, ...]:
     """The visual token that shows each character of an item's text; -1 for spaces, and where it is not to be found.
 
-    Worked example: a row's marks read `KKiraBailey` (its badge first); of "Kira Bailey" the first letter is the second K.
+    Worked example: the marks of a row read `KKiraBailey`, its badge first; "Kira Bailey" begins at the second K.
     """
     width, height = page.image.size
-    left, top, right, bottom = (value * side / MODEL_GRID for value, side in zip(item.box, (width, height) * 2, strict=True))
-    inside = [mark for mark in page.marks if len(mark.name) == 1 and left <= mark.x <= right and top <= mark.y <= bottom]
+    left, top, right, bottom = (
+        value * side / MODEL_GRID for value, side in zip(item.box, (width, height) * 2, strict=True)
+    )
+    inside = [
+        mark for mark in page.marks if len(mark.name) == 1 and left <= mark.x <= right and top <= mark.y <= bottom
+    ]
     letters = [letter for letter in item.text if letter != " "]
     begin = "".join(mark.name for mark in inside).find("".join(letters))
     if begin < 0 or not letters:

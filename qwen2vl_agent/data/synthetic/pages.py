@@ -11,7 +11,6 @@ from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, Recorde
 from qwen2vl_agent.data.synthetic.reading import conversation, find, looks_in_turn, name, point_text, read
 from qwen2vl_agent.dialogue.tool_call import render_call
 from qwen2vl_agent.schema.errors import ConfigError
-from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 
 READ_SCREEN = "Read the screen with places."
@@ -83,7 +82,9 @@ def some_page(folder: str, first: int, only: tuple[str, ...], rng: random.Random
 
 def tap_reply(entry: PageItem) -> str:
     """What an agent writes to tap an element: thought and call in the keyword form."""
-    return render_call(f'"{entry.item.text}" is here: tap it.', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword")
+    return render_call(
+        f'"{entry.item.text}" is here: tap it.', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword"
+    )
 
 
 def _places(page: RecordedPage) -> str:

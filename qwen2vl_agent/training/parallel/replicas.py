@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 LOST_AFTER = timedelta(minutes=10)
@@ -41,10 +41,14 @@ class Replicas:
     def add_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Every gradient becomes the sum over all processes; one that a process has not counts as zero."""
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = _flatten_dense_tensors(gradients)
-        dist.all_reduce(flat)
-        for parameter, gradient in zip(parameters, _unflatten_dense_tensors(flat, gradients), strict=True):
+        for parameter, gradient in zip(parameters, self.added(gradients), strict=True):
             parameter.grad = gradient
+
+    def added(self, tensors: list[Tensor]) -> tuple[Tensor, ...]:
+        """The sum over all processes of each tensor, in one message."""
+        flat = _flatten_dense_tensors(tensors)
+        dist.all_reduce(flat)
+        return tuple(_unflatten_dense_tensors(flat, tensors))
 
     def gather(self, value: Any) -> list[Any]:
         """The value of every process, in the order of ranks."""
