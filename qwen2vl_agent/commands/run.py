@@ -9,7 +9,7 @@ from rich.console import Console
 
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder
-from qwen2vl_agent.commands.models import is_embedded, resolve
+from qwen2vl_agent.commands.models import is_embedded, load, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
 if TYPE_CHECKING:
@@ -234,10 +234,8 @@ def _policy(name: str, model: str, console: Console) -> "Policy":
         return scripted_policy(name)
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy
-    from qwen2vl_agent.dialogue.processor import Processor
-    from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
-    return ModelPolicy(Qwen2VL.from_pretrained(model), Processor.from_pretrained(model))
+    return ModelPolicy(*load(model))
 
 
 def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any]:

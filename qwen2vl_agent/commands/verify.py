@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.models import resolve
+from qwen2vl_agent.commands.models import load, resolve
 from qwen2vl_agent.schema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,10 +69,8 @@ class Command:
 
     def _check(self, name: str, folders: list[Path], total: "Verification", console: Console) -> None:
         from qwen2vl_agent.agent.verify import verify_episode
-        from qwen2vl_agent.dialogue.processor import Processor
-        from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
-        model, processor = Qwen2VL.from_pretrained(name), Processor.from_pretrained(name)
+        model, processor = load(name)
         for folder in folders:
             found = verify_episode(folder, model, processor)
             total.add(found)

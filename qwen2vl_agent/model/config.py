@@ -192,7 +192,7 @@ _PRESETS: dict[str, Qwen2VLConfig] = {
             num_attention_heads=4,
             num_key_value_heads=2,
             intermediate_size=512,
-            rope_theta=10_000.0,  # with 50 no channel outlasts a hundred tokens, and nothing is copied
+            rope_theta=1_000_000.0,  # as published: slower pairs compare contents at any distance (docs/log.md)
             mrope_section=(8, 12, 12),
             max_window_layers=5,
         ),

@@ -88,7 +88,7 @@ class TinyRecipe:
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
-    """Harvest, train the three stages, and export; returns the finished model's folder.
+    """Harvest, train the three stages, and export; returns the finished model's folder, `out/tiny`.
 
     Every part is resumable, and what is done is not done again.
 
@@ -110,7 +110,17 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
         if phase.name in SCORED:
             _score(recipe, start, out / phase.name / "skills.json")
     assert start is not None
-    return start
+    return _export(start, out / "tiny")
+
+
+def _export(model: Path, folder: Path) -> Path:
+    """The model in half of its bytes, as the package carries it; what is there already stays."""
+    if (folder / "config.json").is_file():
+        return folder
+    loaded, processor = tiny_model_of(model)
+    loaded.save_pretrained(folder, dtype="bfloat16")
+    processor.save_pretrained(folder)
+    return folder
 
 
 def _score(recipe: TinyRecipe, model: Path, file: Path) -> None:

@@ -99,5 +99,5 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     else:
         kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=0)
         episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
-        sources = [(episodes, 0.4), (drills, 0.32), (icons, 0.02), (kept_lines, 0.16), (reading, 0.07), (copying, 0.03)]
+        sources = [(episodes, 0.42), (drills, 0.28), (icons, 0.02), (kept_lines, 0.1), (reading, 0.04), (copying, 0.14)]
     return Mixture(sources, seed)

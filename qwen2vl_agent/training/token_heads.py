@@ -9,15 +9,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from qwen2vl_agent.data.marked import MarkedBatch
-from qwen2vl_agent.data.synthetic.marks import ABSENT, BLANK, DIGITS, LABEL, LETTER_CLASSES, PATCHES, ROLES, SLOTS
+from qwen2vl_agent.data.synthetic.marks import ABSENT, BLANK, DIGITS, LETTER_CLASSES, PATCHES, ROLES, SLOTS
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.loss import LossSums
 
 HEADS_FILE = "token_heads.safetensors"
 NOTHING_WEIGHT = 0.1
 """Of the classes `no letter` and `no icon`, which are most of what there is."""
-SHARES = {"patches": 1.0, "letters": 1.0, "icon": 0.5, "role": 0.2, "state": 0.5, "place": 0.5, "label": 1.0}
+SHARES = {"patches": 1.0, "letters": 1.0, "icon": 0.5, "role": 0.2, "state": 0.5, "place": 0.5, "bag": 1.0}
 """What each question counts in the loss."""
+BAG_SCALE = 0.2
+"""So that the letters of a bag count together as one question does."""
 DIGIT_WEIGHTS = (1.0, 0.6, 0.1) * 2
 """Of hundreds, tens and units of a place: a tap need not hit the middle."""
 
@@ -35,7 +37,7 @@ class TokenReader(nn.Module):
             "role": len(ROLES),
             "state": 3,
             "place": DIGITS * 10,
-            "label": LABEL * LETTER_CLASSES,
+            "bag": LETTER_CLASSES,
         }
         heads = {name: nn.Linear(width, size) for name, size in sizes.items()}
         self.heads = nn.ModuleDict({"patches": nn.Linear(vision, SLOTS * LETTER_CLASSES), **heads})
@@ -47,7 +49,7 @@ class TokenReader(nn.Module):
         inputs = {name: F.layer_norm(x_ND, x_ND.shape[-1:]) for name in self.heads}
         inputs["patches"] = F.layer_norm(x_PD, x_PD.shape[-1:])
         flat = {name: head(inputs[name]).float() for name, head in self.heads.items()}
-        slots = {"patches": SLOTS, "letters": PATCHES * SLOTS, "place": DIGITS, "label": LABEL}
+        slots = {"patches": SLOTS, "letters": PATCHES * SLOTS, "place": DIGITS}
         return {name: x.unflatten(-1, (slots[name], -1)) if name in slots else x for name, x in flat.items()}
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -76,6 +78,8 @@ def reading_loss(reader: Any, batch: MarkedBatch, chunk: int = 0) -> LossSums:
 
 def _question_loss(name: str, logits: Tensor, classes: Tensor) -> Tensor:
     """Mean cross-entropy over the tokens that have an answer."""
+    if name == "bag":
+        return _bag_loss(logits, classes)
     flat, wanted = logits.flatten(0, -2), classes.flatten()
     if name in ("patches", "letters", "icon"):
         weights = torch.ones(flat.shape[-1], device=flat.device)
@@ -86,6 +90,14 @@ def _question_loss(name: str, logits: Tensor, classes: Tensor) -> Tensor:
     if name == "place":
         counted = counted * torch.tensor(DIGIT_WEIGHTS, device=flat.device).repeat(len(classes))
     return (losses * counted).sum() / counted.sum().clamp(min=1.0)
+
+
+def _bag_loss(logits: Tensor, bags: Tensor) -> Tensor:
+    """Cross-entropy of each letter, there or not: summed over the letters, and the mean of the tokens with a text."""
+    losses = F.binary_cross_entropy_with_logits(logits, bags.float(), reduction="none").sum(-1)
+    with_text = bags.any(-1).float()
+    weights = with_text + NOTHING_WEIGHT * (1 - with_text)
+    return BAG_SCALE * (losses * weights).sum() / weights.sum()
 
 
 def _heads(folder: Path | str) -> Path:

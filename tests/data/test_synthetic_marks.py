@@ -48,8 +48,15 @@ def test_a_token_belongs_to_the_smallest_element_around_its_middle_or_with_its_m
     assert targets.role.tolist() == [ROLES.index("row"), ROLES.index("switch"), ROLES.index("button"), ABSENT]
     assert targets.state.tolist() == [0, 2, 0, ABSENT]
     assert targets.place[0].tolist() == [4, 9, 9, 2, 4, 9]
-    assert targets.label[0].tolist() == [letter_class(letter) for letter in "WiFi"] + [BLANK] * 4
-    assert set(targets.place[3]) == set(targets.label[3]) == {ABSENT}
+    assert set(targets.place[3]) == {ABSENT}
+
+
+def test_every_token_of_a_text_knows_all_letters_of_the_text():
+    text = PageItem(Item("Wi Fi", (0, 0, 999, 499)), "row", clickable=True, checked=None)
+    marks = [("W", 5, 5), ("i", 12, 5), ("F", 35, 5), ("i", 40, 5)]
+    bags = token_targets(page(marks, [text]), ICONS).bag
+    held = sorted(letter_class(letter) for letter in "WiF")
+    assert [np.flatnonzero(bag).tolist() for bag in bags] == [held, held, [], []]
 
 
 def test_a_switch_that_is_off_is_told_from_one_that_is_on():

@@ -42,7 +42,7 @@ def two_tasks():
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipe") / "out"
-    assert tiny.train(out=folder, overrides=SMALLEST) == folder / "act" / "model"
+    assert tiny.train(out=folder, overrides=SMALLEST) == folder / "tiny"
     return folder
 
 
@@ -51,7 +51,7 @@ def times(folder: Path) -> dict[Path, int]:
 
 
 def test_it_ends_with_a_model_that_is_loaded_like_any_other(out):
-    folder = out / "act" / "model"
+    folder = out / "tiny"
     model, processor = Qwen2VL.from_pretrained(folder, dtype="float32"), Processor.from_pretrained(folder)
     inputs = processor([Message("user", (ImagePart(Image.new("RGB", (108, 240))), TextPart("Turn it on.")))])
     assert len(model.eval().generate(inputs, max_new_tokens=3).token_ids) > 0
@@ -75,7 +75,7 @@ def test_every_phase_leaves_its_metrics_and_the_last_locks_the_vision_encoder(ou
 def test_what_is_done_is_not_done_again(out):
     before = times(out)
     for resume in (False, True):
-        assert tiny.train(out=out, resume=resume, overrides=SMALLEST) == out / "act" / "model"
+        assert tiny.train(out=out, resume=resume, overrides=SMALLEST) == out / "tiny"
     assert times(out) == before
 
 

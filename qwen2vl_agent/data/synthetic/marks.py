@@ -28,8 +28,6 @@ SLOTS = 4
 Counting letters from the left instead is learned far more slowly: each then depends on all before it."""
 PATCHES = MERGE_SIZE**2
 """Of a token."""
-LABEL = 8
-"""Letters of its element's label that a token is to know."""
 DIGITS = 6
 """Of an element's middle on the model's grid: three for x, three for y."""
 _CLASS = {letter: 2 + number for number, letter in enumerate(LETTERS)}
@@ -52,8 +50,8 @@ class TokenTargets:
     """[N] 0: nothing to switch, 1: off, 2: on."""
     place: Ints
     """[N, 6] digits of the element's middle: what a tap on it says."""
-    label: Ints
-    """[N, 8] the first letters of the element's label, spaces left out."""
+    bag: Ints
+    """[N, LETTER_CLASSES] 1 for every letter of the texts that the token shows a part of: what a search compares."""
 
 
 def letter_class(letter: str) -> int:
@@ -67,14 +65,23 @@ def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
     letters, icon = _marked(page, columns, rows, icons)
     owner = _owners(page, columns, rows)
     role, state = np.full(len(owner), ABSENT), np.full(len(owner), ABSENT)
-    place, label = np.full((len(owner), DIGITS), ABSENT), np.full((len(owner), LABEL), ABSENT)
+    place = np.full((len(owner), DIGITS), ABSENT)
     for number, entry in enumerate(page.items):
         own = owner == number
         role[own] = _ROLE.get(entry.role, ABSENT)
         state[own] = 0 if entry.checked is None else 1 + entry.checked
         place[own] = _digits(entry)
-        label[own] = _label(entry.item.text)
-    return TokenTargets(letters, icon, role, state, place, label)
+    return TokenTargets(letters, icon, role, state, place, _bags(page, len(owner)))
+
+
+def _bags(page: RecordedPage, tokens: int) -> Ints:
+    """All letters of a text, at each of the tokens that it runs over."""
+    bags = np.zeros((tokens, LETTER_CLASSES), np.int64)
+    for entry in page.items:
+        letters = sorted({letter_class(letter) for letter in entry.item.text if letter != " "})
+        shown = sorted({token for token in where_written(page, entry.item) if token != ABSENT})
+        bags[np.ix_(shown, letters)] = 1
+    return bags
 
 
 def where_written(page: RecordedPage, item: Item) -> tuple[int, ...]:
@@ -134,8 +141,3 @@ def _area(entry: PageItem) -> int:
 def _digits(entry: PageItem) -> list[int]:
     """(512, 40) -> 5 1 2 0 4 0."""
     return [int(digit) for value in entry.item.centre for digit in f"{value:03d}"]
-
-
-def _label(text: str) -> list[int]:
-    letters = [letter_class(letter) for letter in text if letter != " "][:LABEL]
-    return letters + [BLANK] * (LABEL - len(letters))
