@@ -17,11 +17,11 @@ NO_PHONE := $(if $(QWEN2VL_AGENT_SERIAL),,not device)
 NO_CUDA := $(if $(wildcard /dev/nvidia0),,not gpu)
 POSSIBLE := $(NO_PHONE)$(if $(NO_PHONE),$(if $(NO_CUDA), and ))$(NO_CUDA)
 
-DEMO_TASK ?= settings.toggle
+DEMO_TASK ?= clock.add_labelled_alarm
 DEMO_SEED ?= 1
-# More words for run. The bundled solution acts until the package has a trained model of its own; a model is shown with
-# DEMO_FLAGS="--model FOLDER".
-DEMO_FLAGS ?= --policy oracle
+# More words for run: the embedded model acts; another is shown with DEMO_FLAGS="--model FOLDER", the bundled solution
+# with DEMO_FLAGS="--policy oracle".
+DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check bench clean

@@ -57,7 +57,7 @@ class TinyRecipe:
     noise: float = 0.15
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
     look_from: str = ""
-    """A file of the vision encoder and its heads to go on from, such as `tiny_look.READING`; empty: from nothing."""
+    """A file of the vision encoder and its heads to go on from (`tiny_look.save_reading`); empty: from nothing."""
     text_steps: int = 1000
     """0 leaves a phase out."""
     look_steps: int = 3100
@@ -66,7 +66,7 @@ class TinyRecipe:
     text_lr: float = 1e-3
     look_lr: float = 1.2e-3
     know_lr: float = 1e-3
-    act_lr: float = 1.2e-3
+    act_lr: float = 1e-3
     text_batch_tokens: int = 1024
     look_batch_tokens: int = 1152
     know_batch_tokens: int = 4096
@@ -102,9 +102,8 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
         if not getattr(recipe, f"{phase.name}_steps"):
             continue
         if phase.name == "act":
-            tiny_data.demonstrate(recipe, out / "data" / "episodes")
-        if phase.name == "act":
             assert start is not None
+            tiny_data.demonstrate(recipe, out / "data" / "episodes")
             tiny_embeds.embed(recipe, start, out / "data", embeds_folder(out))
         start = _train_phase(recipe, phase, start, out, resume)
         if phase.name in SCORED:

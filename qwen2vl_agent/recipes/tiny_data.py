@@ -97,7 +97,7 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
         shares = ((drills, 0.5), (icons, 0.05), (reading, 0.1))
         sources = [*((replace(source, first=0), share) for source, share in shares), (lines, 0.25), (copying, 0.1)]
     else:
-        kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=0)
+        kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=recipe.line_pages)
         episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
         sources = [(episodes, 0.42), (drills, 0.28), (icons, 0.02), (kept_lines, 0.1), (reading, 0.04), (copying, 0.14)]
     return Mixture(sources, seed)

@@ -8,7 +8,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-import qwen2vl_agent
 from qwen2vl_agent.data.marked import MarkedLoader, MarkedPages
 from qwen2vl_agent.data.synthetic.canvas import text_canvas
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
@@ -27,8 +26,6 @@ DRAWN = 0.25
 """Share of pictures that are random lines of text: the screens' own words are soon known by heart."""
 MOST_LINES = 40
 TAUGHT = ("model.visual.", "heads.")
-READING = Path(qwen2vl_agent.__file__).parent / "checkpoints" / "tiny-look" / "reading.safetensors"
-"""An encoder that has learned to read, as far as `docs/log.md` says; it saves half an hour."""
 
 
 def fit(recipe: Any, config: TrainConfig, model: Qwen2VL, out: Path, resume: bool, replicas: Replicas | None) -> None:
