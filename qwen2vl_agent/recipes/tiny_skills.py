@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from rich.table import Table
 
+from qwen2vl_agent.agent.guards import grey_screen
 from qwen2vl_agent.data.synthetic.drills import Line, about_place, about_text, looked_for, missing
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
 from qwen2vl_agent.data.synthetic.pages import askable
@@ -91,7 +92,7 @@ def measure(model: Any, processor: Any, seed: int, pages: int, *, blind: bool = 
     for page in shown:
         rows.setdefault(page.name, set()).update(e.item.text for e in askable(page) if e.role == "row")
     for page in shown:
-        reader = _Reader(model, processor, _grey(page.image) if blind else page.image)
+        reader = _Reader(model, processor, grey_screen(page.image) if blind else page.image)
         _ask_for_elements(reader, page, rng, skills)
         _ask_for_absent(reader, page, rows[page.name], rng, skills)
         _ask_for_texts(reader, page, rng, skills)
@@ -168,7 +169,3 @@ def edit_distance(one: str, other: str) -> int:
         for j, wanted in enumerate(other, 1):
             last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (letter != wanted))
     return row[-1]
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    return Image.new("RGB", image.size, (128, 128, 128))
