@@ -3,11 +3,11 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.schema.errors import RecordError
-from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome
+from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Split
 from qwen2vl_agent.trajectory.lines import HEADER_FILE, STEPS_FILE
 from qwen2vl_agent.trajectory.store import read_header, whole_lines
 
@@ -23,7 +23,7 @@ class Job:
     """Id of a bundled task."""
     seed: int
     policy: str = "oracle"
-    split: Literal["train", "test"] = "train"
+    split: Split = "train"
     model: str = ""
     """Folder or hub id, for the policy `model`."""
     noise: float = 0.0

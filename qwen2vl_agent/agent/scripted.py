@@ -9,14 +9,17 @@ import random
 from typing import Any
 
 from qwen2vl_agent.agent.policy import Context, Policy
-from qwen2vl_agent.dialogue.tool_call import cut_at_stop, render_call
+from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_call
 from qwen2vl_agent.schema.actions import Answer, AskUser, Done, PressKey, Swipe, Tap, Wait
-from qwen2vl_agent.schema.geometry import MODEL_FRAME, Point
+from qwen2vl_agent.schema.geometry import MODEL_FRAME, Frame, Point
+from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import to_call
 from qwen2vl_agent.schema.trajectory import Reply
 
 ENDING_CHANCE = 0.03
 """How often the random policy ends an episode, per step; evenly drawn, it would end after a handful."""
+BESIDE = 0.6
+"""Share of the mistakes that touch a neighbour of what should be touched: what a model with weak eyes does most."""
 MOST_MISTAKES = 4
 """Deliberate mistakes per episode, so that recovering from them fits into the task's steps."""
 
@@ -92,7 +95,8 @@ class NoisyPolicy:
         if not self._mistake_now(context):
             return self._policy.reply(context)
         chance = drawn_for("mistake", self._seed, context, context.index)
-        reply = say("Try something.", wrong_action(context, chance), context)
+        beside = misplaced(self._policy.reply(context), context, chance) if chance.random() < BESIDE else None
+        reply = beside or say("Try something.", wrong_action(context, chance), context)
         return dataclasses.replace(reply, target=False)
 
     def _mistake_now(self, context: Context) -> bool:
@@ -110,6 +114,28 @@ def say(thought: str, action: Any, context: Context) -> Reply:
     """The reply that asks for `action`, without the keyword at which a model stops."""
     form = context.dialogue.form
     return Reply(cut_at_stop(render_call(thought, to_call(action), form), form))
+
+
+def misplaced(reply: Reply, context: Context, chance: random.Random) -> Reply | None:
+    """The reply, but its touch meets another element of the same kind; None where it touches none that has others."""
+    parsed = parse_call(reply.text, context.dialogue.form)
+    point = parsed.call.arguments.get("point")
+    if point is None:
+        return None
+    frame = context.env.device.frame
+    elements = {_middle(seen, frame): seen for seen in context.env.device.elements() if seen.clickable}
+    at = next((place for place in elements if to_call(Tap(point=place)).arguments["point"] == point), None)
+    others = [place for place, seen in elements.items() if at and place != at and _alike(seen, elements[at])]
+    return say(parsed.thought, Tap(point=chance.choice(others)), context) if others else None
+
+
+def _middle(element: Element, frame: Frame) -> Point:
+    x, y = element.centre
+    return Point(x, y, frame)
+
+
+def _alike(one: Element, other: Element) -> bool:
+    return one.role == other.role and one.bounds[2] - one.bounds[0] == other.bounds[2] - other.bounds[0]
 
 
 def wrong_action(context: Context, chance: random.Random) -> Any:

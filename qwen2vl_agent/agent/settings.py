@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qwen2vl_agent.schema.errors import ConfigError
-from qwen2vl_agent.schema.trajectory import CallForm
+from qwen2vl_agent.schema.trajectory import CallForm, Split
 
 AGENT_FILE = "agent_config.json"
 """Beside a checkpoint: the settings of the agent whose dialogues it was taught (`dialogue/processor.py` saves it)."""
@@ -76,7 +76,7 @@ class EpisodePlan:
     """The episode's folder."""
     task: str | None = None
     """Id of a bundled task or an instruction in own words, as the environment's `reset` takes it; None: its own."""
-    split: Literal["train", "test"] | None = None
+    split: Split | None = None
     """Which names and texts a bundled task draws from; None: as the environment was made."""
     seed: int | None = None
     """Of the task and of the policy's own chances; None: the environment's."""

@@ -16,7 +16,7 @@ class Command:
 
     The tasks are drawn with names and texts that are partly never seen in training, on a virtual phone in each
     worker's own process. Every episode is recorded in --out; run the same command again to go on after an interruption.
-    There you also find results.json, results.md and results.png.
+    There you also find results.json, results.md, results.png and, of a model, failures.md with pictures.
 
     Examples:
       qwen2vl-agent bench phone --episodes 10 --seed 7 --out runs/bench
@@ -48,6 +48,7 @@ class Command:
     def run(self) -> int:
         """Measures, reports; the status says whether every episode gave a verdict."""
         from qwen2vl_agent.agent.live import CollectionView
+        from qwen2vl_agent.bench.failures import write_failures
         from qwen2vl_agent.bench.result import Conditions
         from qwen2vl_agent.bench.run import bench_jobs, run_bench
         from qwen2vl_agent.bench.tables import rich_table
@@ -66,6 +67,9 @@ class Command:
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:
             result = run_bench(conditions, out, worker_count(self.workers), view.result, view.failure)
         console.print(rich_table(result))
+        if self.policy == "model":
+            with console.status("doing failed episodes again, to see where they went wrong"):
+                write_failures(result.episodes, out)
         console.print(f"records and report: {out}", markup=False, soft_wrap=True)
         if self.json:
             output.print_object({**result.to_json(), "out": str(out)})

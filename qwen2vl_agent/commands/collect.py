@@ -9,6 +9,7 @@ from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.trajectory import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class Command:
     """episodes in all"""
     seed: int = 0
     """another seed gives other episodes"""
-    split: Literal["train", "test"] = "train"
-    """the names and texts to draw from; test holds some that train never has"""
+    split: Split = "train"
+    """the names and texts to draw from; test holds some that train never has, invented new ones in each episode"""
     noise: float = 0.0
     """how often a policy without a model makes a mistake first, so that mending it is recorded (0 to 1)"""
     size: str = ""

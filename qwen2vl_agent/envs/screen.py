@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,12 +23,12 @@ from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallErr
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, to_action
+from qwen2vl_agent.schema.trajectory import Split
 
 BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
 NO_USER_TEXT = "Nobody is there to answer; decide yourself."
 TASK_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 HIGHEST_SEED = 2**31
-Split = Literal["test", "train"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +191,7 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
                 )
             self.device.load_state(self.task.initial_state())
         elif self.config.fresh and self.device.virtual:
-            self.device.load_state(random_state(seed, Words.train() if split == "train" else Words.test()))
+            self.device.load_state(random_state(seed, Words.of(split, seed)))
 
     # Inside ----------------------------------------------------------------------------------------------------------
 

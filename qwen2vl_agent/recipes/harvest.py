@@ -36,12 +36,14 @@ def harvest_pages(folder: Path, *, pages: int, max_pixels: int, seed: int, worke
 
 
 def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int) -> None:
-    size = DRAWN_SIZES[number % len(DRAWN_SIZES)]
-    write_pages(folder, number, _recorded(seed * 100_003 + number, size, max_pixels))
+    """Every second pair of shards shows invented words."""
+    seed, sizes = seed * 100_003 + number, len(DRAWN_SIZES)
+    words = Words.of("invented" if number // sizes % 2 else "train", seed)
+    write_pages(folder, number, _recorded(seed, DRAWN_SIZES[number % sizes], max_pixels, words))
 
 
-def _recorded(seed: int, size: tuple[int, int], max_pixels: int) -> Iterator[RecordedPage]:
-    for page in random_pages(seed, size, Words.train()):
+def _recorded(seed: int, size: tuple[int, int], max_pixels: int, words: Words) -> Iterator[RecordedPage]:
+    for page in random_pages(seed, size, words):
         yield record_page(page, max_pixels)
 
 

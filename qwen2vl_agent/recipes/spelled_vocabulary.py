@@ -30,6 +30,8 @@ PHRASES = (
     '" is here: tap its ',
     '" is not here: scroll down.',
     '" is not here: scroll up.',
+    '" is not here: tap "All apps".',
+    'Under "',
     'Type "',
     'Clear the field and type "',
     'Answer "',

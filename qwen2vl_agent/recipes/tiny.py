@@ -16,6 +16,7 @@ from rich.console import Console
 from qwen2vl_agent.data.mixture import Share
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.recipes import tiny_data, tiny_embeds
+from qwen2vl_agent.recipes.tiny_plot import SKILLS_FILE, draw_progress
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
 from qwen2vl_agent.training.parallel.replicas import Replicas
@@ -54,7 +55,7 @@ class TinyRecipe:
     line_pages: int = 2_048
     """Pictures of random lines of text that stage 3 asks about."""
     episodes_per_task: int = 110
-    noise: float = 0.15
+    noise: float = 0.2
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
     look_from: str = ""
     """A file of the vision encoder and its heads to go on from (`tiny_look.save_reading`); empty: from nothing."""
@@ -107,7 +108,8 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
             tiny_embeds.embed(recipe, start, out / "data", embeds_folder(out))
         start = _train_phase(recipe, phase, start, out, resume)
         if phase.name in SCORED:
-            _score(recipe, start, out / phase.name / "skills.json")
+            _score(recipe, start, out / phase.name / SKILLS_FILE)
+        draw_progress(out, tuple(phase.name for phase in PHASES))
     assert start is not None
     return _export(start, out / "tiny")
 

@@ -48,12 +48,13 @@ def _draw_lines(recipe: Any, folder: Path) -> None:
 
 
 def demonstrate(recipe: Any, folder: Path) -> None:
-    """Record the oracle on tasks of the training split, half of the episodes with deliberate mistakes."""
+    """Record the oracle, on half of the phones with invented words; two of three episodes have deliberate mistakes."""
     jobs = [
         Job(
             task=task,
             seed=recipe.seed * 1_000_000 + number,
-            noise=recipe.noise if number % 2 else 0.0,
+            split="invented" if number % 2 else "train",
+            noise=recipe.noise if number % 3 else 0.0,
             env_kwargs={"size": list(DRAWN_SIZE)},
             agent=AGENT,
         )
@@ -99,5 +100,5 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     else:
         kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=recipe.line_pages)
         episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
-        sources = [(episodes, 0.42), (drills, 0.28), (icons, 0.02), (kept_lines, 0.1), (reading, 0.04), (copying, 0.14)]
+        sources = [(episodes, 0.42), (drills, 0.3), (icons, 0.02), (kept_lines, 0.1), (reading, 0.03), (copying, 0.13)]
     return Mixture(sources, seed)

@@ -10,10 +10,10 @@ from PIL import Image
 from rich.table import Table
 
 from qwen2vl_agent.agent.guards import grey_screen
-from qwen2vl_agent.data.synthetic.drills import Line, about_place, about_text, looked_for, missing
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
 from qwen2vl_agent.data.synthetic.pages import askable
 from qwen2vl_agent.data.synthetic.reading import SYSTEM
+from qwen2vl_agent.data.synthetic.screen_lines import Line, about_place, looked_for, missing, texts_of_names
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words, is_held_out
@@ -140,7 +140,7 @@ def _ask_for_absent(reader: _Reader, page: RecordedPage, rows: set[str], rng: ra
 
 def _ask_for_texts(reader: _Reader, page: RecordedPage, rng: random.Random, skills: Skills) -> None:
     lines: list[Line] = [about_place(entry) for entry in rng.sample(askable(page), min(2, len(askable(page))))]
-    lines += [line for entry in askable(page) if (line := about_text(entry, page, rng))][:3]
+    lines += texts_of_names(page)[:3]
     for line in lines:
         read, written = reader.write_on(line.given).rstrip("\n"), line.written
         right = max(0, len(written) - edit_distance(read, written))

@@ -8,6 +8,8 @@ from qwen2vl_agent.schema.tools import ToolCall
 TRAJECTORY_VERSION = 1
 Outcome = Literal["success", "failure", "unverified", "stopped", "error"]
 CallForm = Literal["keyword", "tool_call"]
+Split = Literal["train", "test", "invented"]
+"""Where a phone's words come from: pools of training, pools partly held out, or new words for every phone."""
 
 
 @dataclass(frozen=True, slots=True)

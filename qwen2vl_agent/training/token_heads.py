@@ -9,14 +9,36 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from qwen2vl_agent.data.marked import MarkedBatch
-from qwen2vl_agent.data.synthetic.marks import ABSENT, BLANK, DIGITS, LETTER_CLASSES, PATCHES, ROLES, SLOTS
+from qwen2vl_agent.data.synthetic.marks import (
+    ABSENT,
+    BLANK,
+    COUNTED,
+    DIGITS,
+    KINDS,
+    LETTER_CLASSES,
+    PATCHES,
+    ROLES,
+    SLOTS,
+    SPELLED,
+)
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.loss import LossSums
 
 HEADS_FILE = "token_heads.safetensors"
 NOTHING_WEIGHT = 0.1
 """Of the classes `no letter` and `no icon`, which are most of what there is."""
-SHARES = {"patches": 1.0, "letters": 1.0, "icon": 0.5, "role": 0.2, "state": 0.5, "place": 0.5, "bag": 1.0}
+SHARES = {
+    "patches": 1.0,
+    "letters": 0.5,
+    "spelled": 1.0,
+    "begun": 0.3,
+    "bag": 1.0,
+    "label": 1.0,
+    "icon": 0.5,
+    "role": 0.2,
+    "state": 0.5,
+    "place": 0.5,
+}
 """What each question counts in the loss."""
 BAG_SCALE = 0.2
 """So that the letters of a bag count together as one question does."""
@@ -38,6 +60,9 @@ class TokenReader(nn.Module):
             "state": 3,
             "place": DIGITS * 10,
             "bag": LETTER_CLASSES,
+            "label": LETTER_CLASSES,
+            "spelled": KINDS * SPELLED * LETTER_CLASSES,
+            "begun": KINDS * COUNTED,
         }
         heads = {name: nn.Linear(width, size) for name, size in sizes.items()}
         self.heads = nn.ModuleDict({"patches": nn.Linear(vision, SLOTS * LETTER_CLASSES), **heads})
@@ -49,7 +74,8 @@ class TokenReader(nn.Module):
         inputs = {name: F.layer_norm(x_ND, x_ND.shape[-1:]) for name in self.heads}
         inputs["patches"] = F.layer_norm(x_PD, x_PD.shape[-1:])
         flat = {name: head(inputs[name]).float() for name, head in self.heads.items()}
-        slots = {"patches": SLOTS, "letters": PATCHES * SLOTS, "place": DIGITS}
+        slots = {"patches": SLOTS, "letters": PATCHES * SLOTS, "spelled": KINDS * SPELLED, "begun": KINDS}
+        slots["place"] = DIGITS
         return {name: x.unflatten(-1, (slots[name], -1)) if name in slots else x for name, x in flat.items()}
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -78,13 +104,13 @@ def reading_loss(reader: Any, batch: MarkedBatch, chunk: int = 0) -> LossSums:
 
 def _question_loss(name: str, logits: Tensor, classes: Tensor) -> Tensor:
     """Mean cross-entropy over the tokens that have an answer."""
-    if name == "bag":
+    if name in ("bag", "label"):
         return _bag_loss(logits, classes)
     flat, wanted = logits.flatten(0, -2), classes.flatten()
-    if name in ("patches", "letters", "icon"):
+    if name in ("patches", "letters", "spelled", "icon"):
         weights = torch.ones(flat.shape[-1], device=flat.device)
         weights[BLANK] = NOTHING_WEIGHT
-        return F.cross_entropy(flat, wanted, weights)
+        return F.cross_entropy(flat, wanted, weights, ignore_index=ABSENT)
     losses = F.cross_entropy(flat, wanted, ignore_index=ABSENT, reduction="none")
     counted = (wanted != ABSENT).float()
     if name == "place":

@@ -110,7 +110,9 @@ def test_a_record_that_cannot_go_on_is_put_aside_and_kept(tmp_path: Path) -> Non
 def test_mistakes_on_purpose_are_recovered_from(tmp_path: Path) -> None:
     collection = collect_episodes(jobs(8, noise=0.4), tmp_path, workers=2)
     replies = [step.reply for folder in episodes(tmp_path) for step in read_episode(folder).steps]
-    assert sum(not reply.target for reply in replies) >= 4
+    mistakes = [reply.text for reply in replies if not reply.target]
+    assert len(mistakes) >= 4
+    assert any('" is here: tap' in text for text in mistakes), "no touch beside what was meant"
     assert sum(result.outcome == "success" for result in collection.results) >= 5
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, about_text, drill, lines_page, looked_for
+from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, drill, lines_page
 from qwen2vl_agent.data.synthetic.marks import where_written
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage, write_pages
-from qwen2vl_agent.data.synthetic.pages import askable
+from qwen2vl_agent.data.synthetic.pages import alone, askable
+from qwen2vl_agent.data.synthetic.screen_lines import about_place, looked_for, parts_of_rows, texts_of_names
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
@@ -19,6 +20,7 @@ from qwen2vl_agent.recipes.tiny import TinyRecipe
 from qwen2vl_agent.schema.geometry import RESIZE_FACTOR
 
 MAX_PIXELS = 136 * RESIZE_FACTOR**2
+LISTS = ("contacts/main", "notes/main", "clock/alarms")
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +63,58 @@ def test_every_line_is_true_of_the_screen(folder, pages):
                 assert given.removeprefix('"') not in {entry.item.text for entry in page.items}
                 kinds.add("absent")
             elif given.startswith('"'):
-                point = parse_call(given + written, "keyword").call.arguments["point"]
-                assert point == list(by_text[given.removeprefix('"')].item.centre)
-                kinds.add("found")
+                parsed, named = parse_call(given + written, "keyword"), given.removeprefix('"')
+                point = parsed.call.arguments["point"]
+                whole = parsed.thought.endswith("tap it.")
+                kinds.add("found" if whole and named in by_text else "row by its text" if whole else "part")
+                if whole and named in by_text:
+                    assert point == list(by_text[named].item.centre)
+                else:
+                    assert any(point == list(e.item.centre) for e in page.items if e.clickable)
+                    assert any(holds(row, point) and named in texts_of(row, page) for row in page.items)
             elif given.startswith("Under"):
-                entry = by_text[given.removeprefix('Under "').removesuffix('": ')]
-                left, top, right, bottom = entry.item.box
-                texts = [e.item for e in page.items if e.role == "text" and e.item.text == written.rstrip("\n")]
-                assert any(left <= t.centre[0] < right and top <= t.centre[1] < bottom for t in texts)
+                named, text = given.removeprefix('Under "').removesuffix('": '), written.rstrip("\n")
+                assert named != text
+                assert {named, text} <= {e.item.text for e in page.items}
                 kinds.add("text")
             else:
                 place = "({},{}) ".format(*by_text[written.rstrip("\n")].item.centre)
                 assert given == place
                 kinds.add("place")
-    assert kinds == {"absent", "found", "text", "place"}
+    assert kinds == {"absent", "found", "text", "place", "part", "row by its text"}
+
+
+def holds(row: PageItem, point: list[int]) -> bool:
+    left, top, right, bottom = row.item.box
+    return row.role == "row" and left <= point[0] < right and top <= point[1] < bottom
+
+
+def texts_of(row: PageItem, page: RecordedPage) -> set[str]:
+    return {row.item.text, *(entry.item.text for entry in page.items if row.holds(entry))}
+
+
+def test_what_is_under_a_name_stands_in_its_row_or_below_its_heading(pages):
+    under = 0
+    for page in pages:
+        by_text = {entry.item.text: entry for entry in page.items if alone(entry, page)}
+        for line in texts_of_names(page):
+            name = by_text[line.given.removeprefix('Under "').removesuffix('": ')]
+            text = next(entry for entry in page.items if entry.item == line.item)
+            assert name.holds(text) or text.item.box[1] >= name.item.box[3] - 1
+            under += name.holds(text)
+    assert under > 20
+
+
+@pytest.mark.parametrize(("app", "part"), [("contacts", "star"), ("notes", "pin"), ("clock", "switch")])
+def test_the_parts_of_rows_are_told_by_the_name_of_the_row(app, part):
+    wanted = (page for page in random_pages(3, (270, 600), Words.train()) if page.page in LISTS)
+    page = next(page for page in (record_page(page, MAX_PIXELS) for page in wanted) if page.name.startswith(app))
+    lines = [line for line in parts_of_rows(page) if f"tap its {part}." in line.written]
+    rows = [entry for entry in page.items if entry.role == "row"]
+    assert len(lines) >= len(rows) - 1 > 2
+    for line in lines:
+        point = parse_call(line.given + line.written, "keyword").call.arguments["point"]
+        assert any(holds(row, point) and line.given.removeprefix('"') in texts_of(row, page) for row in rows)
 
 
 def test_an_example_is_a_pure_function_of_its_index(folder):
@@ -113,8 +153,7 @@ def test_looks_reach_the_row_as_places_of_visual_tokens():
     processor = tiny_data.processor(TinyRecipe())
     page = lines_page(random.Random(1), 8, 17)
     entry = next(entry for entry in page.items if " " not in entry.item.text)
-    line = about_text(PageItem(entry.item, "row", True, None), page, random.Random(0))
-    assert line is not None
+    line = about_place(entry)
     encoded = processor.encode(drill(page, [line], "drills").messages)
     assert encoded.looks is not None
     first = encoded.inputs.input_ids.tolist().index(processor.tokenizer.special.image_pad)

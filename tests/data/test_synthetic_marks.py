@@ -5,7 +5,16 @@ import pytest
 from PIL import Image
 
 from qwen2vl_agent.data.synthetic.canvas import Item, PlacedMark
-from qwen2vl_agent.data.synthetic.marks import ABSENT, BLANK, OTHER, ROLES, letter_class, token_targets
+from qwen2vl_agent.data.synthetic.marks import (
+    ABSENT,
+    BLANK,
+    OTHER,
+    ROLES,
+    SPELLED,
+    letter_class,
+    token_targets,
+    where_written,
+)
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
 
 ICONS = {"wifi": 0, "add": 1}
@@ -67,3 +76,30 @@ def test_a_switch_that_is_off_is_told_from_one_that_is_on():
 @pytest.mark.parametrize("letter", ["é", "漢", "\n"])
 def test_every_letter_has_a_class(letter):
     assert letter_class(letter) == OTHER
+
+
+def test_all_tokens_of_a_row_know_its_name_wherever_it_stands():
+    row = PageItem(Item("Wi", (0, 0, 999, 499)), "row", clickable=True, checked=None)
+    second = PageItem(Item("on", (500, 250, 990, 490)), "text", clickable=False, checked=None)
+    star = PageItem(Item("Star", (500, 0, 990, 240)), "icon", clickable=True, checked=None)
+    loose = PageItem(Item("x", (0, 500, 999, 999)), "text", clickable=False, checked=None)
+    labels = token_targets(page([("W", 5, 5), ("i", 12, 5)], [row, second, star, loose]), ICONS).label
+    name = sorted(letter_class(letter) for letter in "Wi")
+    assert [np.flatnonzero(label).tolist() for label in labels] == [name, name, [], []]
+
+
+def test_letters_are_told_in_turn_for_the_name_and_for_what_else_is_written():
+    row = PageItem(Item("K Bail", (0, 0, 999, 499)), "row", clickable=True, checked=None)
+    second = PageItem(Item("on", (0, 250, 999, 490)), "text", clickable=False, checked=None)
+    marks = [("K", 2, 5), ("B", 10, 5), ("a", 18, 5), ("i", 30, 5), ("l", 35, 5), ("o", 2, 20), ("n", 8, 20)]
+    targets = token_targets(page(marks, [row, second]), ICONS)
+    blank = [BLANK] * SPELLED
+    spell = lambda letters: [BLANK if one == " " else letter_class(one) for one in letters]  # noqa: E731
+    assert targets.spelled[0].tolist() == [*(spell("K Ba") + blank)[:SPELLED], *(spell("on") + blank)[:SPELLED]]
+    assert targets.spelled[1].tolist() == [*(spell("il") + blank)[:SPELLED], *[ABSENT] * SPELLED]
+    assert targets.begun.tolist() == [[0, 0], [4, ABSENT], [ABSENT, ABSENT], [ABSENT, ABSENT]]
+
+
+def test_letters_that_stand_out_of_their_box_a_little_are_still_its_own():
+    text = PageItem(Item("on", (200, 0, 400, 499)), "text", clickable=False, checked=None)
+    assert where_written(page([("o", 12, 5), ("n", 30, 5)], [text]), text.item) == (0, 1)

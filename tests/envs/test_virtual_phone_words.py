@@ -42,3 +42,23 @@ def test_a_full_name_is_held_out_when_a_part_is():
 def test_full_names_on_a_phone_have_different_first_names():
     names = Words.test().full_names(random.Random(1), 20)
     assert len({name.split()[0] for name in names}) == 20
+
+
+def test_invented_words_are_new_on_every_phone_and_shaped_like_those_of_training():
+    one, same, other = Words.invented(1), Words.invented(1), Words.invented(2)
+    assert one == same
+    for name in Words.__dataclass_fields__:
+        new, known = getattr(one, name), getattr(Words.train(), name)
+        assert 0.9 * len(known) <= len(new) <= len(known)
+        assert len(set(new) & set(known)) <= 0.1 * len(known) + 1, name
+        assert len(set(new) & set(getattr(other, name))) <= 0.1 * len(known) + 1, name
+        assert not any(is_held_out(word) for word in new), name
+    assert {file.partition(".")[2] for file in one.files} <= {file.partition(".")[2] for file in Words.train().files}
+    assert all(first[0].isupper() for first in one.first_names)
+
+
+def test_phones_are_filled_with_invented_words():
+    for seed in range(10):
+        words = Words.of("invented", seed)
+        names = {person.name.split()[0] for person in random_state(seed, words).contacts}
+        assert names <= set(words.first_names)

@@ -103,7 +103,7 @@ def test_replicas_share_the_tokens_of_a_step():
 
 def test_a_new_model_speaks_the_processors_vocabulary(processor):
     model = tiny_model.create(RECIPE, processor)
-    assert model.language_model.embed_tokens.weight.shape[0] == len(processor.tokenizer) == 321
+    assert model.language_model.embed_tokens.weight.shape[0] == len(processor.tokenizer) == 323
     special = processor.tokenizer.special
     assert model.config.image_token_id == special.image_pad
     assert model.config.eos_token_ids == (special.im_end, special.endoftext)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen2vl_agent.data.synthetic.drills import about_place, about_text, looked_for
+from qwen2vl_agent.data.synthetic.screen_lines import about_place, looked_for, texts_of_names
 from qwen2vl_agent.recipes import tiny_data, tiny_skills
 from qwen2vl_agent.recipes.tiny import TinyRecipe
 from qwen2vl_agent.recipes.tiny_skills import Score, edit_distance, measure, table, unseen_pages
@@ -21,10 +21,9 @@ class AllKnowing:
         self.processor = processor
         self.lines: dict[str, str] = {}
         for page, _ in zip(unseen_pages(SEED, processor.image_processor.max_pixels), range(PAGES), strict=False):
-            for entry in tiny_skills.askable(page):
-                texts = about_text(entry, page, tiny_skills.random.Random(0))
-                for line in (looked_for(entry), about_place(entry), *([texts] if texts else [])):
-                    self.lines.setdefault(page.image.tobytes().hex()[:64] + line.given, line.written)
+            lines = [line(entry) for entry in tiny_skills.askable(page) for line in (looked_for, about_place)]
+            for line in (*lines, *texts_of_names(page)):
+                self.lines.setdefault(page.image.tobytes().hex()[:64] + line.given, line.written)
 
     def generate(self, inputs, **_):
         text = self.processor.decode(inputs.input_ids.tolist())

@@ -4,24 +4,30 @@ A picture costs 136 tokens and a line about twenty, so one screen teaches as muc
 """
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.canvas import Item, text_canvas
 from qwen2vl_agent.data.synthetic.marks import where_written
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
-from qwen2vl_agent.data.synthetic.pages import askable, page_numbers, page_store, some_page, tap_reply
+from qwen2vl_agent.data.synthetic.pages import askable, page_numbers, page_store, some_page
 from qwen2vl_agent.data.synthetic.reading import SYSTEM
+from qwen2vl_agent.data.synthetic.screen_lines import (
+    Line,
+    about_place,
+    looked_for,
+    missing,
+    parts_of_rows,
+    texts_of_names,
+)
 from qwen2vl_agent.data.synthetic.strings import label
-from qwen2vl_agent.dialogue.tool_call import cut_at_stop
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 
-LINES = 12
-"""Elements of a screen in one drill, at most."""
-NAMED, READ = 0.05, 0.6
-"""Share of the elements that are asked for by their place; of those with a text of their own, by that text."""
+LINES, PARTS, TEXTS = 8, 3, 4
+"""Elements of a screen in one drill, parts of rows, and texts that are read, at most."""
+NAMED = 0.05
+"""Share of the elements that are asked for by their place."""
 LINE_READ = 0.25
 """Share of random lines that are read at their place; the others are looked for."""
 ABSENT = 0.5
@@ -30,18 +36,6 @@ LINES_NAME = "lines"
 """What pages of random lines are called."""
 DENSITIES = (3, 6, 12, 24, 40)
 """Most lines on a picture of random ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What is given, what is to be written, and the item that it is read from."""
-
-    given: str
-    written: str
-    item: Item | None = None
-    """Of what is written."""
-    label: Item | None = None
-    """What is given behind its quotation mark, where that stands on the screen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,19 +54,20 @@ class DrillSource:
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
         page = some_page(self.folder, self.first, self.only, rng)
-        lines = [_about(entry, page, rng) for entry in _sample(askable(page), LINES, rng)]
-        lines += [missing(text) for text in self._absent(page, len(lines), rng)]
+        lines = [_about(entry, rng) for entry in _sample(askable(page), LINES, rng)]
+        lines += _sample(parts_of_rows(page), PARTS, rng) + _sample(texts_of_names(page), TEXTS, rng)
+        lines += [missing(text, page.name) for text in self._absent(page, len(lines), rng)]
         rng.shuffle(lines)
         return drill(page, lines, self.name)
 
     def _absent(self, page: RecordedPage, present: int, rng: random.Random) -> list[str]:
-        """Labels of rows of another screen of the same kind: the likeliest to be looked for in vain."""
-        listed = ("row",) if page.name != LINES_NAME else ("text",)
-        if not any(entry.role in listed for entry in page.items):
+        """Labels of rows or apps of another screen of the same kind: the likeliest to be looked for in vain."""
+        listed = "icon" if page.name.startswith("launcher") else "text" if page.name == LINES_NAME else "row"
+        if not any(entry.role == listed for entry in page.items):
             return []
         other = page_store(self.folder)[rng.choice(_named(self.folder, self.first, page.name))]
         shown = {entry.item.text for entry in page.items}
-        labels = sorted({entry.item.text for entry in askable(other) if entry.role in listed} - shown)
+        labels = sorted({entry.item.text for entry in askable(other) if entry.role == listed} - shown)
         return _sample(labels, round(present * ABSENT), rng)
 
 
@@ -89,7 +84,7 @@ class LineSource:
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
         page = lines_page(rng, self.columns, self.rows)
-        chosen = _sample(askable(page), LINES, rng)
+        chosen = _sample(askable(page), LINES + TEXTS, rng)
         lines = [about_place(entry) if rng.random() < LINE_READ else looked_for(entry) for entry in chosen]
         lines += [missing(text) for text in (label(rng) for _ in range(round(len(lines) * ABSENT)))]
         rng.shuffle(lines)
@@ -119,51 +114,8 @@ def _spelled(page: RecordedPage, label: Item) -> tuple[int, ...]:
     return (-1, -1, *where_written(page, label)[1:])
 
 
-def _about(entry: PageItem, page: RecordedPage, rng: random.Random) -> Line:
-    if rng.random() < NAMED:
-        return about_place(entry)
-    under = about_text(entry, page, rng) if rng.random() < READ else None
-    return under or looked_for(entry)
-
-
-def about_place(entry: PageItem) -> Line:
-    """What stands at a place."""
-    return Line("({},{}) ".format(*entry.item.centre), entry.item.text, entry.item)
-
-
-def about_text(entry: PageItem, page: RecordedPage, rng: random.Random) -> Line | None:
-    """What else is written in an element; None where there is nothing else."""
-    inside = list(_texts_inside(entry, page))
-    if not inside:
-        return None
-    item = rng.choice(inside)
-    return Line(f'Under "{entry.item.text}": ', item.text, item)
-
-
-def looked_for(entry: PageItem) -> Line:
-    """Where an element is, as an agent says it."""
-    return replace(_cut(tap_reply(entry), f'"{entry.item.text}'), label=entry.item)
-
-
-def _texts_inside(entry: PageItem, page: RecordedPage) -> Iterator[Item]:
-    """What else is written in an element: a row's second line."""
-    left, top, right, bottom = entry.item.box
-    for other in page.items:
-        x, y = other.item.centre
-        if other.role == "text" and left <= x < right and top <= y < bottom:
-            yield other.item
-
-
-def missing(label: str) -> Line:
-    """That something is not here."""
-    return Line(f'"{label}', '" is not here: scroll down.')
-
-
-def _cut(reply: str, given: str) -> Line:
-    """A reply without its last keyword, cut behind what is given of it."""
-    text = cut_at_stop(reply, "keyword")
-    assert text.startswith(given), text
-    return Line(given, text[len(given) :])
+def _about(entry: PageItem, rng: random.Random) -> Line:
+    return about_place(entry) if rng.random() < NAMED else looked_for(entry)
 
 
 def _sample(things: list, most: int, rng: random.Random) -> list:

@@ -6,6 +6,7 @@ begin from nothing either: its encoder was taught on pictures and their captions
 """
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,14 @@ PATCHES = MERGE_SIZE**2
 """Of a token."""
 DIGITS = 6
 """Of an element's middle on the model's grid: three for x, three for y."""
+KINDS = 2
+"""Of texts: what names an element, and what else is written."""
+SPELLED = 8
+"""Most letters of a text in a token."""
+EDGE = 12
+"""Pixels by which letters may stand out of their text's box, which is measured in whole pixels of a small phone."""
+COUNTED = 24
+"""How far into a text a token is told to stand."""
 _CLASS = {letter: 2 + number for number, letter in enumerate(LETTERS)}
 _ROLE = {role: number for number, role in enumerate(ROLES)}
 
@@ -52,6 +61,12 @@ class TokenTargets:
     """[N, 6] digits of the element's middle: what a tap on it says."""
     bag: Ints
     """[N, LETTER_CLASSES] 1 for every letter of the texts that the token shows a part of: what a search compares."""
+    label: Ints
+    """[N, LETTER_CLASSES] 1 for every letter of the name of the row or button that the token belongs to."""
+    spelled: Ints
+    """[N, KINDS x SPELLED] what the token shows of a text of each kind, letter by letter; `ABSENT`: nothing."""
+    begun: Ints
+    """[N, KINDS] which letter of the text that is, the first of the token."""
 
 
 def letter_class(letter: str) -> int:
@@ -63,7 +78,7 @@ def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
     """What the tokens of a page show; `icons` numbers the icons that are told apart."""
     columns, rows = page.image.width // RESIZE_FACTOR, page.image.height // RESIZE_FACTOR
     letters, icon = _marked(page, columns, rows, icons)
-    owner = _owners(page, columns, rows)
+    owner = _owners(page.items, columns, rows)
     role, state = np.full(len(owner), ABSENT), np.full(len(owner), ABSENT)
     place = np.full((len(owner), DIGITS), ABSENT)
     for number, entry in enumerate(page.items):
@@ -71,17 +86,61 @@ def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
         role[own] = _ROLE.get(entry.role, ABSENT)
         state[own] = 0 if entry.checked is None else 1 + entry.checked
         place[own] = _digits(entry)
-    return TokenTargets(letters, icon, role, state, place, _bags(page, len(owner)))
+    written = [where_written(page, entry.item) for entry in page.items]
+    bag, label = _bags(page, written, len(owner)), _labels(page, columns, rows)
+    return TokenTargets(letters, icon, role, state, place, bag, label, *_spelled(page, written, len(owner)))
 
 
-def _bags(page: RecordedPage, tokens: int) -> Ints:
+def names_something(entry: PageItem, page: RecordedPage) -> bool:
+    """Whether an element's text is the name of a button or a row: of what takes a touch, or has other texts in it."""
+    return entry.clickable or bool(texts_inside(entry, page))
+
+
+def texts_inside(entry: PageItem, page: RecordedPage) -> list[Item]:
+    """What else is written in an element, such as a row's second line."""
+    return [other.item for other in page.items if other.role == "text" and entry.holds(other)]
+
+
+def _letters_of(text: str) -> list[int]:
+    """The classes of a text's letters, each once."""
+    return sorted({letter_class(letter) for letter in text if letter != " "})
+
+
+def _bags(page: RecordedPage, written: list[tuple[int, ...]], tokens: int) -> Ints:
     """All letters of a text, at each of the tokens that it runs over."""
     bags = np.zeros((tokens, LETTER_CLASSES), np.int64)
-    for entry in page.items:
-        letters = sorted({letter_class(letter) for letter in entry.item.text if letter != " "})
-        shown = sorted({token for token in where_written(page, entry.item) if token != ABSENT})
-        bags[np.ix_(shown, letters)] = 1
+    for entry, places in zip(page.items, written, strict=True):
+        shown = sorted({token for token in places if token != ABSENT})
+        bags[np.ix_(shown, _letters_of(entry.item.text))] = 1
     return bags
+
+
+def _labels(page: RecordedPage, columns: int, rows: int) -> Ints:
+    """All letters of the name of the largest element that has one, at each of its tokens."""
+    named = [entry for entry in page.items if names_something(entry, page)]
+    owner = _owners(named, columns, rows, largest=True)
+    labels = np.zeros((len(owner), LETTER_CLASSES), np.int64)
+    for number, entry in enumerate(named):
+        labels[np.ix_(owner == number, _letters_of(entry.item.text))] = 1
+    return labels
+
+
+def _spelled(page: RecordedPage, written: list[tuple[int, ...]], tokens: int) -> tuple[Ints, Ints]:
+    """What each token shows of a name and of another text, and how far into it that is; spaces are blank.
+
+    Worked example: of "Kira Bailey" a token shows "a Bail": its letters are `a`, blank, `B`, `a`, `i`, `l`, from 3 on.
+    """
+    spelled, begun = np.full((tokens, KINDS, SPELLED), ABSENT), np.full((tokens, KINDS), ABSENT)
+    for entry, places in zip(page.items, written, strict=True):
+        kind = int(not names_something(entry, page))
+        for token in {place for place in places if place != ABSENT}:
+            first = places.index(token)
+            last = len(places) - places[::-1].index(token)
+            shown = entry.item.text[first:last][:SPELLED]
+            spelled[token, kind] = BLANK
+            spelled[token, kind, : len(shown)] = [BLANK if letter == " " else letter_class(letter) for letter in shown]
+            begun[token, kind] = min(first, COUNTED - 1)
+    return spelled.reshape(tokens, -1), begun
 
 
 def where_written(page: RecordedPage, item: Item) -> tuple[int, ...]:
@@ -94,7 +153,9 @@ def where_written(page: RecordedPage, item: Item) -> tuple[int, ...]:
         value * side / MODEL_GRID for value, side in zip(item.box, (width, height) * 2, strict=True)
     )
     inside = [
-        mark for mark in page.marks if len(mark.name) == 1 and left <= mark.x <= right and top <= mark.y <= bottom
+        mark
+        for mark in page.marks
+        if len(mark.name) == 1 and left - EDGE <= mark.x <= right + EDGE and top <= mark.y <= bottom
     ]
     letters = [letter for letter in item.text if letter != " "]
     begin = "".join(mark.name for mark in inside).find("".join(letters))
@@ -120,15 +181,18 @@ def _marked(page: RecordedPage, columns: int, rows: int, icons: dict[str, int]) 
     return letters, icon
 
 
-def _owners(page: RecordedPage, columns: int, rows: int) -> Ints:
-    """[N] number of the smallest element that holds the token's middle, or has its own middle in the token."""
+def _owners(entries: Sequence[PageItem], columns: int, rows: int, largest: bool = False) -> Ints:
+    """[N] number of the smallest element that holds the token's middle, or has its own middle in the token.
+
+    Of the largest one, where that is asked for.
+    """
     owner = np.full((rows, columns), ABSENT)
-    order = sorted(range(len(page.items)), key=lambda number: -_area(page.items[number]))
+    order = sorted(range(len(entries)), key=lambda number: _area(entries[number]), reverse=not largest)
     y, x = (np.arange(rows) + 0.5) * MODEL_GRID / rows, (np.arange(columns) + 0.5) * MODEL_GRID / columns
     for number in order:
-        left, top, right, bottom = page.items[number].item.box
+        left, top, right, bottom = entries[number].item.box
         owner[np.ix_((top <= y) & (y < bottom), (left <= x) & (x < right))] = number
-        middle_x, middle_y = page.items[number].item.centre
+        middle_x, middle_y = entries[number].item.centre
         owner[middle_y * rows // MODEL_GRID, middle_x * columns // MODEL_GRID] = number
     return owner.reshape(-1)
 

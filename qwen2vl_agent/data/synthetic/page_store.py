@@ -28,6 +28,12 @@ class PageItem:
     clickable: bool
     checked: bool | None
 
+    def holds(self, other: "PageItem") -> bool:
+        """Whether another element has its middle in this one."""
+        left, top, right, bottom = self.item.box
+        x, y = other.item.centre
+        return other is not self and left <= x < right and top <= y < bottom
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedPage:

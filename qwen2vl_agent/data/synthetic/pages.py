@@ -99,8 +99,13 @@ def _told(entry: PageItem) -> str:
 
 def askable(page: RecordedPage) -> list[PageItem]:
     """Elements that their text names alone and that take a touch."""
-    texts = [entry.item.text for entry in page.items]
-    return [entry for entry in page.items if entry.clickable and texts.count(entry.item.text) == 1]
+    return [entry for entry in page.items if entry.clickable and alone(entry, page)]
+
+
+def alone(entry: PageItem, page: RecordedPage) -> bool:
+    """Whether no other element bears the same text, but one within."""
+    same = (other for other in page.items if other is not entry and other.item.text == entry.item.text)
+    return all(entry.holds(other) and not other.holds(entry) for other in same)
 
 
 @lru_cache(maxsize=8)

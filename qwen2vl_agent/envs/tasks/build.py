@@ -1,13 +1,12 @@
 """Makes tasks of templates: a seed decides the phone, the target and the wording, in every process alike."""
 
 from random import Random
-from typing import Literal
 
 from qwen2vl_agent.envs.tasks.task import Params, Task, Template
 from qwen2vl_agent.envs.virtual_phone.state import random_state
 from qwen2vl_agent.envs.virtual_phone.words import Words, is_held_out
+from qwen2vl_agent.schema.trajectory import Split
 
-Split = Literal["train", "test"]
 MAX_DRAWS = 100
 """Phones tried before a template counts as impossible; most fit at the first try."""
 SPARE_STEPS = 4
@@ -15,7 +14,7 @@ SPARE_STEPS = 4
 
 def build_task(template: Template, seed: int, split: Split) -> Task:
     """The task of `template` for `seed`; phones that do not suit it, or on which it is solved already, are redrawn."""
-    words = Words.train() if split == "train" else Words.test()
+    words = Words.of(split, seed)
     for draw in range(MAX_DRAWS):
         rng = Random(f"{template.id}/{split}/{seed}/{draw}")
         state = random_state(rng.randrange(1 << 31), words)

@@ -1,6 +1,6 @@
 """The way through the clock: to the wanted alarms and the wanted timer."""
 
-from qwen2vl_agent.envs.tasks.hand import Hand
+from qwen2vl_agent.envs.tasks.hand import Hand, remembering
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
 from qwen2vl_agent.envs.tasks.wanted import agrees, differing, extra, missing, with_changes
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -26,7 +26,7 @@ def set_alarms(task: Task, screen: Screen) -> Decision:
         return way
     if hand.page.name == "edit":
         return _in_form(hand, now, wanted)
-    return to_tab(hand, "alarms") or _in_list(hand, now, wanted)
+    return to_tab(hand, "alarms") or _in_list(hand, now, wanted, task.goal)
 
 
 def to_tab(hand: Hand, name: str) -> Decision | None:
@@ -47,7 +47,8 @@ def set_timer(task: Task, screen: Screen) -> Decision:
     if hand.page.name == "edit":
         return hand.back()
     timer, wanted = screen.state.timer, task.params["minutes"]
-    return to_tab(hand, "timer") or _set_minutes(hand, timer.ends_at_s is not None, wanted - timer.minutes)
+    then = _set_minutes(hand, timer.ends_at_s is not None, wanted - timer.minutes)
+    return to_tab(hand, "timer") or remembering(then, "Minutes", str(timer.minutes))
 
 
 def timer_runs(task: Task, state: PhoneState, answer: str | None) -> bool:
@@ -92,12 +93,19 @@ def _write(hand: Hand, time: str, label: str | None) -> Decision:
     return hand.form(APP, wanted)
 
 
-def _in_list(hand: Hand, now: Alarms, wanted: Alarms) -> Decision:
+def _in_list(hand: Hand, now: Alarms, wanted: Alarms, goal: str) -> Decision:
     times = sorted(now)
     order = [f"clock:alarm.{time}" for time in times]
     for time in (*extra(now, wanted), *differing(now, wanted, 0)):
-        return hand.pick("clock:alarm.", time, times)
+        return hand.pick("clock:alarm.", time, times, label=_called(time, now, goal))
     if missing(now, wanted):
         return hand.press("clock:add")
     time = differing(now, wanted, 1)[0]
-    return hand.part(f"clock:switch.{time}", f"clock:alarm.{time}", order, "switch")
+    label = _called(time, now, goal)
+    return hand.part(f"clock:switch.{time}", f"clock:alarm.{time}", order, "switch", label)
+
+
+def _called(time: str, now: Alarms, goal: str) -> str:
+    """What the goal calls an alarm: its label, where its time is not told."""
+    label = now[time][0]
+    return label if time not in goal and label and label in goal else time

@@ -12,6 +12,7 @@ from qwen2vl_agent.schema.observation import Element
 
 READABLE_DP = 28
 """An element of which less is visible, in dp of height, is scrolled into view before it is touched."""
+ALL_APPS = "All apps"
 SCREEN_DP = 360
 """Width of the phone's screen in dp. Source: the virtual phone's layout."""
 
@@ -19,6 +20,11 @@ SCREEN_DP = 360
 def here(label: str, what: str) -> str:
     """The thought before a touch. The label comes first: who has spelled it can look for it, and only then decide."""
     return f'"{label}" is here: tap {what}.'
+
+
+def not_here(label: str, instead: str) -> str:
+    """The thought where something is looked for in vain."""
+    return f'"{label}" is not here: {instead}.'
 
 
 def under(label: str, text: str) -> str:
@@ -97,16 +103,19 @@ class Hand:
                 return self.fill(f"{app}:{name}", text, label)
         return self.press(f"{app}:save")
 
-    def pick(self, prefix: str, name: str, names: Sequence[str], search: str = "") -> Decision:
-        """Touch the row `prefix` + `name` of a list; `names` has all rows, `search` is the id of the list's filter."""
+    def pick(self, prefix: str, name: str, names: Sequence[str], search: str = "", label: str = "") -> Decision:
+        """Touch the row `prefix` + `name` of a list; `names` has all rows, `search` is the id of the list's filter.
+
+        `label` is what the row is called instead of its name, where another of its texts is known.
+        """
         if search and self.page.fields.get("search") and not self.find(prefix + name):
             return self.fill(search, name, "Search")
-        return self.reach(prefix + name, [prefix + other for other in names], name)
+        return self.reach(prefix + name, [prefix + other for other in names], label or name)
 
-    def part(self, part: str, row: str, order: Sequence[str], kind: str) -> Decision:
+    def part(self, part: str, row: str, order: Sequence[str], kind: str, label: str = "") -> Decision:
         """Touch a part of a list's row, such as its `switch`, scrolling towards the row first."""
         element = self.find(part)
-        name = row.partition(".")[2]
+        name = label or row.partition(".")[2]
         scroll = self.scroll_towards(row, order, name)
         if scroll:
             return scroll
@@ -128,7 +137,7 @@ class Hand:
         rank = {row: index for index, row in enumerate(order)}
         shown = [rank[row] for row, seen in self._by_id.items() if row in rank and self._readable(seen)]
         down = not shown or rank[resource_id] > min(shown)
-        return self.scroll(down, f'"{label}" is not here: scroll {"down" if down else "up"}.')
+        return self.scroll(down, not_here(label, f"scroll {'down' if down else 'up'}"))
 
     def scroll(self, down: bool, thought: str) -> Decision:
         """Drag the list in front by almost half of the screen."""
@@ -174,7 +183,8 @@ class Hand:
                 return self.key("home", "Nothing useful found: go home.")
             order = [f"launcher:{app}" for app in self.state.home.drawer]
             return self.reach(wanted, order, APP_BY_ID[app_id].label)
-        return self.press("launcher:all_apps")
+        thought = not_here(APP_BY_ID[app_id].label, f'tap "{ALL_APPS}"')
+        return replace(self.press("launcher:all_apps"), thought=thought)
 
     def _readable(self, element: Element) -> bool:
         _, top, _, bottom = element.bounds

@@ -26,16 +26,17 @@ def send(task: Task, screen: Screen) -> Decision:
         return hand.done()
     if threads(screen.state) != threads(task.start):
         return hand.give_up("A wrong message was sent.")
-    return hand.in_app(APP) or write_to(hand, task.params["name"], task.params["text"])
+    params = task.params
+    return hand.in_app(APP) or write_to(hand, params["name"], params["text"], params.get("said", ""))
 
 
-def write_to(hand: Hand, name: str, text: str) -> Decision:
-    """Go to the person's thread, write, and send."""
+def write_to(hand: Hand, name: str, text: str, said: str = "") -> Decision:
+    """Go to the person's thread, write, and send; where the person is not named, what was `said` is looked for."""
     if hand.page.name == "new":
         return pick_receiver(hand, name)
     if hand.page.name == "main" and name not in shown_names(hand.state):
         return hand.press("messages:new")
-    way = to_thread(hand, name)
+    way = to_thread(hand, name, said)
     if way:
         return way
     if hand.page.fields.get("text", "") != text:
@@ -43,13 +44,16 @@ def write_to(hand: Hand, name: str, text: str) -> Decision:
     return hand.press("messages:send")
 
 
-def to_thread(hand: Hand, name: str) -> Decision | None:
-    """The way to the thread with a person; None when it is in front with nothing over it."""
+def to_thread(hand: Hand, name: str, said: str = "") -> Decision | None:
+    """The way to the thread with a person; None when it is in front with nothing over it.
+
+    `said` is its last message, by which its row is found where the person is not known.
+    """
     way = hand.in_app(APP)
     if way:
         return way
     if hand.page.name == "main":
-        return hand.pick(ROW, name, shown_names(hand.state))
+        return hand.pick(ROW, name, shown_names(hand.state), label=said)
     if hand.page.name != "thread" or hand.page.arg != name or hand.page.dialog:
         return hand.back()
     return None

@@ -1,6 +1,6 @@
 """The way through Settings: to a page, and to the wanted value of every setting."""
 
-from qwen2vl_agent.envs.tasks.hand import Hand
+from qwen2vl_agent.envs.tasks.hand import Hand, remembering
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, Choice, Level, path_to
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState, SettingValue
@@ -85,7 +85,8 @@ def _touch(hand: Hand, item_id: str, group: str, value: SettingValue) -> Decisio
         more = int(value) > int(hand.state.settings[item_id])
         order = row_order(hand, group)
         scroll = hand.scroll_towards(row_id(item_id), order, item.title)
-        return scroll or hand.press(f"{row_id(item_id)}.{'more' if more else 'less'}")
+        then = hand.press(f"{row_id(item_id)}.{'more' if more else 'less'}")
+        return scroll or remembering(then, item.title, str(hand.state.settings[item_id]))
     return hand.reach(row_id(item_id), row_order(hand, group), item.title)
 
 

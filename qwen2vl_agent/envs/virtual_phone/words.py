@@ -8,7 +8,9 @@ import random
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from qwen2vl_agent.envs.virtual_phone.inventions import Inventor
 from qwen2vl_agent.envs.virtual_phone.word_pools import (
     ALARM_LABELS,
     ARTISTS,
@@ -25,6 +27,7 @@ from qwen2vl_agent.envs.virtual_phone.word_pools import (
     SONGS,
     THINGS,
 )
+from qwen2vl_agent.schema.trajectory import Split
 
 HELD_OUT_PERCENT = 30
 """Share of every pool that training never sees."""
@@ -52,12 +55,25 @@ class Words:
     @classmethod
     def train(cls) -> "Words":
         """Pools without any held-out word."""
-        return cls(*(tuple(word for word in pool if not _held_out(word)) for pool in _POOLS))
+        return cls(*_train_pools())
 
     @classmethod
     def test(cls) -> "Words":
         """Pools of which about 40 % are held out; the rest are words that training knows."""
         return cls(*(_mixed(pool) for pool in _POOLS))
+
+    @classmethod
+    def invented(cls, seed: int) -> "Words":
+        """Pools of new words for each seed, in the shape of those of training."""
+        rng, inventor = random.Random(f"invented {seed}"), _inventor()
+        return cls(*(tuple(dict.fromkeys(inventor.like(word, rng) for word in pool)) for pool in _train_pools()))
+
+    @classmethod
+    def of(cls, split: Split, seed: int) -> "Words":
+        """The pools of a split; only the invented ones depend on the seed."""
+        if split == "invented":
+            return cls.invented(seed)
+        return cls.train() if split == "train" else cls.test()
 
     def full_name(self, rng: random.Random) -> str:
         """A first and a last name."""
@@ -106,6 +122,17 @@ _POOLS: tuple[Sequence[str], ...] = (
     NETWORKS,
 )
 _NAMES = frozenset((*FIRST_NAMES, *LAST_NAMES))
+
+
+@cache
+def _train_pools() -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(word for word in pool if not _held_out(word)) for pool in _POOLS)
+
+
+@cache
+def _inventor() -> Inventor:
+    known = {word for pool in _train_pools() for word in pool}
+    return Inventor(sorted(known), {word for pool in _POOLS for word in pool} - known)
 
 
 def is_held_out(text: str) -> bool:
