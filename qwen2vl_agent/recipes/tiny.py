@@ -61,15 +61,15 @@ class TinyRecipe:
     """A file of the vision encoder and its heads to go on from (`tiny_look.save_reading`); empty: from nothing."""
     text_steps: int = 1000
     """0 leaves a phase out."""
-    look_steps: int = 3100
+    look_steps: int = 6000
     know_steps: int = 1600
-    act_steps: int = 5000
+    act_steps: int = 7000
     text_lr: float = 1e-3
     look_lr: float = 1.2e-3
     know_lr: float = 1e-3
     act_lr: float = 1e-3
     text_batch_tokens: int = 1024
-    look_batch_tokens: int = 1152
+    look_batch_tokens: int = 2304
     know_batch_tokens: int = 4096
     act_batch_tokens: int = 4096
     scored_pages: int = 60
