@@ -164,7 +164,7 @@ def _counts(kinds: Counter[str], failed: int, looked_into: int) -> Iterator[str]
 
 
 def _told(departure: Departure, picture: str) -> list[str]:
-    said = departure.step.reply.text.split("\n")[0]
+    said = departure.step.reply.text.split("\n")[0].replace("`", "´")
     return [
         f"* {departure.goal} (step {departure.step.index + 1}) It said: `{said}` The solution: `{departure.thought}`",
         "",

@@ -15,7 +15,12 @@ PANEL = (6.4, 4.2)
 
 
 def draw_progress(out: Path, phases: tuple[str, ...]) -> Path | None:
-    """Draws what the phases have written so far into `out/progress.png`; None where there is nothing yet."""
+    """Draws what the phases have written so far into `out/progress.png`; None where there is nothing yet.
+
+    A picture that is newer than all of it stays as it is.
+    """
+    if _drawn_since(out, phases):
+        return out / PICTURE
     losses = {phase: lines for phase in phases if (lines := read_metrics(out / phase / METRICS_FILE))}
     skills = {phase: json.loads(file.read_text("utf-8")) for phase in phases if (file := _skills(out, phase)).is_file()}
     if not losses:
@@ -33,6 +38,13 @@ def draw_progress(out: Path, phases: tuple[str, ...]) -> Path | None:
         _draw_skills(axes.pop(0), phase, scores)
     figure.savefig(out / PICTURE, dpi=110)
     return out / PICTURE
+
+
+def _drawn_since(out: Path, phases: tuple[str, ...]) -> bool:
+    """Whether the picture was drawn after everything that it shows."""
+    shown = [file for phase in phases for name in (METRICS_FILE, SKILLS_FILE) if (file := out / phase / name).is_file()]
+    drawn = (out / PICTURE).stat().st_mtime_ns if (out / PICTURE).is_file() else 0
+    return all(drawn > file.stat().st_mtime_ns for file in shown) and bool(drawn)
 
 
 def _skills(out: Path, phase: str) -> Path:
