@@ -58,7 +58,7 @@ def by_task(bench: dict[str, Any]) -> Iterator[str]:
 
 def by_skill(skills: dict[str, Any]) -> Iterator[str]:
     yield "Skills on unseen screens: points inside the element that is asked for, rows that are not there and said not"
-    yield "to be, letters read; `unseen` are those with words training never shows."
+    yield "to be, texts begun with the right letter, letters read; `unseen` are those with words training never shows."
     yield ""
     yield "| skill | on screens | on grey ones |"
     yield "| --- | ---: | ---: |"

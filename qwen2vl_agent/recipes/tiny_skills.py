@@ -59,6 +59,8 @@ class Skills:
     """Those of them whose label holds a word that training never shows."""
     missed: Score = field(default_factory=Score)
     """Labels of other lists of the same kind, which are not there and were said not to be."""
+    begun: Score = field(default_factory=Score)
+    """Texts of which the first letter is right: it was at least looked for in the right place."""
     letters: Score = field(default_factory=Score)
     """Letters read of a row's second line and of labels at a place."""
     letters_unseen: Score = field(default_factory=Score)
@@ -144,6 +146,7 @@ def _ask_for_texts(reader: _Reader, page: RecordedPage, rng: random.Random, skil
     for line in lines:
         read, written = reader.write_on(line.given).rstrip("\n"), line.written
         right = max(0, len(written) - edit_distance(read, written))
+        skills.begun.add(read[:1] == written[:1])
         skills.letters.add(right, len(written))
         if is_held_out(written):
             skills.letters_unseen.add(right, len(written))
