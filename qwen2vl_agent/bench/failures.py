@@ -1,6 +1,7 @@
 """Where a policy fails, and why: failed episodes are done again until they part from the bundled solution."""
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.picture import marked, points_of
+from qwen2vl_agent.data.synthetic.screen_lines import HERE, NOT_HERE
 from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import ToolCall, to_call
@@ -27,7 +29,6 @@ SHOWN_WIDTH = 270
 RIGHT = "#16a34a"
 """Colour of the ring around where the solution goes."""
 PAGE, PICTURES = "failures.md", "failures"
-HERE, NOT_HERE = '" is here', '" is not here'
 _LABEL = re.compile(r'"([^"]*)"')
 
 
@@ -51,6 +52,7 @@ def write_failures(episodes: Iterable[EpisodeResult], out: Path) -> Path:
     looked_into = failed[:: max(1, -(-len(failed) // MOST))]
     found = [departure for episode in looked_into if (departure := first_departure(episode.folder))]
     kinds = Counter(departure.kind for departure in found)
+    shutil.rmtree(out / PICTURES, ignore_errors=True)
     lines = ["# Where it fails", "", *_counts(kinds, len(failed), len(looked_into))]
     for kind, _ in kinds.most_common():
         lines += ["", f"## {kind}", ""]

@@ -13,7 +13,7 @@ from qwen2vl_agent.agent.guards import grey_screen
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
 from qwen2vl_agent.data.synthetic.pages import askable
 from qwen2vl_agent.data.synthetic.reading import SYSTEM
-from qwen2vl_agent.data.synthetic.screen_lines import Line, about_place, looked_for, missing, texts_of_names
+from qwen2vl_agent.data.synthetic.screen_lines import NOT_HERE, Line, about_place, looked_for, missing, texts_of_names
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words, is_held_out
@@ -28,7 +28,6 @@ ASKED = 4
 """Elements of a screen that are looked for, and as many that are not there."""
 LONGEST = 48
 """Tokens of an answer."""
-NOT_HERE = '" is not here'
 
 
 @dataclass(slots=True)

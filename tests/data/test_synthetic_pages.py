@@ -12,7 +12,8 @@ from PIL import Image
 
 from qwen2vl_agent.data.synthetic.canvas import Item
 from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, PageStore, RecordedPage, write_pages
-from qwen2vl_agent.data.synthetic.pages import READ_SCREEN, PageSource, tap_reply
+from qwen2vl_agent.data.synthetic.pages import READ_SCREEN, PageSource
+from qwen2vl_agent.data.synthetic.screen_lines import looked_for
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.envs.tasks.explore import Page, random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
@@ -124,15 +125,15 @@ def test_a_folder_without_pages_is_refused(tmp_path):
 
 
 def test_an_example_is_a_pure_function_of_its_index(folder):
-    source = PageSource(name="screens", folder=str(folder), calls=0.3)
+    source = PageSource(name="screens", folder=str(folder))
     copy = pickle.loads(pickle.dumps(source))
     backwards = [turns(source, index) for index in reversed(range(20))][::-1]
     assert [turns(copy, index) for index in range(20)] == backwards
-    assert backwards != [turns(PageSource(name="screens", folder=str(folder), seed=1, calls=0.3), i) for i in range(20)]
+    assert backwards != [turns(PageSource(name="screens", folder=str(folder), seed=1), i) for i in range(20)]
 
 
 def test_only_the_answers_are_learnt(folder):
-    source = PageSource(name="screens", folder=str(folder), calls=0.5)
+    source = PageSource(name="screens", folder=str(folder))
     for index in range(20):
         for turn in source.example(index).messages:
             for part in turn.parts:
@@ -182,19 +183,10 @@ def test_whether_a_switch_is_on_is_told_as_it_was(tmp_path):
     assert told == {('Is "Wifi" on?', "Yes."), ('Is "Sound" on?', "No.")}
 
 
-def test_a_tap_answers_in_a_call_that_reaches_the_element_on_the_device(folder, pages, screens):
-    source = PageSource(name="pointing", folder=str(folder), transcribe=0.0, calls=1.0)
-    for index in range(15):
-        page = page_of(source, index, pages)
-        screen = screens[[page.items is other.items for other in pages].index(True)]
-        for question, answer in turns(source, index):
-            text = re.fullmatch(r'Tap "(.*)"\.', question)[1]
-            reply = parse_call(answer, "keyword")
-            assert reply.thought == f'"{text}" is here: tap it.'
-            tap = to_action(reply.call, PHONE_ACTIONS)
-            assert isinstance(tap, Tap)
-            reached = [element for element in screen.elements if element.text == text and touches(tap, element.bounds)]
-            assert reached, (question, answer)
+def tap_reply(entry: PageItem) -> str:
+    """What an agent would write to touch the element."""
+    line = looked_for(entry)
+    return line.given + line.written
 
 
 def test_a_text_that_looks_like_a_call_does_not_take_the_tap_s_place():
@@ -230,8 +222,10 @@ def test_only_elements_that_tell_one_thing_are_asked_about(tmp_path):
         for place, (text, clickable) in enumerate(items)
     )
     write_pages(tmp_path, 0, cycle([small_page("page", *entries)]))
-    source = PageSource(name="screens", folder=str(tmp_path), transcribe=0.0, calls=1.0)
-    assert {question for index in range(5) for question, _ in turns(source, index)} == {'Tap "once".', 'Tap "one".'}
+    source = PageSource(name="screens", folder=str(tmp_path), transcribe=0.0)
+    asked = [turn for index in range(5) for turn in turns(source, index)]
+    told = {question.split('"')[1] if question.startswith("Where") else answer for question, answer in asked}
+    assert told == {"once", "one"}
 
 
 def test_a_page_with_nothing_to_ask_about_is_passed_over(tmp_path):

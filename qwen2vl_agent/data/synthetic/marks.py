@@ -8,6 +8,7 @@ begin from nothing either: its encoder was taught on pictures and their captions
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -87,8 +88,9 @@ def token_targets(page: RecordedPage, icons: dict[str, int]) -> TokenTargets:
         state[own] = 0 if entry.checked is None else 1 + entry.checked
         place[own] = _digits(entry)
     written = [where_written(page, entry.item) for entry in page.items]
-    bag, label = _bags(page, written, len(owner)), _labels(page, columns, rows)
-    return TokenTargets(letters, icon, role, state, place, bag, label, *_spelled(page, written, len(owner)))
+    naming = [names_something(entry, page) for entry in page.items]
+    bag, label = _bags(page, written, len(owner)), _labels(list(compress(page.items, naming)), columns, rows)
+    return TokenTargets(letters, icon, role, state, place, bag, label, *_spelled(page, written, naming, len(owner)))
 
 
 def names_something(entry: PageItem, page: RecordedPage) -> bool:
@@ -115,9 +117,8 @@ def _bags(page: RecordedPage, written: list[tuple[int, ...]], tokens: int) -> In
     return bags
 
 
-def _labels(page: RecordedPage, columns: int, rows: int) -> Ints:
-    """All letters of the name of the largest element that has one, at each of its tokens."""
-    named = [entry for entry in page.items if names_something(entry, page)]
+def _labels(named: list[PageItem], columns: int, rows: int) -> Ints:
+    """All letters of the name of the largest of the elements that have one, at each of its tokens."""
     owner = _owners(named, columns, rows, largest=True)
     labels = np.zeros((len(owner), LETTER_CLASSES), np.int64)
     for number, entry in enumerate(named):
@@ -125,14 +126,14 @@ def _labels(page: RecordedPage, columns: int, rows: int) -> Ints:
     return labels
 
 
-def _spelled(page: RecordedPage, written: list[tuple[int, ...]], tokens: int) -> tuple[Ints, Ints]:
+def _spelled(page: RecordedPage, written: list[tuple[int, ...]], naming: list[bool], tokens: int) -> tuple[Ints, Ints]:
     """What each token shows of a name and of another text, and how far into it that is; spaces are blank.
 
     Worked example: of "Kira Bailey" a token shows "a Bail": its letters are `a`, blank, `B`, `a`, `i`, `l`, from 3 on.
     """
     spelled, begun = np.full((tokens, KINDS, SPELLED), ABSENT), np.full((tokens, KINDS), ABSENT)
-    for entry, places in zip(page.items, written, strict=True):
-        kind = int(not names_something(entry, page))
+    for entry, places, names in zip(page.items, written, naming, strict=True):
+        kind = int(not names)
         for token in {place for place in places if place != ABSENT}:
             first = places.index(token)
             last = len(places) - places[::-1].index(token)

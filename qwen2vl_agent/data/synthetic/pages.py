@@ -1,4 +1,4 @@
-"""Questions about recorded screens: what stands where, what is where, which switch is on, and where to tap."""
+"""Questions about recorded screens: what stands where, what is where, and which switch is on."""
 
 import random
 from dataclasses import dataclass
@@ -9,9 +9,7 @@ from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.marks import where_written
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
 from qwen2vl_agent.data.synthetic.reading import conversation, find, looks_in_turn, name, point_text, read
-from qwen2vl_agent.dialogue.tool_call import render_call
 from qwen2vl_agent.schema.errors import ConfigError
-from qwen2vl_agent.schema.tools import ToolCall
 
 READ_SCREEN = "Read the screen with places."
 MOST_TRIES = 1000
@@ -31,8 +29,6 @@ class PageSource:
     """Share of screens that are transcribed."""
     places: float = 0.5
     """Share of the transcriptions that tell the places too."""
-    calls: float = 0.0
-    """Share of the questions that are answered by the function call of a tap."""
     first: int = 0
     """Only so many pages are asked about, the first ones; 0: all."""
     only: tuple[str, ...] = ()
@@ -56,8 +52,6 @@ class PageSource:
         return turns
 
     def _question(self, entry: PageItem, rng: random.Random) -> tuple[str, str]:
-        if rng.random() < self.calls:
-            return f'Tap "{entry.item.text}".', tap_reply(entry)
         kind = rng.random()
         if entry.checked is not None and kind < 0.3:
             return f'Is "{entry.item.text}" on?', "Yes." if entry.checked else "No."
@@ -78,13 +72,6 @@ def some_page(folder: str, first: int, only: tuple[str, ...], rng: random.Random
         if len(askable(page)) >= 2:
             return page
     raise ConfigError(f"{folder}: {MOST_TRIES} pages in a row show nothing to ask for")
-
-
-def tap_reply(entry: PageItem) -> str:
-    """What an agent writes to tap an element: thought and call in the keyword form."""
-    return render_call(
-        f'"{entry.item.text}" is here: tap it.', ToolCall("tap", {"point": list(entry.item.centre)}), "keyword"
-    )
 
 
 def _places(page: RecordedPage) -> str:

@@ -15,6 +15,8 @@ from qwen2vl_agent.schema.tools import ToolCall
 
 PARTS = {"Add favorite": "star", "Remove favorite": "star", "Pin": "pin", "Unpin": "pin"}
 """What an agent calls the small buttons in a row."""
+HERE, NOT_HERE = '" is here', '" is not here'
+"""What follows a label: the bundled solutions say it too (`envs/tasks/hand.py`)."""
 SWITCH = "switch"
 BAR = 110
 """Where a page's bar ends, on the model's grid: what stands below may be a heading."""
@@ -50,7 +52,7 @@ def looked_for(entry: PageItem) -> Line:
 def missing(label: str, page_name: str = "") -> Line:
     """That something is not here, and what then helps on such a page."""
     instead = 'tap "All apps"' if page_name == HOME else "scroll down"
-    return Line(f'"{label}', f'" is not here: {instead}.')
+    return Line(f'"{label}', f"{NOT_HERE}: {instead}.")
 
 
 def parts_of_rows(page: RecordedPage) -> list[Line]:
@@ -93,8 +95,11 @@ def _under(name: PageItem, item: Item) -> Line:
 
 
 def _tap(label: Item, what: str, point: tuple[int, int]) -> Line:
-    """A touch as an agent says it, begun with the label; without the last keyword."""
+    """A touch as an agent says it, begun with the label; without the last keyword.
+
+    A label that looks like a call is made harmless, as in every reply.
+    """
     call = ToolCall("tap", {"point": list(point)})
-    text = cut_at_stop(render_call(f'"{label.text}" is here: tap {what}.', call, "keyword"), "keyword")
-    given = f'"{label.text}'
-    return Line(given, text[len(given) :], label=label)
+    text = cut_at_stop(render_call(f'"{label.text}{HERE}: tap {what}.', call, "keyword"), "keyword")
+    begun = text.index(HERE)
+    return Line(text[:begun], text[begun:], label=label)
