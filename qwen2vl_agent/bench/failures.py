@@ -1,20 +1,17 @@
 """Where a policy fails, and why: failed episodes are done again until they part from the bundled solution."""
 
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw
 
+from qwen2vl_agent.agent.difference import Said, difference
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.picture import marked, points_of
-from qwen2vl_agent.data.synthetic.screen_lines import HERE, NOT_HERE
 from qwen2vl_agent.schema.geometry import MODEL_GRID
-from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import ToolCall, to_call
 from qwen2vl_agent.schema.trajectory import Step
 from qwen2vl_agent.trajectory.frames import FrameStore
@@ -29,7 +26,6 @@ SHOWN_WIDTH = 270
 RIGHT = "#16a34a"
 """Colour of the ring around where the solution goes."""
 PAGE, PICTURES = "failures.md", "failures"
-_LABEL = re.compile(r'"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +75,14 @@ def first_departure(folder: Path) -> Departure | None:
         for step in trajectory.steps:
             decision = env.oracle()
             wanted = to_call(decision.action)
-            kind = difference(step, wanted, decision.thought, env.device.elements(), env.device.frame)
+            said = Said(step.reply.text, step.call, step.error)
+            kind = difference(said, Said(decision.thought, wanted), env.device.elements(), env.device.frame)
             if kind:
                 return Departure(folder, header.goal, step, wanted, decision.thought, kind)
             env.step(step.call)
     finally:
         env.close()
     return None
-
-
-def difference(step: Step, wanted: ToolCall, thought: str, elements: list[Element], frame: Any) -> str:
-    """What sets a step apart from the wanted call; empty where it does the same."""
-    if step.call is None or step.error:
-        return "a reply that cannot be read or done"
-    said_here, is_here = (HERE in text for text in (step.reply.text, thought))
-    if said_here != is_here and (NOT_HERE in thought or NOT_HERE in step.reply.text):
-        return "it misses what is there" if is_here else "it sees what is not there"
-    if step.call.name != wanted.name:
-        return "it ends too early" if step.call.name in ("done", "answer") else "another kind of action"
-    if wanted.name == "answer":
-        return "" if step.call.arguments == wanted.arguments else "a text is read wrongly"
-    if wanted.name == "type_text":
-        return "" if step.call.arguments == wanted.arguments else "another text is typed"
-    if wanted.name != "tap":
-        return ""
-    touched, meant = (_touched(call, elements, frame) for call in (step.call, wanted))
-    if touched is not None and touched == meant:
-        return ""
-    return "the right name in a wrong place" if _label(step.reply.text) == _label(thought) else "another name"
 
 
 def picture_of(departure: Departure) -> Image.Image:
@@ -121,30 +97,6 @@ def picture_of(departure: Departure) -> Image.Image:
         corners = (centre_x - radius, centre_y - radius, centre_x + radius, centre_y + radius)
         brush.ellipse(corners, outline=RIGHT, width=4)
     return image
-
-
-def _touched(call: ToolCall, elements: list[Element], frame: Any) -> Element | None:
-    """The smallest element that takes a touch at a call's point."""
-    x, y = call.arguments.get("point", (-1, -1))
-    across, down = x * frame.width / MODEL_GRID, y * frame.height / MODEL_GRID
-    under = [
-        element
-        for element in elements
-        if element.clickable
-        and element.bounds[0] <= across < element.bounds[2]
-        and element.bounds[1] <= down < element.bounds[3]
-    ]
-    return min(under, key=_area, default=None)
-
-
-def _area(element: Element) -> int:
-    left, top, right, bottom = element.bounds
-    return (right - left) * (bottom - top)
-
-
-def _label(text: str) -> str:
-    found = _LABEL.search(text)
-    return found[1] if found else ""
 
 
 def _spread(departures: Iterable[Departure]) -> list[Departure]:

@@ -1,6 +1,6 @@
 """Gathers what the embedded model learns from: screens of virtual phones, at the size that it sees them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,9 +11,11 @@ from rich.progress import Progress
 from qwen2vl_agent.data.synthetic.canvas import Item, PlacedMark
 from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, RecordedPage, write_pages
 from qwen2vl_agent.envs.tasks.explore import Page, random_pages
+from qwen2vl_agent.envs.tasks.readings import read_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
 from qwen2vl_agent.schema.geometry import MODEL_GRID, smart_resize
 from qwen2vl_agent.schema.observation import Element
+from qwen2vl_agent.schema.trajectory import Split
 
 DRAWN_SIZE = (540, 1200)
 """Pixels at which phones are drawn for demonstrations: half the size of the screens that are acted on, a quarter the
@@ -24,26 +26,32 @@ SILENT_IDS = ("system:",)
 """Elements of the status and navigation bars, the same on every screen."""
 
 
-def harvest_pages(folder: Path, *, pages: int, max_pixels: int, seed: int, workers: int) -> None:
-    """Records `pages` screens in shards; what is there already is kept, so that a stopped harvest goes on."""
+def harvest_pages(
+    folder: Path, *, pages: int, max_pixels: int, seed: int, workers: int, readings: bool = False
+) -> None:
+    """Records `pages` screens in shards; what is there already is kept, so that a stopped harvest goes on.
+
+    They are met while wandering; with `readings` they are those from which the bundled solutions read.
+    """
     shards = range(-(-pages // SHARD))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, Progress(transient=True) as progress:
         bar = progress.add_task("screens", total=len(shards) * SHARD)
-        jobs = [pool.submit(_harvest_shard, folder, number, seed, max_pixels) for number in shards]
+        jobs = [pool.submit(_harvest_shard, folder, number, seed, max_pixels, readings) for number in shards]
         for job in as_completed(jobs):
             job.result()
             progress.advance(bar, SHARD)
 
 
-def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int) -> None:
+def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int, readings: bool) -> None:
     """Every second pair of shards shows invented words."""
-    seed, sizes = seed * 100_003 + number, len(DRAWN_SIZES)
-    words = Words.of("invented" if number // sizes % 2 else "train", seed)
-    write_pages(folder, number, _recorded(seed, DRAWN_SIZES[number % sizes], max_pixels, words))
+    seed, size = seed * 100_003 + number, DRAWN_SIZES[number % len(DRAWN_SIZES)]
+    split: Split = "invented" if number // len(DRAWN_SIZES) % 2 else "train"
+    met = read_pages(seed, size, split) if readings else random_pages(seed, size, Words.of(split, seed))
+    write_pages(folder, number, _recorded(met, max_pixels))
 
 
-def _recorded(seed: int, size: tuple[int, int], max_pixels: int, words: Words) -> Iterator[RecordedPage]:
-    for page in random_pages(seed, size, words):
+def _recorded(pages: Iterable[Page], max_pixels: int) -> Iterator[RecordedPage]:
+    for page in pages:
         yield record_page(page, max_pixels)
 
 

@@ -52,6 +52,8 @@ class TinyRecipe:
     """Screens to learn seeing from."""
     asked_pages: int = 4_096
     """Those of them that stage 3 asks about, whose vision encoder is locked: they are encoded once."""
+    read_pages: int = 2_048
+    """Screens from which the bundled solutions read, that stage 3 asks about too."""
     line_pages: int = 2_048
     """Pictures of random lines of text that stage 3 asks about."""
     episodes_per_task: int = 110
@@ -74,6 +76,8 @@ class TinyRecipe:
     act_batch_tokens: int = 4096
     scored_pages: int = 60
     """Screens on which skills are measured after a phase; 0: none."""
+    scored_episodes: int = 2
+    """Episodes of every task with which acting is measured in the end; 0: none."""
     data_workers: int = 1
     harvest_workers: int = 2
     replicas: int = 2
@@ -108,7 +112,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
             tiny_embeds.embed(recipe, start, out / "data", embeds_folder(out))
         start = _train_phase(recipe, phase, start, out, resume)
         if phase.name in SCORED:
-            _score(recipe, start, out / phase.name / SKILLS_FILE)
+            _score(recipe, start, out / phase.name / SKILLS_FILE, recipe.scored_episodes if phase.name == "act" else 0)
         draw_progress(out, tuple(phase.name for phase in PHASES))
     assert start is not None
     return _export(start, out / "tiny")
@@ -124,17 +128,26 @@ def _export(model: Path, folder: Path) -> Path:
     return folder
 
 
-def _score(recipe: TinyRecipe, model: Path, file: Path) -> None:
-    """Measure what the model can do on screens it never saw, and on grey ones; what is measured already stays."""
+def _score(recipe: TinyRecipe, model: Path, file: Path, episodes: int) -> None:
+    """Measure what the model can do on screens it never saw, and on grey ones; what is measured already stays.
+
+    Whole tasks are recorded beside the `file` of the scores.
+    """
     if file.is_file() or not recipe.scored_pages:
         return
-    from qwen2vl_agent.recipes import tiny_skills
+    from qwen2vl_agent.agent.model_policy import ModelPolicy
+    from qwen2vl_agent.recipes import tiny_acting, tiny_skills
 
     loaded, processor = tiny_model_of(model)
-    scores = {
-        name: tiny_skills.measure(loaded, processor, SCORED_SEED, recipe.scored_pages, blind=blind).to_json()
-        for name, blind in (("seen", False), ("blind", True))
-    }
+    scores = {}
+    for name, blind in (("seen", False), ("blind", True)):
+        skills = tiny_skills.measure(loaded, processor, SCORED_SEED, recipe.scored_pages, blind=blind)
+        if episodes:
+            config = dataclasses.replace(tiny_data.AGENT, blind=blind)
+            policy, folder = ModelPolicy(loaded, processor), file.parent / f"episodes-{name}"
+            skills.acted = tiny_acting.action_accuracy(policy, config, SCORED_SEED, episodes)
+            skills.solved = tiny_acting.solved(model, config, folder, SCORED_SEED, episodes, recipe.harvest_workers)
+        scores[name] = skills.to_json()
     file.write_text(json.dumps(scores, indent=2) + "\n", "utf-8")
     Console(stderr=True).print(tiny_skills.table(scores))
 

@@ -12,6 +12,7 @@ from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.data.examples import EpisodeSource
 from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.data.synthetic.changes import ChangeSource
 from qwen2vl_agent.data.synthetic.copying import CopyingSource
 from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, lines_page
 from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
@@ -25,6 +26,8 @@ from qwen2vl_agent.schema.errors import ConfigError
 
 AGENT = AgentConfig(detail="bare")
 MIN_PIXELS = 28 * 28
+READINGS = (3, 4, 12)
+"""What is asked about a screen that a solution reads from: elements, parts of rows, texts."""
 COLUMNS, ROWS = 8, 17
 """Tokens of a phone's screen."""
 
@@ -32,13 +35,15 @@ COLUMNS, ROWS = 8, 17
 def prepare(recipe: Any, folder: Path) -> None:
     """Record screens, and draw lines of text; what is there already stays."""
     _draw_lines(recipe, folder / "lines")
-    harvest_pages(
-        folder / "pages",
-        pages=recipe.pages,
-        max_pixels=recipe.max_pixels,
-        seed=recipe.seed + 1,
-        workers=recipe.harvest_workers,
-    )
+    for kind, pages, readings in (("pages", recipe.pages, False), ("readings", recipe.read_pages, True)):
+        harvest_pages(
+            folder / kind,
+            pages=pages,
+            max_pixels=recipe.max_pixels,
+            seed=recipe.seed + 1,
+            workers=recipe.harvest_workers,
+            readings=readings,
+        )
 
 
 def _draw_lines(recipe: Any, folder: Path) -> None:
@@ -92,13 +97,16 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
         transcribe=1.0,
         places=0.0,
     )
+    changes = ChangeSource(name="changes", folder=drills.folder, seed=seed + 1, first=recipe.asked_pages)
     sources: list[tuple[Any, float]]
     if phase == "know":
         lines = LineSource(name="lines", columns=COLUMNS, rows=ROWS, seed=seed + 1)
-        shares = ((drills, 0.5), (icons, 0.05), (reading, 0.1))
+        shares = ((drills, 0.48), (icons, 0.05), (reading, 0.1), (changes, 0.02))
         sources = [*((replace(source, first=0), share) for source, share in shares), (lines, 0.25), (copying, 0.1)]
     else:
         kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=recipe.line_pages)
+        texts = replace(drills, name="texts", folder=str(folder / "readings"), first=recipe.read_pages, most=READINGS)
         episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
-        sources = [(episodes, 0.42), (drills, 0.3), (icons, 0.02), (kept_lines, 0.1), (reading, 0.03), (copying, 0.13)]
+        sources = [(episodes, 0.36), (drills, 0.26), (texts, 0.18), (icons, 0.02), (kept_lines, 0.05)]
+        sources += [(reading, 0.02), (copying, 0.1), (changes, 0.01)]
     return Mixture(sources, seed)

@@ -20,8 +20,8 @@ def embed(recipe: Any, model: Path, data: Path, out: Path) -> None:
     """What the encoder in `model` makes of all frames of the episodes, and of the pages that are asked about."""
     frames = sorted((data / "episodes" / "frames").rglob("*.png"))
     jobs: list[tuple[str, Any]] = [("frames", part) for part in _cut(frames)]
-    jobs += [("pages", part) for part in _cut(range(recipe.asked_pages))]
-    jobs += [("lines", part) for part in _cut(range(recipe.line_pages))]
+    asked = {"pages": recipe.asked_pages, "readings": recipe.read_pages, "lines": recipe.line_pages}
+    jobs += [(kind, part) for kind, count in asked.items() for part in _cut(range(count))]
     context = get_context("spawn")
     with ProcessPoolExecutor(recipe.harvest_workers, mp_context=context) as pool, Progress(transient=True) as progress:
         bar = progress.add_task("embeds", total=len(jobs))

@@ -2,14 +2,15 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 from typing import Any
 
 from PIL import Image
 from rich.table import Table
 
 from qwen2vl_agent.agent.guards import grey_screen
+from qwen2vl_agent.data.synthetic.changes import ANOTHER, asked, change
 from qwen2vl_agent.data.synthetic.page_store import PageItem, RecordedPage
 from qwen2vl_agent.data.synthetic.pages import askable
 from qwen2vl_agent.data.synthetic.reading import SYSTEM
@@ -19,6 +20,7 @@ from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words, is_held_out
 from qwen2vl_agent.model.cache import Cache
 from qwen2vl_agent.recipes.harvest import record_page
+from qwen2vl_agent.recipes.score import Score
 from qwen2vl_agent.schema.errors import ToolCallError
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 
@@ -28,24 +30,6 @@ ASKED = 4
 """Elements of a screen that are looked for, and as many that are not there."""
 LONGEST = 48
 """Tokens of an answer."""
-
-
-@dataclass(slots=True)
-class Score:
-    """How much of something was right."""
-
-    right: float = 0.0
-    asked: int = 0
-
-    def add(self, right: float, asked: int = 1) -> None:
-        """Count one answer, or one text of so many letters."""
-        self.right += right
-        self.asked += asked
-
-    @property
-    def share(self) -> float:
-        """0 to 1; 0 where nothing was asked."""
-        return self.right / self.asked if self.asked else 0.0
 
 
 @dataclass(slots=True)
@@ -64,11 +48,21 @@ class Skills:
     """Letters read of a row's second line and of labels at a place."""
     letters_unseen: Score = field(default_factory=Score)
     """Those of texts with a word that training never shows."""
+    changes: Score = field(default_factory=Score)
+    """Screens in a row of the same page of which it was said rightly what changed."""
+    acted: Score = field(default_factory=Score)
+    """Steps of the bundled solutions at which it would do the same (`tiny_acting.py`)."""
+    solved: Score = field(default_factory=Score)
+    """Tasks solved."""
 
     def to_json(self) -> dict[str, dict[str, float]]:
-        """Share and number by skill."""
+        """Share and number of every skill that was asked for."""
         scores = {name: getattr(self, name) for name in self.__slots__}
-        return {name: {"share": round(score.share, 4), "asked": score.asked} for name, score in scores.items()}
+        return {
+            name: {"share": round(score.share, 4), "asked": score.asked}
+            for name, score in scores.items()
+            if score.asked
+        }
 
 
 def table(scores: dict[str, dict[str, dict[str, float]]]) -> Table:
@@ -97,6 +91,7 @@ def measure(model: Any, processor: Any, seed: int, pages: int, *, blind: bool = 
         _ask_for_elements(reader, page, rng, skills)
         _ask_for_absent(reader, page, rows[page.name], rng, skills)
         _ask_for_texts(reader, page, rng, skills)
+    _ask_for_changes(model, processor, shown, blind, skills)
     return skills
 
 
@@ -149,6 +144,17 @@ def _ask_for_texts(reader: _Reader, page: RecordedPage, rng: random.Random, skil
         skills.letters.add(right, len(written))
         if is_held_out(written):
             skills.letters_unseen.add(right, len(written))
+
+
+def _ask_for_changes(model: Any, processor: Any, shown: list[RecordedPage], blind: bool, skills: Skills) -> None:
+    end = tuple(processor.tokenizer.encode("<|im_end|>"))
+    for before, after in pairwise(shown):
+        wanted = change(before, after)
+        if wanted == ANOTHER:
+            continue
+        seen = [replace(page, image=grey_screen(page.image) if blind else page.image) for page in (before, after)]
+        result = model.generate(processor(asked(*seen)), max_new_tokens=LONGEST, stop=(end,))
+        skills.changes.add(str(processor.decode(result.token_ids)).removesuffix("<|im_end|>").strip() == wanted)
 
 
 def _inside(reply: str, entry: PageItem) -> bool:

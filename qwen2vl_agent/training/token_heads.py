@@ -30,10 +30,10 @@ NOTHING_WEIGHT = 0.1
 SHARES = {
     "patches": 1.0,
     "letters": 0.5,
-    "spelled": 1.0,
+    "spelled": 1.5,
     "begun": 0.3,
     "bag": 1.0,
-    "label": 1.0,
+    "label": 1.5,
     "icon": 0.5,
     "role": 0.2,
     "state": 0.5,

@@ -3,16 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
-from qwen2vl_agent.bench.failures import PAGE, PICTURES, difference, first_departure, write_failures
-from qwen2vl_agent.schema.geometry import Frame
-from qwen2vl_agent.schema.observation import Element
-from qwen2vl_agent.schema.tools import ToolCall
-from qwen2vl_agent.schema.trajectory import Reply, Step, StoredFrame
+from qwen2vl_agent.bench.failures import PAGE, PICTURES, first_departure, write_failures
 from qwen2vl_agent.trajectory.store import read_episode
 
 TASKS = ("contacts.open", "settings.toggle", "notes.add")
@@ -54,35 +49,3 @@ def test_the_page_counts_the_kinds_and_shows_a_few(tmp_path):
     with Image.open(pictures[0]) as picture:
         colours = {colour for _, colour in picture.getcolors(1 << 20)}
     assert colours & {(0x16, 0xA3, 0x4A), (0xFF, 0x2D, 0x55)}
-
-
-ROWS = [Element(text=name, bounds=(0, top, 100, top + 100), role="row", clickable=True) for name, top in
-        (("Ann", 0), ("Bob", 100))]  # fmt: skip
-
-
-def step(text: str, call: ToolCall | None, error: str = "") -> Step:
-    return Step(0, StoredFrame("0" * 64, 100, 200), "", Reply(text), call, error, None, 0.0)
-
-
-def tap(x: int, y: int) -> ToolCall:
-    return ToolCall("tap", {"point": [x, y]})
-
-
-@pytest.mark.parametrize(
-    ("said", "call", "wanted", "thought", "kind"),
-    [
-        ('"Ann" is here: tap it.', tap(900, 400), tap(500, 250), '"Ann" is here: tap it.', ""),
-        ('"Ann" is here: tap it.', tap(500, 750), tap(500, 250), '"Ann" is here: tap it.', "right name"),
-        ('"Bob" is here: tap it.', tap(500, 750), tap(500, 250), '"Ann" is here: tap it.', "another name"),
-        ('"Ann" is here: tap it.', tap(500, 250), ToolCall("swipe", {}), '"Ann" is not here: scroll down.', "it sees"),
-        ('"Ann" is not here: scroll down.', ToolCall("swipe", {}), tap(1, 1), '"Ann" is here: tap it.', "it misses"),
-        ("Done.", ToolCall("done", {}), tap(1, 1), '"Ann" is here: tap it.', "it ends too early"),
-        ("", None, tap(1, 1), "", "cannot be read"),
-        ("x", ToolCall("answer", {"text": "3"}), ToolCall("answer", {"text": "4"}), "y", "read wrongly"),
-        ("x", ToolCall("type_text", {"text": "3"}), ToolCall("type_text", {"text": "4"}), "y", "another text"),
-    ],
-)
-def test_what_sets_two_steps_apart(said, call, wanted, thought, kind):
-    found = difference(step(said, call), wanted, thought, ROWS, Frame("device", 100, 200))
-    assert kind in found
-    assert bool(kind) == bool(found)

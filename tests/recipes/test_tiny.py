@@ -36,6 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     screens = random_pages(0, (270, 600), Words.train())
     write_pages(folder / "pages", 0, (record_page(screen, RECIPE.max_pixels) for screen in screens))
+    (folder / "readings").symlink_to("pages")
     lines = (lines_page(random.Random(number), 2, 2) for number in range(SHARD))
     write_pages(folder / "lines", 0, lines)
     with pytest.MonkeyPatch.context() as patched:

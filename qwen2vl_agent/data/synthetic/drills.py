@@ -24,9 +24,11 @@ from qwen2vl_agent.data.synthetic.screen_lines import (
 from qwen2vl_agent.data.synthetic.strings import label
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 
-LINES, PARTS, TEXTS = 8, 3, 4
+MOST = (8, 3, 5)
 """Elements of a screen in one drill, parts of rows, and texts that are read, at most."""
-NAMED = 0.05
+MOST_RANDOM = 12
+"""Random lines in one drill."""
+NAMED = 0.12
 """Share of the elements that are asked for by their place."""
 LINE_READ = 0.25
 """Share of random lines that are read at their place; the others are looked for."""
@@ -50,12 +52,14 @@ class DrillSource:
     """Only the first so many pages; 0: all."""
     only: tuple[str, ...] = ()
     """Beginnings of the pages' names to take, for example `launcher`; empty: all."""
+    most: tuple[int, int, int] = MOST
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
         page = some_page(self.folder, self.first, self.only, rng)
-        lines = [_about(entry, rng) for entry in _sample(askable(page), LINES, rng)]
-        lines += _sample(parts_of_rows(page), PARTS, rng) + _sample(texts_of_names(page), TEXTS, rng)
+        elements, parts, texts = self.most
+        lines = [_about(entry, rng) for entry in _sample(askable(page), elements, rng)]
+        lines += _sample(parts_of_rows(page), parts, rng) + _sample(texts_of_names(page), texts, rng)
         lines += [missing(text, page.name) for text in self._absent(page, len(lines), rng)]
         rng.shuffle(lines)
         return drill(page, lines, self.name)
@@ -84,7 +88,7 @@ class LineSource:
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
         page = lines_page(rng, self.columns, self.rows)
-        chosen = _sample(askable(page), LINES + TEXTS, rng)
+        chosen = _sample(askable(page), MOST_RANDOM, rng)
         lines = [about_place(entry) if rng.random() < LINE_READ else looked_for(entry) for entry in chosen]
         lines += [missing(text) for text in (label(rng) for _ in range(round(len(lines) * ABSENT)))]
         rng.shuffle(lines)

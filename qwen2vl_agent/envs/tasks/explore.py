@@ -46,10 +46,11 @@ def random_pages(seed: int, size: tuple[int, int] = (540, 1200), words: Words | 
         for _ in _wander(phone, rng, words):
             if phone.elements() != seen:
                 seen = phone.elements()
-                yield _page(phone)
+                yield page_of(phone)
 
 
-def _page(phone: VirtualPhone) -> Page:
+def page_of(phone: VirtualPhone) -> Page:
+    """The screen in front."""
     state = phone.state
     names = ["shade"] if state.shade_open else [state.foreground, state.page.name, state.page.dialog]
     name = "/".join(part for part in names if part)

@@ -13,6 +13,8 @@ from qwen2vl_agent.schema.observation import Element
 READABLE_DP = 28
 """An element of which less is visible, in dp of height, is scrolled into view before it is touched."""
 ALL_APPS = "All apps"
+UNDER = 'Under "'
+"""How a thought that reads begins."""
 SCREEN_DP = 360
 """Width of the phone's screen in dp. Source: the virtual phone's layout."""
 
@@ -29,7 +31,7 @@ def not_here(label: str, instead: str) -> str:
 
 def under(label: str, text: str) -> str:
     """The thought that reads something from the screen: where it stands, then what."""
-    return f'Under "{label}": {text}'
+    return f'{UNDER}{label}": {text}'
 
 
 def remembering(decision: Decision, label: str, text: str) -> Decision:

@@ -1,0 +1,79 @@
+"""How well a model acts: what it would do at each step of a solution, and whole tasks."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.agent.difference import Said, difference
+from qwen2vl_agent.agent.episode import drive_plainly, run_episode
+from qwen2vl_agent.agent.jobs import Job
+from qwen2vl_agent.agent.policy import Context, Policy
+from qwen2vl_agent.agent.rollouts import collect_episodes
+from qwen2vl_agent.agent.scripted import OraclePolicy
+from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+from qwen2vl_agent.dialogue.tool_call import parse_call
+from qwen2vl_agent.envs.register import make_env
+from qwen2vl_agent.envs.tasks import task_ids
+from qwen2vl_agent.recipes.score import Score
+from qwen2vl_agent.schema.errors import ToolCallError
+from qwen2vl_agent.schema.trajectory import Reply
+
+
+class Compared:
+    """Does what the solution does, and counts how often another policy would have done the same."""
+
+    name = "oracle"
+
+    def __init__(self, policy: Policy) -> None:
+        self.score = Score()
+        self._policy, self._solution = policy, OraclePolicy()
+
+    def begin(self, seed: int | None) -> None:
+        """Pass the seed on."""
+        self._policy.begin(seed)
+
+    def reply(self, context: Context) -> Reply:
+        """The solution's reply, after the other one was compared with it."""
+        wanted, device = self._solution.reply(context), context.env.device
+        said, solution = (_said(reply, context) for reply in (self._policy.reply(context), wanted))
+        self.score.add(not difference(said, solution, device.elements(), device.frame))
+        return wanted
+
+
+def _said(reply: Reply, context: Context) -> Said:
+    try:
+        return Said(reply.text, parse_call(reply.text, context.dialogue.form).call)
+    except ToolCallError as error:
+        return Said(reply.text, None, str(error))
+
+
+def action_accuracy(policy: Policy, config: AgentConfig, seed: int, episodes: int) -> Score:
+    """Steps of the bundled solutions at which the policy would do the same; so many `episodes` of every task.
+
+    The steps before are the solution's, so that one mistake is counted once.
+    """
+    compared, env = Compared(policy), make_env()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for task in task_ids():
+                for number in range(episodes):
+                    plan = EpisodePlan(
+                        out=Path(folder) / f"{task}-{number}", task=task, split="test", seed=seed + number, sync=False
+                    )
+                    run_episode(env, compared, plan, config, drive=drive_plainly)
+    finally:
+        env.close()
+    return compared.score
+
+
+def solved(model: Path, config: AgentConfig, out: Path, seed: int, episodes: int, workers: int) -> Score:
+    """Tasks that the model in a folder solves; so many `episodes` of every task, recorded in `out`."""
+    jobs: list[Any] = [
+        Job(task=task, seed=seed + number, policy="model", split="test", model=str(model), agent=config)
+        for task in task_ids()
+        for number in range(episodes)
+    ]
+    score = Score()
+    for result in collect_episodes(jobs, out, workers).results:
+        score.add(result.outcome == "success")
+    return score
