@@ -18,9 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from qwen2vl_agent.model import quantized_checkpoint
 from qwen2vl_agent.model.config import DTYPES, Qwen2VLConfig
 from qwen2vl_agent.model.hf_config import write_generation
 from qwen2vl_agent.model.hub import checkpoint_folder
+from qwen2vl_agent.model.quantize import quantize
+from qwen2vl_agent.model.quantized import QuantizedLinear
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -58,11 +61,16 @@ def memory_name(name: str) -> str:
     return name
 
 
-def load_model(name: str | Path, dtype: str | torch.dtype | None) -> "Qwen2VL":
+def load_model(
+    name: str | Path, dtype: str | torch.dtype | None, kind: str | None = None, vision: bool = False
+) -> "Qwen2VL":
     """The model of a checkpoint folder or hub id; `dtype` None keeps the file's. Files are memory-mapped.
+
+    `kind` quantises it, and with `vision` the vision encoder too.
 
     Raises:
         CheckpointError: it is missing, incomplete, damaged, or does not fit the network its config describes.
+        ConfigError: there are no kernels for that quantisation.
     """
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
@@ -71,9 +79,13 @@ def load_model(name: str | Path, dtype: str | torch.dtype | None) -> "Qwen2VL":
     config = load_config(folder)
     with torch.device("meta"):
         model = Qwen2VL(config)
+    if quantized := _read_json(folder / "config.json").get(quantized_checkpoint.SECTION):
+        if kind is not None:
+            raise ConfigError(f"{folder} is quantised already; leave out --quantize")
+        return quantized_checkpoint.fill(model, folder / SINGLE, wanted, quantized_checkpoint.check_section(quantized))
     model.load_state_dict(_read_weights(folder, model, wanted), assign=True, strict=False)
     model.tie_weights()
-    return model.requires_grad_(True)
+    return model.requires_grad_(True) if kind is None else quantize(model, kind, vision)
 
 
 def load_config(folder: Path) -> Qwen2VLConfig:
@@ -88,7 +100,13 @@ def load_config(folder: Path) -> Qwen2VLConfig:
 
 
 def save_model(model: "Qwen2VL", folder: str | Path, dtype: str | torch.dtype | None, max_shard_size: int) -> None:
-    """Write configuration and weights. Each file appears whole or not at all."""
+    """Write configuration and weights. Each file appears whole or not at all.
+
+    Raises:
+        CheckpointError: the weights were quantised, which cannot be undone.
+    """
+    if any(isinstance(module, QuantizedLinear) for module in model.modules()):
+        raise CheckpointError("a quantised model is not saved; save the model that it was made of, with save_quantized")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = model.dtype if dtype is None else torch_dtype(dtype)
@@ -107,6 +125,17 @@ def save_model(model: "Qwen2VL", folder: str | Path, dtype: str | torch.dtype | 
     _write_json(folder / "config.json", config.to_hf())
     _write_json(folder / "generation_config.json", write_generation(config))
     _remove_old(folder, {*names, INDEX} if len(shards) > 1 else set(names))
+
+
+def save_quantized(model: "Qwen2VL", folder: str | Path, kind: str, vision: bool) -> None:
+    """Write configuration and rounded weights; what is not rounded is written in bfloat16."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    quantized_checkpoint.write(quantized_checkpoint.tensors_of(model, kind, vision, torch.bfloat16), folder)
+    config = replace(model.config, dtype="bfloat16").to_hf()
+    _write_json(folder / "config.json", config | quantized_checkpoint.section(kind, vision))
+    _write_json(folder / "generation_config.json", write_generation(model.config))
+    _remove_old(folder, {SINGLE})
 
 
 def torch_dtype(dtype: str | torch.dtype) -> torch.dtype:

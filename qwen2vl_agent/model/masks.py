@@ -30,6 +30,7 @@ class Visibility:
     """What a query may look at: everything, what is not later, its own segment, or a mask."""
 
     causal: bool = False
+    """The queries are the newest of the tokens; each sees all up to itself."""
     mask: Tensor | None = None
     """`[B, 1, T, S]` bool, True where a query may look; already causal."""
     segments: Segments | None = None
@@ -93,14 +94,7 @@ def text_visibility(
         assert attention_mask is None, "packed rows are not padded"
         return Visibility(causal=True, segments=make_segments(tuple(segment_lengths), True, device))
     if attention_mask is None:
-        if seen == 0:
-            return CAUSAL
-        if tokens == 1:
-            return EVERYTHING
+        return EVERYTHING if tokens == 1 else CAUSAL
     keys = torch.arange(seen + tokens, device=device)
     queries = keys[seen:, None]
-    mask = keys <= queries
-    if attention_mask is not None:
-        mask = (mask & attention_mask[:, None, None, :]) | (keys == queries)
-        return Visibility(mask=mask)
-    return Visibility(mask=mask[None, None])
+    return Visibility(mask=((keys <= queries) & attention_mask[:, None, None, :]) | (keys == queries))

@@ -15,6 +15,7 @@ from qwen2vl_agent.model.generate import Ending, GenerationResult, generate_batc
 from qwen2vl_agent.model.initialise import initialise
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.layers import Rotary, text_rotary
+from qwen2vl_agent.model.linears import Linear
 from qwen2vl_agent.model.masks import text_visibility
 from qwen2vl_agent.model.sampling import Sampler, SamplingConfig
 from qwen2vl_agent.model.text import LanguageModel
@@ -33,23 +34,32 @@ class Qwen2VL(nn.Module):
         self.config = config
         self.visual = VisionEncoder(config.vision, config.text.hidden_size)
         self.language_model = LanguageModel(config.text)
-        self.lm_head = nn.Linear(config.text.hidden_size, config.text.vocab_size, bias=False)
+        self.lm_head = Linear(config.text.hidden_size, config.text.vocab_size, bias=False)
         self.tie_weights()
         if not self.lm_head.weight.is_meta:
             initialise(self, seed)
 
     @classmethod
-    def from_pretrained(cls, folder_or_hub_id: str | Path, dtype: str | torch.dtype | None = "float32") -> "Qwen2VL":
+    def from_pretrained(
+        cls,
+        folder_or_hub_id: str | Path,
+        dtype: str | torch.dtype | None = "float32",
+        quantize: str | None = None,
+        quantize_vision: bool = False,
+    ) -> "Qwen2VL":
         """The model of a folder, or of the hub (downloaded once, going on where a download broke off).
 
-        `dtype` None keeps the type in the file.
+        `dtype` None keeps the type in the file. `quantize` (`int8` or `int4`) rounds the language model's linear
+        layers on the way (`quantize.py`), `quantize_vision` the vision encoder's too; a checkpoint that was saved
+        quantised is so already.
 
         Raises:
             CheckpointError: it is missing, incomplete, cannot be downloaded, or does not fit this network.
+            ConfigError: this machine has no kernels for that quantisation.
         """
         from qwen2vl_agent.model.hf_checkpoint import load_model
 
-        return load_model(folder_or_hub_id, dtype)
+        return load_model(folder_or_hub_id, dtype, quantize, quantize_vision)
 
     def save_pretrained(
         self, folder: str | Path, dtype: str | torch.dtype | None = None, max_shard_size: int = 5 * 10**9
@@ -62,6 +72,16 @@ class Qwen2VL(nn.Module):
 
         save_model(self, folder, dtype, max_shard_size)
 
+    def save_quantized(self, folder: str | Path, kind: str, vision: bool = False) -> None:
+        """Write a quantised checkpoint of this plain model (`quantized_checkpoint.py`), its other weights in bfloat16.
+
+        Raises:
+            ConfigError: `kind` is neither `int8` nor `int4`, or the model's widths do not suit it.
+        """
+        from qwen2vl_agent.model.hf_checkpoint import save_quantized
+
+        save_quantized(self, folder, kind, vision)
+
     def tie_weights(self) -> None:
         """Make head and embedding one parameter again where the config says so (needed after `to_empty`)."""
         if self.config.tie_word_embeddings:
@@ -70,12 +90,12 @@ class Qwen2VL(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.lm_head.weight.device
+        return self.language_model.embed_tokens.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
-        return self.lm_head.weight.dtype
+        return self.language_model.embed_tokens.weight.dtype
 
     def forward(self, inputs: ModelInputs) -> Tensor:
         """Logits `[T, V]`, or `[B, T, V]` of a batch."""

@@ -10,6 +10,7 @@ from qwen2vl_agent.model.attention import attend
 from qwen2vl_agent.model.cache import LayerCache
 from qwen2vl_agent.model.config import TextConfig
 from qwen2vl_agent.model.layers import RMSNorm, Rotary, SwiGLU
+from qwen2vl_agent.model.linears import Linear
 from qwen2vl_agent.model.masks import Visibility
 
 
@@ -24,18 +25,22 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.head_dim = config.head_dim
         kv_width = config.num_key_value_heads * config.head_dim
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, kv_width)
-        self.v_proj = nn.Linear(config.hidden_size, kv_width)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.q_proj = Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = Linear(config.hidden_size, kv_width)
+        self.v_proj = Linear(config.hidden_size, kv_width)
+        self.o_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: LayerCache | None) -> Tensor:
-        q_BTNH = rotary.rotate(self._heads(self.q_proj(x_BTD)))
-        k_BSKH = rotary.rotate(self._heads(self.k_proj(x_BTD)))
-        v_BSKH = self._heads(self.v_proj(x_BTD))
+        q_BTD, k_BTD, v_BTD = self.projections(x_BTD)
+        q_BTNH, k_BSKH = rotary.rotate(self._heads(q_BTD)), rotary.rotate(self._heads(k_BTD))
+        v_BSKH = self._heads(v_BTD)
         if cache is not None:
             k_BSKH, v_BSKH = cache.append(k_BSKH, v_BSKH)
         return self.o_proj(attend(q_BTNH, k_BSKH, v_BSKH, sees))
+
+    def projections(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, all heads in a row."""
+        return self.q_proj(x_BTD), self.k_proj(x_BTD), self.v_proj(x_BTD)
 
     def _heads(self, x_BTD: Tensor) -> Tensor:
         return x_BTD.unflatten(-1, (-1, self.head_dim))

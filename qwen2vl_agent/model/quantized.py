@@ -1,0 +1,219 @@
+"""Linear layers with weights of 8 or 4 bits on CPU: decoding reads the weights, so it is as fast as they are small.
+
+int8: a scale for each output; inputs are rounded to 8 bits too, a scale for each row, and multiplied as integers.
+int4: a scale and a zero for each group of a row's inputs; inputs stay as they are. The kernel for 4 bits is slow with
+many rows, so prefill multiplies by the weights turned back into bfloat16, one layer at a time.
+
+Shape letters: R rows, I inputs, O outputs, G groups of an output's inputs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from qwen2vl_agent.schema.errors import ConfigError
+
+QuantKind = Literal["int8", "int4"]
+KINDS: tuple[QuantKind, ...] = ("int8", "int4")
+GROUP_SIZES = (128, 64, 32)
+"""Inputs that share a scale: the first of these that divides all inputs."""
+BLOCKS = (64, 32)
+"""Outputs that the 4-bit kernel packs together, by instruction set."""
+ROWS_BY_KERNEL = 8
+"""Fewest rows for which weights are turned back: the kernel's time grows with each row (`docs/log.md`)."""
+LEVELS = {"int8": 127, "int4": 15}
+MIDDLE = 8
+"""The 4-bit number that stands for a group's zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A linear layer's weights as integers, in the order of its rows."""
+
+    values: Tensor
+    """int8 `[O, I]`; or 4-bit pairs in uint8 `[O, I / 2]`, the first of a pair in the lower half."""
+    scales: Tensor
+    """float32 `[O]`; or bfloat16 `[O, G]`."""
+    zeros: Tensor | None = None
+    """bfloat16 `[O, G]` what the number `MIDDLE` means; of int4 only."""
+
+    @property
+    def kind(self) -> QuantKind:
+        """How they are quantised."""
+        return "int8" if self.zeros is None else "int4"
+
+    def dequantised(self) -> Tensor:
+        """`[O, I]` in float32."""
+        if self.zeros is None:
+            return self.values.float() * self.scales[:, None]
+        numbers = unpaired(self.values).float().unflatten(1, (self.scales.shape[1], -1)) - MIDDLE
+        return (numbers * self.scales.float()[..., None] + self.zeros.float()[..., None]).flatten(1)
+
+
+def rounded(weight_OI: Tensor, kind: QuantKind) -> Weights:
+    """Weights rounded to the nearest number.
+
+    Raises:
+        ConfigError: they cannot be cut into groups.
+    """
+    weight = weight_OI.detach().float()
+    if kind == "int8":
+        scales = (weight.abs().amax(1) / LEVELS[kind]).clamp(min=torch.finfo(torch.float32).tiny)
+        return Weights((weight / scales[:, None]).round().to(torch.int8), scales)
+    groups = weight.unflatten(1, (-1, group_size(weight.shape[1])))
+    low, high = groups.amin(-1), groups.amax(-1)
+    scales = ((high - low) / LEVELS[kind]).clamp(min=1e-8).bfloat16()
+    zeros = (low + MIDDLE * scales.float()).bfloat16()
+    numbers = ((groups - zeros.float()[..., None]) / scales.float()[..., None]).round() + MIDDLE
+    return Weights(paired(numbers.clamp(0, LEVELS[kind]).to(torch.uint8).flatten(1)), scales, zeros)
+
+
+def group_size(inputs: int) -> int:
+    """Inputs that share a scale.
+
+    Raises:
+        ConfigError: no size fits.
+    """
+    for size in GROUP_SIZES:
+        if inputs % size == 0:
+            return size
+    raise ConfigError(f"a layer of {inputs} inputs has no 4-bit form: expected a multiple of {GROUP_SIZES[-1]}")
+
+
+def joined(parts: Sequence[Weights]) -> Weights:
+    """The layers' outputs one after the other: one product instead of several."""
+    zeros = [part.zeros for part in parts if part.zeros is not None]
+    return Weights(
+        torch.cat([part.values for part in parts]),
+        torch.cat([part.scales for part in parts]),
+        torch.cat(zeros) if zeros else None,
+    )
+
+
+def paired(numbers_OI: Tensor) -> Tensor:
+    """4-bit numbers in uint8, two in each: 3 and 10 become 10 * 16 + 3."""
+    return numbers_OI[:, ::2] | (numbers_OI[:, 1::2] << 4)
+
+
+def unpaired(pairs: Tensor) -> Tensor:
+    """The numbers of `paired`."""
+    return torch.stack((pairs & 15, pairs >> 4), dim=-1).flatten(1)
+
+
+class QuantizedLinear(nn.Module):
+    """A linear layer of either kind, without gradients; built by `linear_of`."""
+
+    bias: Tensor | None
+
+    def __init__(self, outputs: int, inputs: int, bias: Tensor | None) -> None:
+        super().__init__()
+        self.out_features, self.in_features = outputs, inputs
+        self.register_buffer("bias", None if bias is None else bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self._product(x.reshape(-1, self.in_features))
+        out = out if self.bias is None else out + self.bias
+        return out.view(*x.shape[:-1], self.out_features)
+
+    def _product(self, x_RI: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Int8Linear(QuantizedLinear):
+    """Products of 8-bit integers by oneDNN."""
+
+    def __init__(self, weights: Weights, bias: Tensor | None = None) -> None:
+        super().__init__(*weights.values.shape, bias)
+        self.register_buffer("scales", weights.scales)
+        self.register_buffer("points", torch.zeros(self.out_features, dtype=torch.int64))
+        self.packed = torch.ops.onednn.qlinear_prepack(weights.values, [1, self.in_features])
+
+    def _product(self, x_RI: Tensor) -> Tensor:
+        largest = x_RI.abs().amax(-1, keepdim=True).float().clamp(min=1e-12)
+        numbers = (x_RI * (LEVELS["int8"] / largest)).round_().add_(128).to(torch.uint8)
+        of_rows = (1 / LEVELS["int8"], 128)
+        of_outputs = (self.packed, self.scales, self.points)
+        out = torch.ops.onednn.qlinear_pointwise(
+            numbers, *of_rows, *of_outputs, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return (out * largest).to(x_RI.dtype)
+
+
+class Int4Linear(QuantizedLinear):
+    """Few rows by PyTorch's kernel for 4 bits, many by the weights turned back into the inputs' type."""
+
+    def __init__(self, weights: Weights, bias: Tensor | None = None) -> None:
+        assert weights.zeros is not None
+        numbers = unpaired(weights.values)
+        super().__init__(*numbers.shape, bias)
+        self.block, self.group = block_of_kernel(), self.in_features // weights.scales.shape[1]
+        spare = -self.out_features % self.block
+        numbers = torch.nn.functional.pad(numbers, (0, 0, 0, spare)).int()
+        factors_GO2 = torch.stack((weights.scales, weights.zeros), dim=-1).transpose(0, 1)
+        factors_GO2 = torch.nn.functional.pad(factors_GO2, (0, 0, 0, spare)).contiguous()
+        self.register_buffer("packed", torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1))
+        self.register_buffer("factors", factors_GO2)
+
+    def _product(self, x_RI: Tensor) -> Tensor:
+        if len(x_RI) < ROWS_BY_KERNEL:
+            factors = self.factors.to(x_RI.dtype)
+            out = torch.ops.aten._weight_int4pack_mm_for_cpu(x_RI.contiguous(), self.packed, self.group, factors)
+            return out[:, : self.out_features]
+        return x_RI @ self.turned_back(x_RI.dtype)[:, : self.out_features]
+
+    def turned_back(self, dtype: torch.dtype) -> Tensor:
+        """The weights `[I, O]`."""
+        numbers_IO = in_order(self.packed, self.block).to(dtype)
+        groups_GSO = numbers_IO.unflatten(0, (-1, self.group)).sub_(MIDDLE)
+        scales_GO, zeros_GO = self.factors.to(dtype).unbind(-1)
+        return groups_GSO.mul_(scales_GO[:, None]).add_(zeros_GO[:, None]).flatten(0, 1)
+
+
+def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
+    """The layer with these weights."""
+    return Int8Linear(weights, bias) if weights.kind == "int8" else Int4Linear(weights, bias)
+
+
+def in_order(packed: Tensor, block: int) -> Tensor:
+    """The kernel's packed weights as numbers `[I, O]` in uint8.
+
+    For each block of outputs and each input the kernel keeps `block / 2` bytes: byte d has output d in its lower half
+    and output d + block / 2 in its upper. Source: PyTorch, `aten/src/ATen/native/cpu/int4mm_kernel.cpp`.
+    """
+    bytes_BIH = packed.view(torch.uint8).view(len(packed) // block, -1, block // 2)
+    numbers_BIO = torch.cat((bytes_BIH & 15, bytes_BIH >> 4), dim=-1)
+    return numbers_BIO.transpose(0, 1).flatten(1)
+
+
+@cache
+def block_of_kernel() -> int:
+    """Outputs that this machine's kernel packs together, found by packing numbers and looking.
+
+    Raises:
+        ConfigError: this build of PyTorch packs in an order that is not known here.
+    """
+    numbers = torch.arange(64 * 64, dtype=torch.int32).view(64, 64) * 7 % 16
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
+    for block in BLOCKS:
+        if torch.equal(in_order(packed, block).int().T, numbers):
+            return block
+    raise ConfigError("this build of PyTorch packs 4-bit weights in an unknown order; use --quantize int8 or none")
+
+
+def check_kernels(kind: str) -> QuantKind:
+    """`kind`, if this machine can run it.
+
+    Raises:
+        ConfigError: no such kind, or a PyTorch without the kernels.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"there is no quantisation {kind!r}; expected {' or '.join(KINDS)}")
+    names = {"int8": ("onednn", "qlinear_pointwise"), "int4": ("aten", "_weight_int4pack_mm_for_cpu")}
+    space, name = names[kind]
+    if not hasattr(getattr(torch.ops, space), name):
+        raise ConfigError(f"this build of PyTorch ({torch.__version__}) has no kernel for {kind} on CPU")
+    return KINDS[KINDS.index(kind)]
