@@ -88,8 +88,8 @@ def _one_query(q_B1NH: Tensor, k_BSKH: Tensor, v_BSKH: Tensor, mask: Tensor | No
 def _by_segment(q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, segments: Segments, causal: bool) -> Tensor:
     """One batched call for each length."""
     if _products_serve(q_TNH[None]) and min(segments.lengths) >= PRODUCTS_FROM:
-        rows = zip(*(x.split(list(segments.lengths)) for x in (q_TNH, k_TKH, v_TKH)), strict=True)
-        return torch.cat([attend_by_products(*row, causal) for row in rows])
+        parts = (x.split(list(segments.lengths)) for x in (q_TNH, k_TKH, v_TKH))
+        return torch.cat([attend_by_products(q, k, v, causal) for q, k, v in zip(*parts, strict=True)])
     if segments.order is not None:
         q_TNH, k_TKH, v_TKH = (x.index_select(0, segments.order) for x in (q_TNH, k_TKH, v_TKH))
     outs = []

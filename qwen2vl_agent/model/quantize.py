@@ -31,7 +31,7 @@ def quantize(model: "Qwen2VL", kind: str, vision: bool = False) -> "Qwen2VL":
     """
     wanted = check_kernels(kind)
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    made = {}
+    made: dict[str, tuple[Weights, Tensor | None]] = {}
     for name in quantized_names(model, vision):
         layer = linears[name]
         made[name] = (rounded(layer.weight, kind_of(name, wanted)), layer.bias)

@@ -127,7 +127,8 @@ class Int8Linear(QuantizedLinear):
     """Products of 8-bit integers by oneDNN."""
 
     def __init__(self, weights: Weights, bias: Tensor | None = None) -> None:
-        super().__init__(*weights.values.shape, bias)
+        outputs, inputs = weights.values.shape
+        super().__init__(outputs, inputs, bias)
         self.register_buffer("scales", weights.scales)
         self.register_buffer("points", torch.zeros(self.out_features, dtype=torch.int64))
         self.packed = torch.ops.onednn.qlinear_prepack(weights.values, [1, self.in_features])
@@ -146,10 +147,13 @@ class Int8Linear(QuantizedLinear):
 class Int4Linear(QuantizedLinear):
     """Few rows by PyTorch's kernel for 4 bits, many by the weights turned back into the inputs' type."""
 
+    packed: Tensor
+    factors: Tensor
+
     def __init__(self, weights: Weights, bias: Tensor | None = None) -> None:
         assert weights.zeros is not None
         numbers = unpaired(weights.values)
-        super().__init__(*numbers.shape, bias)
+        super().__init__(len(numbers), numbers.shape[1], bias)
         self.block, self.group = block_of_kernel(), self.in_features // weights.scales.shape[1]
         spare = -self.out_features % self.block
         numbers = torch.nn.functional.pad(numbers, (0, 0, 0, spare)).int()

@@ -77,7 +77,7 @@ def fill(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, vision: bool) 
         bias = tensors.pop(f"{name}.bias", None)
         made[name] = (_weights(name, layer, tensors), bias if bias is None or dtype is None else bias.to(dtype))
         drop_weight(model, name)
-        layer.bias = None
+        layer.register_parameter("bias", None)
     plain = {name: value if dtype is None else value.to(dtype) for name, value in tensors.items()}
     left = {name for name, value in model.state_dict().items() if value.is_meta}
     if left != set(plain):

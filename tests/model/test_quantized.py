@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwen2vl_agent.model.calibrate import scale_channels
 from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig, VisionConfig
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.linears import Linear
@@ -178,3 +179,32 @@ def test_one_row_in_half_precision_is_the_same_product(bias):
         wanted = torch.nn.functional.linear(x, layer.weight, layer.bias)
     assert found.shape == wanted.shape
     torch.testing.assert_close(found, wanted, atol=0.02, rtol=0.02)
+
+
+def uneven_model() -> Qwen2VL:
+    """A model with a few channels that are much larger than the others, as trained ones have."""
+    model = Qwen2VL(CONFIG, seed=1).eval()
+    with torch.no_grad():
+        for layer in model.language_model.layers:
+            for norm in (layer.input_layernorm, layer.post_attention_layernorm):
+                norm.weight[::50] *= 30
+    return model
+
+
+def test_scaling_changes_nothing_and_rounding_loses_less():
+    inputs, model = picture_inputs(), uneven_model()
+    with torch.inference_mode():
+        wanted = model(inputs)
+        plainly = quantize(uneven_model().to(torch.bfloat16), "int4")(inputs).float()
+    powers = scale_channels(model, [inputs], "int4")
+    with torch.inference_mode():
+        torch.testing.assert_close(model(inputs), wanted, atol=1e-4, rtol=1e-4)
+        scaled = quantize(model.to(torch.bfloat16), "int4")(inputs).float()
+    assert len(powers) == 3 * CONFIG.text.num_hidden_layers
+    assert max(powers) > 0
+    assert (scaled - wanted).norm() < 0.9 * (plainly - wanted).norm()
+
+
+def test_scales_need_examples():
+    with pytest.raises(ValueError, match="no examples"):
+        scale_channels(Qwen2VL(CONFIG, seed=1), [], "int4")
