@@ -23,6 +23,7 @@ COMMANDS = {
     "collect": "record many episodes, to learn from",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
+    "quantize": "write a checkpoint with weights of 8 or 4 bits",
     "phone": "serve a virtual phone that adb can connect to",
     "doctor": "tell what is installed, attached and missing, and how to mend it",
 }

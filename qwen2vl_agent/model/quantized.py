@@ -135,13 +135,13 @@ class Int8Linear(QuantizedLinear):
 
     def _product(self, x_RI: Tensor) -> Tensor:
         largest = x_RI.abs().amax(-1, keepdim=True).float().clamp(min=1e-12)
-        numbers = (x_RI * (LEVELS["int8"] / largest)).round_().add_(128).to(torch.uint8)
+        numbers = (x_RI * (LEVELS["int8"] / largest)).add_(128.5).to(torch.uint8)  # cut off, which rounds
         of_rows = (1 / LEVELS["int8"], 128)
         of_outputs = (self.packed, self.scales, self.points)
         out = torch.ops.onednn.qlinear_pointwise(
-            numbers, *of_rows, *of_outputs, None, 1.0, 0, torch.float32, "none", [], ""
+            numbers, *of_rows, *of_outputs, None, 1.0, 0, x_RI.dtype, "none", [], ""
         )
-        return (out * largest).to(x_RI.dtype)
+        return out.mul_(largest.to(x_RI.dtype))
 
 
 class Int4Linear(QuantizedLinear):
@@ -171,10 +171,10 @@ class Int4Linear(QuantizedLinear):
 
     def turned_back(self, dtype: torch.dtype) -> Tensor:
         """The weights `[I, O]`."""
-        numbers_IO = in_order(self.packed, self.block).to(dtype)
-        groups_GSO = numbers_IO.unflatten(0, (-1, self.group)).sub_(MIDDLE)
-        scales_GO, zeros_GO = self.factors.to(dtype).unbind(-1)
-        return groups_GSO.mul_(scales_GO[:, None]).add_(zeros_GO[:, None]).flatten(0, 1)
+        numbers_IO = in_order(self.packed, self.block, dtype)
+        scales_GO, zeros_GO = (factor.contiguous() for factor in self.factors.to(dtype).unbind(-1))
+        groups_GSO = numbers_IO.unflatten(0, (-1, self.group))
+        return torch.addcmul(zeros_GO[:, None], groups_GSO, scales_GO[:, None], out=groups_GSO).flatten(0, 1)
 
 
 def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
@@ -182,15 +182,18 @@ def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
     return Int8Linear(weights, bias) if weights.kind == "int8" else Int4Linear(weights, bias)
 
 
-def in_order(packed: Tensor, block: int) -> Tensor:
-    """The kernel's packed weights as numbers `[I, O]` in uint8.
+def in_order(packed: Tensor, block: int, dtype: torch.dtype) -> Tensor:
+    """The kernel's packed weights as numbers less `MIDDLE`, `[I, O]`.
 
     For each block of outputs and each input the kernel keeps `block / 2` bytes: byte d has output d in its lower half
     and output d + block / 2 in its upper. Source: PyTorch, `aten/src/ATen/native/cpu/int4mm_kernel.cpp`.
     """
     bytes_BIH = packed.view(torch.uint8).view(len(packed) // block, -1, block // 2)
-    numbers_BIO = torch.cat((bytes_BIH & 15, bytes_BIH >> 4), dim=-1)
-    return numbers_BIO.transpose(0, 1).flatten(1)
+    numbers_IBO = torch.empty(bytes_BIH.shape[1], len(bytes_BIH), block, dtype=dtype)
+    lower, upper = numbers_IBO.transpose(0, 1).chunk(2, dim=-1)
+    lower.copy_((bytes_BIH & 15).view(torch.int8).sub_(MIDDLE))
+    upper.copy_((bytes_BIH >> 4).view(torch.int8).sub_(MIDDLE))
+    return numbers_IBO.flatten(1)
 
 
 @cache
@@ -203,7 +206,7 @@ def block_of_kernel() -> int:
     numbers = torch.arange(64 * 64, dtype=torch.int32).view(64, 64) * 7 % 16
     packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
     for block in BLOCKS:
-        if torch.equal(in_order(packed, block).int().T, numbers):
+        if torch.equal(in_order(packed, block, torch.int32).T + MIDDLE, numbers):
             return block
     raise ConfigError("this build of PyTorch packs 4-bit weights in an unknown order; use --quantize int8 or none")
 

@@ -156,3 +156,44 @@ def test_training_by_plain_products_gives_what_the_formula_says(lengths, causal)
     gradients = [torch.autograd.grad(out.float().square().sum(), (q, k, v)) for out in (found, expected)]
     for one, other in zip(*gradients, strict=True):
         assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.999
+
+
+def kernel_reference(q, k, v, causal):
+    """torch's own kernel, queries last."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    later = torch.ones(q.shape[2], k.shape[2]).tril(k.shape[2] - q.shape[2]).bool() if causal else None
+    out = torch.nn.functional.scaled_dot_product_attention(q, k, v, later, enable_gqa=True)
+    return out.transpose(1, 2).flatten(2)
+
+
+def published_heads(queries, keys, heads, kv_heads, width):
+    generator = torch.Generator().manual_seed(queries)
+    shapes = ((queries, heads), (keys, kv_heads), (keys, kv_heads))
+    return [torch.randn(1, *shape, width, generator=generator).bfloat16() for shape in shapes]
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "heads", "kv_heads", "width"),
+    [(700, 700, 12, 2, 128), (130, 900, 12, 2, 128), (3, 40, 4, 4, 16), (1000, 1000, 2, 1, 64)],
+)
+def test_causal_products_in_half_precision_are_as_near_the_truth_as_the_kernel(queries, keys, heads, kv_heads, width):
+    q, k, v = published_heads(queries, keys, heads, kv_heads, width)
+    truth = kernel_reference(q.double(), k.double(), v.double(), causal=True)
+    with torch.no_grad():
+        found = attend(q, k, v, CAUSAL)
+        theirs = kernel_reference(q, k, v, causal=True)
+    assert found.dtype == torch.bfloat16
+    assert (found - truth).norm() <= 3 * (theirs - truth).norm()
+    assert (found - truth).abs().max() <= 0.02 * v.abs().max()
+
+
+def test_pictures_in_half_precision_attend_by_products_each_to_itself():
+    q, k, v = published_heads(900, 900, 2, 2, 80)
+    sees = Visibility(segments=make_segments((600, 300), False, CPU))
+    with torch.no_grad():
+        found = attend(q, k, v, sees)
+    for start, end in ((0, 600), (600, 900)):
+        rows = [x[:, start:end] for x in (q, k, v)]
+        truth = kernel_reference(*(x.double() for x in rows), causal=False)
+        theirs = kernel_reference(*rows, causal=False)
+        assert (found[:, start:end] - truth).norm() <= 3 * (theirs - truth).norm()
