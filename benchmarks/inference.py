@@ -144,9 +144,7 @@ def prefill(bench: Bench, tokens: int, kind: str = "bf16") -> tuple[float, float
     return bench.both(
         "",
         lambda: model.lm_head(model.hidden_states(inputs, Cache(), last_only=True)),
-        lambda: peer(
-            input_ids=ids[None], use_cache=True, logits_to_keep=1, mm_token_type_ids=torch.zeros_like(ids)[None]
-        ),
+        lambda: peer(input_ids=ids[None], use_cache=True, logits_to_keep=1, mm_token_type_ids=kinds),
     )
 
 
