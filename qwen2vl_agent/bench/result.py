@@ -6,6 +6,7 @@ from typing import Any
 
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.bench.statistics import Rate, rate
+from qwen2vl_agent.schema.trajectory import Split
 
 RESULT_VERSION = 1
 
@@ -21,6 +22,8 @@ class Conditions:
     episodes: int = 10
     """Per task."""
     seed: int = 0
+    split: Split = "test"
+    """Which names and texts fill the phones."""
     blind: bool = False
     """Whether the policy is shown grey screens only."""
     max_steps: int | None = None
@@ -67,6 +70,7 @@ class BenchResult:
             "policy": self.conditions.policy,
             "model": self.conditions.model,
             "seed": self.conditions.seed,
+            "split": self.conditions.split,
             "blind": self.conditions.blind,
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),

@@ -16,14 +16,14 @@ from qwen2vl_agent.trajectory.store import read_episode
 
 
 def bench_jobs(conditions: Conditions) -> list[Job]:
-    """The episodes to run, on names and texts that are partly never seen in training."""
+    """The episodes to run."""
     agent = replace(taught_settings(conditions.model), blind=conditions.blind, max_steps=conditions.max_steps)
     return [
         Job(
             task=task,
             seed=episode_seed(conditions.seed, index),
             policy=conditions.policy,
-            split="test",
+            split=conditions.split,
             model=conditions.model,
             agent=agent,
         )

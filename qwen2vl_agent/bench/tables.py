@@ -18,7 +18,8 @@ def title(result: BenchResult) -> str:
     what = result.conditions
     model = f" {PurePath(what.model).name}" if what.model else ""
     blind = ", blind (grey screens)" if what.blind else ""
-    return f"{what.suite}: {what.policy}{model}{blind}, seed {what.seed}, {what.episodes} episodes a task"
+    words = "" if what.split == "test" else f", {what.split} words"
+    return f"{what.suite}: {what.policy}{model}{blind}{words}, seed {what.seed}, {what.episodes} episodes a task"
 
 
 def rich_table(result: BenchResult) -> Table:

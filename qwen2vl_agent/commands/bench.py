@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -14,8 +15,8 @@ from qwen2vl_agent.commands.models import resolve
 class Command:
     """Measure how often a policy solves the tasks of a suite.
 
-    The tasks are drawn with names and texts that are partly never seen in training, on a virtual phone in each
-    worker's own process. Every episode is recorded in --out; run the same command again to go on after an interruption.
+    The tasks are drawn with names and texts that are partly never seen in training (see --split), on a virtual phone
+    in each worker's own process. Every episode is recorded in --out; run the same command again to go on after an interruption.
     There you also find results.json, results.md, results.png and, of a model, failures.md with pictures.
 
     Examples:
@@ -36,6 +37,9 @@ class Command:
     """another seed gives other episodes"""
     workers: int | None = None
     """processes; one for each core if left out"""
+    split: Literal["test", "train", "invented"] = "test"
+    """what fills the phones: names and texts that are partly never seen in training; only those of training (the embedded
+    model's demonstrations are on phones of seed 0); or words invented for each phone"""
     max_steps: int | None = None
     """actions after which an episode ends; each task's own limit if left out"""
     out: Path | None = None
@@ -60,6 +64,7 @@ class Command:
             model=resolve(self.model) if self.policy == "model" else "",
             episodes=at_least_one("--episodes", self.episodes),
             seed=self.seed,
+            split=self.split,
             blind=self.blind,
             max_steps=self.max_steps,
         )

@@ -39,3 +39,10 @@ def test_a_measurement_runs_each_task_so_many_times_on_seeds_of_its_own():
 
 def test_two_runs_share_no_seed():
     assert not {episode_seed(1, i) for i in range(1000)} & {episode_seed(2, i) for i in range(1000)}
+
+
+def test_phones_of_training_can_be_measured_on_too():
+    jobs = bench_jobs(Conditions("settings.toggle", "noop", episodes=4, split="train"))
+    demonstrated = {number for number in range(4) if number % 2 == 0}  # tiny_data.demonstrate
+    assert {job.split for job in jobs} == {"train"}
+    assert demonstrated <= {job.seed for job in jobs}
