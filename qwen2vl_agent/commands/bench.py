@@ -16,8 +16,8 @@ class Command:
     """Measure how often a policy solves the tasks of a suite.
 
     The tasks are drawn with names and texts that are partly never seen in training (see --split), on a virtual phone
-    in each worker's own process. Every episode is recorded in --out; run the same command again to go on after an interruption.
-    There you also find results.json, results.md, results.png and, of a model, failures.md with pictures.
+    in each worker's own process. Every episode is recorded in --out; run the same command again to go on after an
+    interruption. There you also find results.json, results.md, results.png and, of a model, failures.md with pictures.
 
     Examples:
       qwen2vl-agent bench phone --episodes 10 --seed 7 --out runs/bench
@@ -38,8 +38,8 @@ class Command:
     workers: int | None = None
     """processes; one for each core if left out"""
     split: Literal["test", "train", "invented"] = "test"
-    """what fills the phones: names and texts that are partly never seen in training; only those of training (the embedded
-    model's demonstrations are on phones of seed 0); or words invented for each phone"""
+    """what fills the phones: names and texts that are partly never seen in training; only those of training (with
+    --seed 0 every second phone is one of the embedded model's demonstrations); or words invented for each phone"""
     max_steps: int | None = None
     """actions after which an episode ends; each task's own limit if left out"""
     out: Path | None = None
