@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from qwen2vl_agent.model.masks import Segments, Visibility
-from qwen2vl_agent.model.products import attend_by_products
+from qwen2vl_agent.model.products import attend_by_products, one_query_by_head
 
 VarlenKernel = Callable[..., Tensor]
 PRODUCTS_FROM = 256
 """Length of a segment from which plain products are faster (`_products_pay`)."""
+KEYS_BY_HEAD = 512
+"""Keys from which one query in half precision is faster head by head: a batched product copies the keys."""
 QUERIES_AT_ONCE = 256
 """Queries of one product of causal attention."""
 
@@ -39,6 +41,9 @@ def attend(
         if kernel is not None:
             return _by_varlen(*row, sees.segments, sees.causal, kernel)[None]
         return _by_segment(*row, sees.segments, sees.causal)[None]
+    if tokens == 1 and sees.mask is None and k_BSKH.shape[1] >= KEYS_BY_HEAD and _products_serve(q_BTNH):
+        rows = zip(q_BTNH, k_BSKH, v_BSKH, strict=True)
+        return torch.stack([one_query_by_head(*row) for row in rows])
     if tokens == 1 and not torch.is_grad_enabled():
         return _one_query(q_BTNH, k_BSKH, v_BSKH, sees.mask)
     if sees.mask is None and _products_serve(q_BTNH):

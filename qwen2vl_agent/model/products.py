@@ -40,3 +40,14 @@ def _one_product(q_GCH: Tensor, k_HS: Tensor, v_SH: Tensor, causal: bool) -> Ten
         newest = scores.view(-1, queries, scores.shape[-1])[..., -queries:]
         newest += newest.new_full((queries, queries), float("-inf")).triu(1)
     return (scores.softmax(-1) @ v_SH).view(q_GCH.shape)
+
+
+def one_query_by_head(q_1NH: Tensor, k_SKH: Tensor, v_SKH: Tensor) -> Tensor:
+    """The same for a single query, which sees all keys: `[1, N * H]`. No key is copied, the softmax is in float32."""
+    groups, width = k_SKH.shape[1:]
+    q_KGH = (q_1NH[0] * width**-0.5).view(groups, -1, width)
+    outs = []
+    for q_GH, k_SH, v_SH in zip(q_KGH, k_SKH.unbind(1), v_SKH.unbind(1), strict=True):
+        weights_GS = (q_GH @ k_SH.T).softmax(-1, dtype=torch.float32).to(v_SH.dtype)
+        outs.append(weights_GS @ v_SH)
+    return torch.cat(outs).view(1, -1)

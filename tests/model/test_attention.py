@@ -174,13 +174,13 @@ def published_heads(queries, keys, heads, kv_heads, width):
 
 @pytest.mark.parametrize(
     ("queries", "keys", "heads", "kv_heads", "width"),
-    [(700, 700, 12, 2, 128), (130, 900, 12, 2, 128), (3, 40, 4, 4, 16), (1000, 1000, 2, 1, 64)],
+    [(700, 700, 12, 2, 128), (1, 800, 12, 2, 128), (130, 900, 12, 2, 128), (3, 40, 4, 4, 16), (1000, 1000, 2, 1, 64)],
 )
 def test_causal_products_in_half_precision_are_as_near_the_truth_as_the_kernel(queries, keys, heads, kv_heads, width):
     q, k, v = published_heads(queries, keys, heads, kv_heads, width)
     truth = kernel_reference(q.double(), k.double(), v.double(), causal=True)
     with torch.no_grad():
-        found = attend(q, k, v, CAUSAL)
+        found = attend(q, k, v, CAUSAL if queries > 1 else EVERYTHING)
         theirs = kernel_reference(q, k, v, causal=True)
     assert found.dtype == torch.bfloat16
     assert (found - truth).norm() <= 3 * (theirs - truth).norm()
