@@ -43,6 +43,7 @@ class Command:
     def run(self) -> int:
         """Rounds and writes."""
         from qwen2vl_agent.dialogue.processor import Processor
+        from qwen2vl_agent.model.quantize import quantize
         from qwen2vl_agent.model.quantized import check_kernels
         from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
@@ -57,7 +58,7 @@ class Command:
             with console.status("reading episodes and finding scales"):
                 scale_channels(model, self._episodes(self.calibrate, processor), self.to)
         with console.status("rounding"):
-            model.save_quantized(self.out, self.to, self.vision)
+            quantize(model, self.to, self.vision).save_pretrained(self.out, "bfloat16")
             processor.save_pretrained(self.out)
         size = sum(file.stat().st_size for file in self.out.glob("*.safetensors"))
         console.print(f"{size / 1e6:.1f} MB; use it with --model {self.out}", markup=False, soft_wrap=True)

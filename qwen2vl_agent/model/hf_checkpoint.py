@@ -23,7 +23,6 @@ from qwen2vl_agent.model.config import DTYPES, Qwen2VLConfig
 from qwen2vl_agent.model.hf_config import write_generation
 from qwen2vl_agent.model.hub import checkpoint_folder
 from qwen2vl_agent.model.quantize import quantize
-from qwen2vl_agent.model.quantized import QuantizedLinear
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +81,8 @@ def load_model(
     if quantized := _read_json(folder / "config.json").get(quantized_checkpoint.SECTION):
         if kind is not None:
             raise ConfigError(f"{folder} is quantised already; leave out --quantize")
-        return quantized_checkpoint.fill(model, folder / SINGLE, wanted, quantized_checkpoint.check_section(quantized))
+        how = quantized_checkpoint.read_section(quantized)
+        return quantized_checkpoint.load(model, folder / SINGLE, wanted, *how)
     model.load_state_dict(_read_weights(folder, model, wanted), assign=True, strict=False)
     model.tie_weights()
     return model.requires_grad_(True) if kind is None else quantize(model, kind, vision)
@@ -102,15 +102,17 @@ def load_config(folder: Path) -> Qwen2VLConfig:
 def save_model(model: "Qwen2VL", folder: str | Path, dtype: str | torch.dtype | None, max_shard_size: int) -> None:
     """Write configuration and weights. Each file appears whole or not at all.
 
-    Raises:
-        CheckpointError: the weights were quantised, which cannot be undone.
+    Of a quantised model the quantised weights stay as they are, in one file.
     """
-    if any(isinstance(module, QuantizedLinear) for module in model.modules()):
-        raise CheckpointError("a quantised model is not saved; save the model that it was made of, with save_quantized")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = model.dtype if dtype is None else torch_dtype(dtype)
     config = replace(model.config, dtype=str(wanted).removeprefix("torch."))
+    if quantized_checkpoint.is_quantised(model):
+        quantized_checkpoint.save(model, folder / SINGLE, wanted)
+        _write_configs(folder, config, quantized_checkpoint.section(model))
+        _remove_old(folder, {SINGLE})
+        return
     shards = _shards(model, wanted, max_shard_size)
     names = [SINGLE] if len(shards) == 1 else [_shard_name(i, len(shards)) for i in range(len(shards))]
     for name, shard in zip(names, shards, strict=True):
@@ -122,20 +124,13 @@ def save_model(model: "Qwen2VL", folder: str | Path, dtype: str | torch.dtype | 
         weight_map = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
         index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
         _write_json(folder / INDEX, index)
-    _write_json(folder / "config.json", config.to_hf())
-    _write_json(folder / "generation_config.json", write_generation(config))
+    _write_configs(folder, config, {})
     _remove_old(folder, {*names, INDEX} if len(shards) > 1 else set(names))
 
 
-def save_quantized(model: "Qwen2VL", folder: str | Path, kind: str, vision: bool) -> None:
-    """Write configuration and rounded weights; what is not rounded is written in bfloat16."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    quantized_checkpoint.write(quantized_checkpoint.tensors_of(model, kind, vision, torch.bfloat16), folder)
-    config = replace(model.config, dtype="bfloat16").to_hf()
-    _write_json(folder / "config.json", config | quantized_checkpoint.section(kind, vision))
-    _write_json(folder / "generation_config.json", write_generation(model.config))
-    _remove_old(folder, {SINGLE})
+def _write_configs(folder: Path, config: Qwen2VLConfig, more: dict[str, Any]) -> None:
+    _write_json(folder / "config.json", config.to_hf() | more)
+    _write_json(folder / "generation_config.json", write_generation(config))
 
 
 def torch_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -105,7 +105,7 @@ def unpaired(pairs: Tensor) -> Tensor:
 
 
 class QuantizedLinear(nn.Module):
-    """A linear layer of either kind, without gradients; built by `linear_of`."""
+    """A linear layer of either kind, without gradients."""
 
     bias: Tensor | None
 
@@ -119,6 +119,10 @@ class QuantizedLinear(nn.Module):
         out = out if self.bias is None else out + self.bias
         return out.view(*x.shape[:-1], self.out_features)
 
+    def kept(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of it, by the names that the constructor takes; without the bias."""
+        raise NotImplementedError
+
     def _product(self, x_RI: Tensor) -> Tensor:
         raise NotImplementedError
 
@@ -126,12 +130,15 @@ class QuantizedLinear(nn.Module):
 class Int8Linear(QuantizedLinear):
     """Products of 8-bit integers by oneDNN."""
 
-    def __init__(self, weights: Weights, bias: Tensor | None = None) -> None:
-        outputs, inputs = weights.values.shape
-        super().__init__(outputs, inputs, bias)
-        self.register_buffer("scales", weights.scales)
+    def __init__(self, values: Tensor, scales: Tensor, bias: Tensor | None = None) -> None:
+        """int8 `[O, I]`, float32 `[O]`."""
+        super().__init__(len(values), values.shape[1], bias)
+        self.register_buffer("scales", scales)
         self.register_buffer("points", torch.zeros(self.out_features, dtype=torch.int64))
-        self.packed = torch.ops.onednn.qlinear_prepack(weights.values, [1, self.in_features])
+        self.packed = torch.ops.onednn.qlinear_prepack(values, [1, self.in_features])
+
+    def kept(self) -> dict[str, Tensor]:
+        return {"values": self.packed.to_dense().T.contiguous(), "scales": self.scales}
 
     def _product(self, x_RI: Tensor) -> Tensor:
         largest = x_RI.abs().amax(-1, keepdim=True).float().clamp(min=1e-12)
@@ -150,17 +157,15 @@ class Int4Linear(QuantizedLinear):
     packed: Tensor
     factors: Tensor
 
-    def __init__(self, weights: Weights, bias: Tensor | None = None) -> None:
-        assert weights.zeros is not None
-        numbers = unpaired(weights.values)
-        super().__init__(len(numbers), numbers.shape[1], bias)
-        self.block, self.group = block_of_kernel(), self.in_features // weights.scales.shape[1]
-        spare = -self.out_features % self.block
-        numbers = torch.nn.functional.pad(numbers, (0, 0, 0, spare)).int()
-        factors_GO2 = torch.stack((weights.scales, weights.zeros), dim=-1).transpose(0, 1)
-        factors_GO2 = torch.nn.functional.pad(factors_GO2, (0, 0, 0, spare)).contiguous()
-        self.register_buffer("packed", torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1))
-        self.register_buffer("factors", factors_GO2)
+    def __init__(self, packed: Tensor, factors: Tensor, outputs: int, bias: Tensor | None = None) -> None:
+        """`in_blocks` of `BLOCKS[0]`, bfloat16 `[G, O, 2]` scale and zero; their O is a multiple of that block."""
+        super().__init__(outputs, 2 * packed.shape[1], bias)
+        self.block, self.group = block_of_kernel(), 2 * packed.shape[1] // len(factors)
+        self.register_buffer("packed", repacked(packed, BLOCKS[0], self.block))
+        self.register_buffer("factors", factors)
+
+    def kept(self) -> dict[str, Tensor]:
+        return {"packed": repacked(self.packed, self.block, BLOCKS[0]), "factors": self.factors}
 
     def _product(self, x_RI: Tensor) -> Tensor:
         if len(x_RI) < ROWS_BY_KERNEL:
@@ -179,15 +184,27 @@ class Int4Linear(QuantizedLinear):
 
 def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
     """The layer with these weights."""
-    return Int8Linear(weights, bias) if weights.kind == "int8" else Int4Linear(weights, bias)
+    if weights.zeros is None:
+        return Int8Linear(weights.values, weights.scales, bias)
+    spare = (0, 0, 0, -len(weights.values) % BLOCKS[0])
+    numbers = nn.functional.pad(unpaired(weights.values), spare)
+    factors_GO2 = torch.stack((weights.scales, weights.zeros), dim=-1).transpose(0, 1)
+    factors_GO2 = nn.functional.pad(factors_GO2, spare).contiguous()
+    return Int4Linear(in_blocks(numbers, BLOCKS[0]), factors_GO2, len(weights.values), bias)
 
 
-def in_order(packed: Tensor, block: int, dtype: torch.dtype) -> Tensor:
-    """The kernel's packed weights as numbers less `MIDDLE`, `[I, O]`.
+def in_blocks(numbers_OI: Tensor, block: int) -> Tensor:
+    """4-bit numbers in uint8 as the kernel packs them, `[O, I / 2]`; O is a multiple of `block`.
 
     For each block of outputs and each input the kernel keeps `block / 2` bytes: byte d has output d in its lower half
     and output d + block / 2 in its upper. Source: PyTorch, `aten/src/ATen/native/cpu/int4mm_kernel.cpp`.
     """
+    lower_BHI, upper_BHI = numbers_OI.view(-1, 2, block // 2, numbers_OI.shape[1]).unbind(1)
+    return (lower_BHI | (upper_BHI << 4)).transpose(1, 2).reshape(len(numbers_OI), -1)
+
+
+def in_order(packed: Tensor, block: int, dtype: torch.dtype) -> Tensor:
+    """The numbers of `in_blocks` less `MIDDLE`, `[I, O]`."""
     bytes_BIH = packed.view(torch.uint8).view(len(packed) // block, -1, block // 2)
     numbers_IBO = torch.empty(bytes_BIH.shape[1], len(bytes_BIH), block, dtype=dtype)
     lower, upper = numbers_IBO.transpose(0, 1).chunk(2, dim=-1)
@@ -196,17 +213,24 @@ def in_order(packed: Tensor, block: int, dtype: torch.dtype) -> Tensor:
     return numbers_IBO.flatten(1)
 
 
+def repacked(packed: Tensor, block: int, wanted: int) -> Tensor:
+    """What `in_blocks` gives for another size of blocks."""
+    if block == wanted:
+        return packed
+    return in_blocks(in_order(packed, block, torch.int16).T.add(MIDDLE).to(torch.uint8).contiguous(), wanted)
+
+
 @cache
 def block_of_kernel() -> int:
-    """Outputs that this machine's kernel packs together, found by packing numbers and looking.
+    """Outputs that this machine's kernel packs together, found by letting it pack.
 
     Raises:
         ConfigError: this build of PyTorch packs in an order that is not known here.
     """
     numbers = torch.arange(64 * 64, dtype=torch.int32).view(64, 64) * 7 % 16
-    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1).view(torch.uint8)
     for block in BLOCKS:
-        if torch.equal(in_order(packed, block, torch.int32).T + MIDDLE, numbers):
+        if torch.equal(in_blocks(numbers.to(torch.uint8), block), packed):
             return block
     raise ConfigError("this build of PyTorch packs 4-bit weights in an unknown order; use --quantize int8 or none")
 

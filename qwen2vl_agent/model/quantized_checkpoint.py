@@ -1,19 +1,20 @@
-"""Checkpoints of quantised models: the published layout, with integers and their scales in place of some weights.
+"""Checkpoints of quantised models: integers as the kernels read them, memory-mapped, so that loading takes no time.
 
-`config.json` says so under `quantization_config`. A layer `x.weight` becomes `x.values`, `x.scales` and, with 4 bits,
-`x.zeros` (`quantized.Weights`).
+`config.json` says so under `quantization_config`. Of a quantised layer the file has what its `kept` gives, under the
+layer's name in memory; all other tensors are as in a plain checkpoint.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from qwen2vl_agent.model.quantize import assemble, drop_weight, kind_of, quantized_names
-from qwen2vl_agent.model.quantized import Weights, check_kernels, rounded
+from qwen2vl_agent.model.quantize import kind_of, replace_linears
+from qwen2vl_agent.model.quantized import Int4Linear, Int8Linear, QuantizedLinear, QuantKind, check_kernels
 from qwen2vl_agent.schema.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,35 +22,26 @@ if TYPE_CHECKING:
 
 METHOD = "qwen2vl_agent"
 SECTION = "quantization_config"
-FILE = "model.safetensors"
-PARTS = ("values", "scales", "zeros")
-BITS = {"int8": 8, "int4": 4}
 
 
-def tensors_of(model: "Qwen2VL", kind: str, vision: bool, dtype: torch.dtype) -> dict[str, Tensor]:
-    """What a quantised checkpoint of a plain model holds, by its own names."""
-    wanted, chosen = check_kernels(kind), set(quantized_names(model, vision))
-    tensors = {
-        name: value.detach().to(dtype).contiguous()
-        for name, value in model.named_parameters()
-        if name.removesuffix(".weight") not in chosen
-    }
-    for name in sorted(chosen):
-        weights = rounded(model.get_submodule(name).weight, kind_of(name, wanted))  # type: ignore[arg-type]
-        tensors |= {f"{name}.{part}": value for part in PARTS if (value := getattr(weights, part)) is not None}
-    return tensors
+def is_quantised(model: nn.Module) -> bool:
+    """Whether any of its layers is."""
+    return any(isinstance(module, QuantizedLinear) for module in model.modules())
 
 
-def section(kind: str, vision: bool) -> dict[str, Any]:
-    """What is added to `config.json`."""
-    return {SECTION: {"quant_method": METHOD, "bits": BITS[kind], "vision": vision}}
+def section(model: "Qwen2VL") -> dict[str, Any]:
+    """What `config.json` says of a quantised model."""
+    vision = is_quantised(model.visual)
+    kind = "int4" if isinstance(model.lm_head, Int4Linear) else "int8"
+    return {SECTION: {"quant_method": METHOD, "kind": kind, "vision": vision}}
 
 
-def check_section(found: dict[str, Any]) -> bool:
-    """Whether the vision encoder is quantised too.
+def read_section(found: dict[str, Any]) -> tuple[QuantKind, bool]:
+    """The kind of the weights, and whether the vision encoder's are quantised too.
 
     Raises:
         CheckpointError: the weights were quantised by another method.
+        ConfigError: this machine has no kernels for them.
     """
     method = found.get("quant_method")
     if method != METHOD:
@@ -57,50 +49,62 @@ def check_section(found: dict[str, Any]) -> bool:
             f"the weights were quantised by {method!r}, which is not read here; take the unquantised checkpoint "
             "and quantise it on loading with --quantize int8 or int4"
         )
-    return bool(found.get("vision"))
+    return check_kernels(str(found.get("kind"))), bool(found.get("vision"))
 
 
-def fill(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, vision: bool) -> "Qwen2VL":
-    """The model on no device, with what a quantised checkpoint holds.
+def save(model: "Qwen2VL", file: Path, dtype: torch.dtype) -> None:
+    """All weights in one file, those that are not quantised in `dtype`; it appears whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, QuantizedLinear):
+            tensors |= {f"{name}.{key}": value for key, value in module.kept().items()}
+            if module.bias is not None:
+                tensors[f"{name}.bias"] = module.bias.to(dtype)
+    tensors |= {name: value.detach().to(dtype) for name, value in model.named_parameters()}
+    unfinished = file.with_name(f"{file.name}.partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, unfinished, metadata={"format": "pt"})
+    unfinished.replace(file)
+
+
+def load(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, kind: QuantKind, vision: bool) -> "Qwen2VL":
+    """The model that is on no device yet, with the weights of `file`, which are memory-mapped.
 
     Raises:
         CheckpointError: the file is missing, cut short, or does not fit the network.
     """
     try:
-        tensors = load_file(file)
+        with safe_open(file, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file} cannot be read ({error}); it may be cut short: copy it again") from error
-    made = {}
-    for name in list(quantized_names(model, vision)):
-        layer = model.get_submodule(name)
-        assert isinstance(layer, nn.Linear)
-        bias = tensors.pop(f"{name}.bias", None)
-        made[name] = (_weights(name, layer, tensors), bias if bias is None or dtype is None else bias.to(dtype))
-        drop_weight(model, name)
-        layer.register_parameter("bias", None)
+
+    def make(name: str, layers: Sequence[nn.Linear]) -> QuantizedLinear:
+        outputs = sum(layer.out_features for layer in layers)
+        parts = {key.removeprefix(f"{name}."): tensors.pop(key) for key in list(tensors) if key.startswith(f"{name}.")}
+        bias = parts.pop("bias", None)
+        made = _layer(
+            name, kind_of(name, kind), parts, outputs, bias if bias is None or dtype is None else bias.to(dtype)
+        )
+        if (made.out_features, made.in_features) != (outputs, layers[0].in_features):
+            raise CheckpointError(f"{file}: {name} is not of {outputs} outputs, as config.json asks")
+        return made
+
+    model = replace_linears(model, make, vision)
     plain = {name: value if dtype is None else value.to(dtype) for name, value in tensors.items()}
-    left = {name for name, value in model.state_dict().items() if value.is_meta}
-    if left != set(plain):
-        raise CheckpointError(f"{file}: the weights lack or have too many of {sorted(left ^ set(plain))[:3]}")
+    left = {name: value.shape for name, value in model.named_parameters()}
+    if left != {name: value.shape for name, value in plain.items()}:
+        wrong = {
+            name for name in left.keys() | plain.keys() if name not in plain or plain[name].shape != left.get(name)
+        }
+        raise CheckpointError(f"{file} does not fit the network: look at {', '.join(sorted(wrong)[:3])}")
+    model.load_state_dict(plain, assign=True, strict=False)
+    return model.requires_grad_(False)
+
+
+def _layer(name: str, kind: QuantKind, parts: dict[str, Tensor], outputs: int, bias: Tensor | None) -> QuantizedLinear:
     try:
-        model.load_state_dict(plain, assign=True, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f"{file} does not fit the network: {error}") from error
-    return assemble(model, made)
-
-
-def _weights(name: str, layer: nn.Linear, tensors: dict[str, Tensor]) -> Weights:
-    parts = {part: tensors.pop(f"{name}.{part}", None) for part in PARTS}
-    if parts["values"] is None or parts["scales"] is None:
-        raise CheckpointError(f"the weights lack {name}.values or {name}.scales")
-    weights = Weights(parts["values"], parts["scales"], parts["zeros"])
-    columns = weights.values.shape[1] * (2 if weights.kind == "int4" else 1)
-    if (len(weights.values), columns) != (layer.out_features, layer.in_features):
-        raise CheckpointError(f"{name} has {len(weights.values)} x {columns} weights; config.json asks for {layer}")
-    return weights
-
-
-def write(tensors: dict[str, Tensor], folder: Path) -> None:
-    """The file, whole or not at all."""
-    save_file(tensors, folder / f"{FILE}.partial", metadata={"format": "pt"})
-    (folder / f"{FILE}.partial").replace(folder / FILE)
+        if kind == "int8":
+            return Int8Linear(**parts, bias=bias)
+        return Int4Linear(**parts, outputs=outputs, bias=bias)
+    except (TypeError, RuntimeError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{name} cannot be made of {sorted(parts)}: {error}") from error

@@ -72,16 +72,6 @@ class Qwen2VL(nn.Module):
 
         save_model(self, folder, dtype, max_shard_size)
 
-    def save_quantized(self, folder: str | Path, kind: str, vision: bool = False) -> None:
-        """Write a quantised checkpoint of this plain model (`quantized_checkpoint.py`), its other weights in bfloat16.
-
-        Raises:
-            ConfigError: `kind` is neither `int8` nor `int4`, or the model's widths do not suit it.
-        """
-        from qwen2vl_agent.model.hf_checkpoint import save_quantized
-
-        save_quantized(self, folder, kind, vision)
-
     def tie_weights(self) -> None:
         """Make head and embedding one parameter again where the config says so (needed after `to_empty`)."""
         if self.config.tie_word_embeddings:

@@ -16,10 +16,12 @@ from qwen2vl_agent.model.quantized import (
     QuantizedLinear,
     block_of_kernel,
     group_size,
+    in_blocks,
     in_order,
     joined,
     linear_of,
     paired,
+    repacked,
     rounded,
     unpaired,
 )
@@ -99,8 +101,8 @@ def test_a_row_of_zeros_stays_zero():
 
 def test_the_kernels_order_is_known():
     written = torch.randint(0, 16, (2 * block_of_kernel(), 96), dtype=torch.int32)
-    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(written, 1)
-    assert torch.equal(in_order(packed, block_of_kernel(), torch.int32).T + MIDDLE, written)
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(written, 1).view(torch.uint8)
+    assert torch.equal(in_blocks(written.to(torch.uint8), block_of_kernel()), packed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,8 +140,8 @@ def test_a_quantised_model_is_near_the_plain_one(kind, vision):
 def test_a_saved_one_is_the_one_that_is_rounded_on_loading(kind, vision, tmp_path):
     inputs = picture_inputs()
     Qwen2VL(CONFIG, seed=1).save_pretrained(tmp_path / "plain", dtype="bfloat16")
-    Qwen2VL.from_pretrained(tmp_path / "plain", "bfloat16").save_quantized(tmp_path / "small", kind, vision)
     on_loading = Qwen2VL.from_pretrained(tmp_path / "plain", "bfloat16", quantize=kind, quantize_vision=vision)
+    on_loading.save_pretrained(tmp_path / "small")
     saved = Qwen2VL.from_pretrained(tmp_path / "small", "bfloat16")
     with torch.inference_mode():
         assert torch.equal(saved(inputs), on_loading(inputs))
@@ -148,27 +150,45 @@ def test_a_saved_one_is_the_one_that_is_rounded_on_loading(kind, vision, tmp_pat
     assert sizes[0] < sizes[1]
 
 
-def test_what_cannot_be_done_is_told(tmp_path):
-    model = Qwen2VL(CONFIG, seed=1)
-    model.save_quantized(tmp_path, "int4")
+@pytest.fixture
+def saved(tmp_path):
+    quantize(Qwen2VL(CONFIG, seed=1).to(torch.bfloat16), "int4").save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_what_cannot_be_done_is_told(saved):
     with pytest.raises(ConfigError, match="quantised already"):
-        Qwen2VL.from_pretrained(tmp_path, quantize="int8")
+        Qwen2VL.from_pretrained(saved, quantize="int8")
     with pytest.raises(ConfigError, match="no quantisation 'int3'"):
-        quantize(model, "int3")
-    with pytest.raises(CheckpointError, match="save_quantized"):
-        Qwen2VL.from_pretrained(tmp_path, "bfloat16").save_pretrained(tmp_path / "again")
-    (tmp_path / "model.safetensors").write_bytes(b"cut")
+        quantize(Qwen2VL(CONFIG, seed=1), "int3")
+    (saved / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError, match="cut short"):
-        Qwen2VL.from_pretrained(tmp_path)
+        Qwen2VL.from_pretrained(saved)
 
 
-def test_weights_that_others_quantised_are_refused(tmp_path):
-    model = Qwen2VL(CONFIG, seed=1)
-    model.save_quantized(tmp_path, "int4")
-    config = (tmp_path / "config.json").read_text().replace("qwen2vl_agent", "awq")
-    (tmp_path / "config.json").write_text(config)
-    with pytest.raises(CheckpointError, match="quantised by 'awq'"):
-        Qwen2VL.from_pretrained(tmp_path)
+@pytest.mark.parametrize(
+    ("there", "instead", "told"),
+    [
+        ('"qwen2vl_agent"', '"awq"', "quantised by 'awq'"),
+        ('"int4"', '"int8"', "cannot be made of"),
+        ('"intermediate_size": 192', '"intermediate_size": 96', "outputs, as config.json asks"),
+        ('"num_hidden_layers": 2', '"num_hidden_layers": 1', "does not fit"),
+    ],
+)
+def test_a_config_that_does_not_suit_the_weights_is_refused(there, instead, told, saved):
+    config = (saved / "config.json").read_text()
+    assert there in config
+    (saved / "config.json").write_text(config.replace(there, instead))
+    with pytest.raises(CheckpointError, match=told):
+        Qwen2VL.from_pretrained(saved)
+
+
+def test_other_machines_blocks_hold_the_same_numbers():
+    written = torch.randint(0, 16, (128, 96), dtype=torch.uint8)
+    by_64 = in_blocks(written, 64)
+    assert torch.equal(repacked(by_64, 64, 32), in_blocks(written, 32))
+    assert torch.equal(repacked(repacked(by_64, 64, 32), 32, 64), by_64)
+    assert torch.equal(in_order(by_64, 64, torch.int32).T + MIDDLE, written.int())
 
 
 @pytest.mark.parametrize("bias", [True, False])
