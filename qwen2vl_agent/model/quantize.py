@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
 Make = Callable[[str, Sequence[nn.Linear]], QuantizedLinear]
-"""Makes the quantised layer of a name in place of one or more plain ones; it gives their outputs one after the other."""
+"""Makes the quantised layer of a name in place of one or more plain ones; it gives their outputs in turn."""
 SEEING = "visual."
 
 

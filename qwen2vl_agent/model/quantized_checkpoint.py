@@ -82,21 +82,17 @@ def load(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, kind: QuantKin
         outputs = sum(layer.out_features for layer in layers)
         parts = {key.removeprefix(f"{name}."): tensors.pop(key) for key in list(tensors) if key.startswith(f"{name}.")}
         bias = parts.pop("bias", None)
-        made = _layer(
-            name, kind_of(name, kind), parts, outputs, bias if bias is None or dtype is None else bias.to(dtype)
-        )
+        bias = bias if bias is None or dtype is None else bias.to(dtype)
+        made = _layer(name, kind_of(name, kind), parts, outputs, bias)
         if (made.out_features, made.in_features) != (outputs, layers[0].in_features):
             raise CheckpointError(f"{file}: {name} is not of {outputs} outputs, as config.json asks")
         return made
 
     model = replace_linears(model, make, vision)
     plain = {name: value if dtype is None else value.to(dtype) for name, value in tensors.items()}
-    left = {name: value.shape for name, value in model.named_parameters()}
-    if left != {name: value.shape for name, value in plain.items()}:
-        wrong = {
-            name for name in left.keys() | plain.keys() if name not in plain or plain[name].shape != left.get(name)
-        }
-        raise CheckpointError(f"{file} does not fit the network: look at {', '.join(sorted(wrong)[:3])}")
+    left, found = ({name: value.shape for name, value in some} for some in (model.named_parameters(), plain.items()))
+    if wrong := sorted(name for name in left.keys() | found.keys() if left.get(name) != found.get(name)):
+        raise CheckpointError(f"{file} does not fit the network: look at {', '.join(wrong[:3])}")
     model.load_state_dict(plain, assign=True, strict=False)
     return model.requires_grad_(False)
 
