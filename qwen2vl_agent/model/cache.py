@@ -184,6 +184,32 @@ class Cache:
         return items
 
 
+class Continuation(Cache):
+    """A cache whose owner knows what is in it: `inputs` are only what follows, with positions of their own.
+
+    For what cannot be given as a whole sequence again, such as a stream. The owner cuts `layers` back as it likes.
+    """
+
+    def __init__(self, layers: list[LayerCache]) -> None:
+        super().__init__()
+        self._layers = layers
+
+    @property
+    def length(self) -> int:
+        """Tokens kept."""
+        return self._layers[0].length if self._layers else 0
+
+    def rest(self, inputs: ModelInputs, tokens: VisionTokens) -> ModelInputs:
+        """All of it."""
+        return inputs
+
+    def keep(self, inputs: ModelInputs, tokens: VisionTokens) -> None:
+        """The layers have it already."""
+
+    def keep_written(self, token_ids: list[int], positions_3T: Tensor) -> None:
+        """The layers have it already."""
+
+
 def _after(spans: list[VisionSpan], pixels: Tensor | None, grid: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     """The patches and grids that follow the last of `spans`; None where nothing does."""
     assert pixels is not None

@@ -52,6 +52,7 @@ def generate_many(
         x_BRD = model.embed(batch, vision)
     with _timed(timings, "prefill"):
         slots = _slots(model, caches, x_BRD, ending.max_new_tokens)
+        assert batch.attention_mask is not None
         batch.attention_mask = torch.cat((_cached_mask(caches).to(x_BRD.device), batch.attention_mask), dim=1)
         logits_BV = model.lm_head(model.read(x_BRD, batch, slots, last_only=True))[:, -1]
     with _timed(timings, "decode"):
