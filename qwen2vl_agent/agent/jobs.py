@@ -91,8 +91,8 @@ def check_same_job(folder: Path, header: EpisodeHeader, job: Job) -> None:
     Raises:
         RecordError: it was not; to mix the two would measure neither.
     """
-    found = header.config.get("job")
     wanted = job_notes(job)
+    found = _completed(header.config.get("job"))
     if found != wanted:
         differing = [name for name in wanted if not isinstance(found, dict) or found.get(name) != wanted[name]]
         raise RecordError(
@@ -104,6 +104,14 @@ def check_same_job(folder: Path, header: EpisodeHeader, job: Job) -> None:
 def job_notes(job: Job) -> dict[str, Any]:
     """A job as a header keeps it: everything that decides what happens in the episode."""
     return _plain({item.name: getattr(job, item.name) for item in dataclasses.fields(job)})
+
+
+def _completed(found: Any) -> Any:
+    """A recorded job with what an older version did not have yet, at its default."""
+    if not isinstance(found, dict) or not isinstance(found.get("agent"), dict):
+        return found
+    usual = job_notes(Job(task="", seed=0))
+    return {**usual, **found, "agent": {**usual["agent"], **found["agent"]}}
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,10 @@ from typing import Any
 
 from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import compose
+from qwen2vl_agent.dialogue.memory import remembered
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, stop_sequences
 from qwen2vl_agent.model.cache import Cache
+from qwen2vl_agent.model.vision_cache import VisionCache
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import Reply
 
@@ -33,7 +35,10 @@ class SamplingConfig:
 
 
 class ModelPolicy:
-    """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply."""
+    """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply.
+
+    What the vision encoder made of the screens is kept from one episode to the next.
+    """
 
     name = "model"
 
@@ -41,19 +46,22 @@ class ModelPolicy:
         self._model = model
         self._processor = processor
         self._sampling = sampling or SamplingConfig()
+        self._vision = VisionCache()
         self.begin(None)
 
     def begin(self, seed: int | None) -> None:
         """Empty the cache; sampling starts from the seed."""
         self._seed = seed or 0
-        self._cache = Cache()
+        self._cache = Cache(self._vision)
 
     def reply(self, context: Context) -> Reply:
         """What the model writes on."""
         begun = time.perf_counter()
-        image = ImagePart(context.observation.image, context.frame.sha256)
+        size = (context.frame.width, context.frame.height)
+        image = ImagePart(context.observation.image, context.frame.sha256, size)
         observation = dataclasses.replace(context.observation, image=image)
-        messages = compose(context.dialogue, context.turns, observation)
+        turns = remembered(context.dialogue, context.turns, observation, self._processor)
+        messages = compose(context.dialogue, turns, observation)
         inputs = self._processor(messages)
         preprocess_s = time.perf_counter() - begun
         result = self._model.generate(
@@ -70,6 +78,7 @@ class ModelPolicy:
             logprobs=tuple(result.logprobs),
             prompt_ids=tuple(inputs.input_ids.tolist()),
             timings={"preprocess": preprocess_s, **result.timings},
+            tokens=dict(result.tokens),
         )
 
     def _piecewise(self, on_text: Callable[[str], None] | None) -> Callable[[int], None] | None:
