@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Split
@@ -32,6 +33,8 @@ class Job:
     """What `make_env` takes."""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent: AgentConfig = field(default_factory=AgentConfig)
+    loading: LoadSettings = field(default_factory=LoadSettings)
+    """How to load the model, for the policy `model`."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """Fields of `SamplingConfig`, for the policy `model`."""
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +69,7 @@ class ModelPolicy:
             seed=self._seed * 1000 + context.index,
             stop=stop_sequences(context.dialogue.form, self._processor.tokenizer),
             cache=self._cache,
-            on_token=self._piecewise(context.on_text),
+            on_token=self._processor.pieces(context.on_text) if context.on_text else None,
         )
         return Reply(
             text=cut_at_stop(self._processor.decode(result.token_ids), context.dialogue.form),
@@ -80,18 +79,3 @@ class ModelPolicy:
             timings={"preprocess": preprocess_s, **result.timings},
             tokens=dict(result.tokens),
         )
-
-    def _piecewise(self, on_text: Callable[[str], None] | None) -> Callable[[int], None] | None:
-        """Tokens as text; a letter of several tokens is held back until it is whole."""
-        if on_text is None:
-            return None
-        tell, held = on_text, []
-
-        def on_token(token: int) -> None:
-            held.append(token)
-            text = self._processor.decode(held)
-            if not text.endswith("�"):
-                tell(text)
-                held.clear()
-
-        return on_token
