@@ -1,6 +1,7 @@
 """`qwen2vl-agent run`: a task on a phone, watched."""
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -258,7 +259,9 @@ def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any
     """The object of one episode. A dry run sends nothing, so it has nothing to judge."""
     header = trajectory.header
     timings: dict[str, float] = {}
+    tokens: Counter[str] = Counter()
     for step in trajectory.steps:
+        tokens.update(step.reply.tokens)
         for part, seconds in (*step.timings.items(), *step.reply.timings.items()):
             timings[part] = timings.get(part, 0.0) + seconds
     return {
@@ -267,6 +270,7 @@ def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any
         "steps": len(trajectory.steps),
         "trajectory": str(out),
         "timings": {part: round(seconds, 4) for part, seconds in timings.items()},
+        "tokens": dict(tokens),
         "task": header.task,
         "goal": header.goal,
         "message": "dry run: no action was sent" if dry_run else header.message,

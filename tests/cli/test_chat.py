@@ -2,6 +2,7 @@
 
 import io
 import json
+from itertools import pairwise
 
 import pytest
 from PIL import Image
@@ -48,7 +49,7 @@ def test_lines_of_standard_input_are_a_conversation_on_one_cache(checkpoint, scr
     assert status == 0
     turns = json.loads(shown.out.splitlines()[-1])["turns"]
     assert [turn["prompt"] for turn in turns] == ["What is it?", "And this?", "Why?", "What is it?"]
-    for before, turn in zip(turns[:2], turns[1:3], strict=True):
+    for before, turn in pairwise(turns[:3]):
         known = before["tokens"]
         assert turn["tokens"]["cached"] >= known["cached"] + known["read"] + known["written"] - 1
     assert turns[3]["reply"] == turns[0]["reply"]
