@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 
 from qwen2vl_agent.agent.loading import Dtype, load
 from qwen2vl_agent.commands import output
@@ -107,7 +106,7 @@ class Terminal:
     def questions(self) -> Iterator[str]:
         """What is typed, or the lines of standard input; empty lines are left out."""
         if self._typed:
-            self._console.print(HELP, style="dim", markup=False)
+            self._tell(HELP, "dim")
         while True:
             try:
                 line = self._console.input("[bold cyan]you>[/] ") if self._typed else sys.stdin.readline()
@@ -132,11 +131,11 @@ class Terminal:
             try:
                 yield turn_json(question, self.answer(question, shown))
             except MediaError as error:
-                self._console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
+                self._tell(str(error), "red")
             except KeyboardInterrupt:
                 if not self._typed:
                     raise
-                self._console.print("\n(stopped)", style="yellow", markup=False)
+                self._tell("\n(stopped)", "yellow")
             shown.clear()
 
     def _obey(self, words: str, shown: list[ImagePart | VideoPart], fps: float) -> None:
@@ -148,9 +147,9 @@ class Terminal:
         elif name in ("/image", "/video") and path.is_file():
             shown.append(ImagePart(path) if name == "/image" else VideoPart(path, fps))
         elif name in ("/image", "/video"):
-            self._console.print(f"[red]{escape(str(path))}: no such file[/]", highlight=False)
+            self._tell(f"{path}: no such file", "red")
         else:
-            self._console.print(HELP, style="dim", markup=False)
+            self._tell(HELP, "dim")
 
     def answer(self, question: str, shown: list[ImagePart | VideoPart]) -> "Answer":
         """The answer, printed as it comes, and then what it took.
@@ -164,6 +163,9 @@ class Terminal:
             print(f"({answer.forgotten} old exchanges were forgotten: the context was full)", file=sys.stderr)
         print(cost(answer), file=sys.stderr, flush=True)
         return answer
+
+    def _tell(self, text: str, style: str) -> None:
+        self._console.print(text, style=style, markup=False, soft_wrap=True)
 
     def _write(self, text: str) -> None:
         """As it is, but for control characters, with which a model could steer the terminal."""

@@ -177,7 +177,7 @@ class StreamSession:
         block, pairs = self.config.block, self.config.pairs
         # Once the window shows nothing else, another block of the same picture changes nothing but the time.
         still = (end - self._instants) // TEMPORAL_PATCH_SIZE - pairs - 1
-        if still > block and self._instants:
+        if still > block:
             blocks = still // block
             self._instants += blocks * block * TEMPORAL_PATCH_SIZE
             self._gone += blocks * block

@@ -14,8 +14,8 @@ from torch import Tensor
 from qwen2vl_agent.model.vision import VisionEncoder
 
 PATCHES_AT_ONCE = 8192
-"""Patches that the encoder is given in one call: what bounds its memory on a long video (0.5 GB at the published size
-in float32). A single picture with more is still one call."""
+"""Patches that the encoder is given in one call: what bounds its memory on a long video (by its shapes about 0.5 GB at
+the published size in float32). A single picture with more is still one call."""
 
 
 class VisionCache:
