@@ -11,9 +11,11 @@ _HOMES = {
     "Agent": "qwen2vl_agent.agent.episode",
     "Processor": "qwen2vl_agent.dialogue.processor",
     "Qwen2VL": "qwen2vl_agent.model.qwen2vl",
+    "StreamConfig": "qwen2vl_agent.dialogue.stream",
+    "StreamSession": "qwen2vl_agent.dialogue.stream",
     "make_env": "qwen2vl_agent.envs.register",
 }
-__all__ = ["Agent", "Processor", "Qwen2VL", "make_env"]
+__all__ = ["Agent", "Processor", "Qwen2VL", "StreamConfig", "StreamSession", "make_env"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ COMMANDS = {
     "tasks": "list the bundled tasks",
     "bench": "measure success, task by task, with confidence intervals",
     "collect": "record many episodes, to learn from",
+    "chat": "talk with a model about pictures and videos",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
     "quantize": "write a checkpoint with weights of 8 or 4 bits",

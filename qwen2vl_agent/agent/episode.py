@@ -161,7 +161,15 @@ def make_dialogue(header: EpisodeHeader, actions: tuple[type, ...], config: Agen
             f"the episode of {header.task!r} has the tool {unknown[0]!r}, which this program does not know"
         )
     tools = tuple(by_name[name] for name in header.tools)
-    return Dialogue(header.goal, tools, config.form, language=config.language, detail=config.detail)
+    return Dialogue(
+        header.goal,
+        tools,
+        config.form,
+        language=config.language,
+        detail=config.detail,
+        max_frames=config.max_frames,
+        max_context_tokens=config.max_context_tokens,
+    )
 
 
 def go_on(episode: Episode, plan: EpisodePlan) -> Progress:

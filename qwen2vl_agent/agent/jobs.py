@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Split
@@ -32,6 +33,8 @@ class Job:
     """What `make_env` takes."""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent: AgentConfig = field(default_factory=AgentConfig)
+    loading: LoadSettings = field(default_factory=LoadSettings)
+    """How to load the model, for the policy `model`."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """Fields of `SamplingConfig`, for the policy `model`."""
 
@@ -91,8 +94,8 @@ def check_same_job(folder: Path, header: EpisodeHeader, job: Job) -> None:
     Raises:
         RecordError: it was not; to mix the two would measure neither.
     """
-    found = header.config.get("job")
     wanted = job_notes(job)
+    found = _completed(header.config.get("job"))
     if found != wanted:
         differing = [name for name in wanted if not isinstance(found, dict) or found.get(name) != wanted[name]]
         raise RecordError(
@@ -104,6 +107,14 @@ def check_same_job(folder: Path, header: EpisodeHeader, job: Job) -> None:
 def job_notes(job: Job) -> dict[str, Any]:
     """A job as a header keeps it: everything that decides what happens in the episode."""
     return _plain({item.name: getattr(job, item.name) for item in dataclasses.fields(job)})
+
+
+def _completed(found: Any) -> Any:
+    """A recorded job with what an older version did not have yet, at its default."""
+    if not isinstance(found, dict) or not isinstance(found.get("agent"), dict):
+        return found
+    usual = job_notes(Job(task="", seed=0))
+    return {**usual, **found, "agent": {**usual["agent"], **found["agent"]}}
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,8 @@ OUTCOME_STYLES = {"success": "bold green", "unverified": "bold yellow", "stopped
 PICTURE_COLUMNS = 44
 PICTURE_ROWS = 34
 STEPS_SHOWN = 8
+LEAST_S = 0.005
+"""Shorter parts of a step are not told."""
 
 
 def live_view(console: Console) -> "TerminalView | PlainView":
@@ -185,8 +187,24 @@ def _shown(name: str, value: Any) -> bool:
 
 
 def times(step: Step) -> str:
-    """The seconds of a step's parts that took any."""
-    return " ".join(f"{part} {seconds:.2f}s" for part, seconds in step.timings.items() if seconds >= 0.005)
+    """The seconds of a step's parts that took any, those of a model's reply in brackets with its tokens.
+
+    `policy 0.61s (preprocess 0.03s vit 0.11s prefill 0.09s decode 0.37s, 204 read 812 cached 61 written) capture 0.08s`
+    """
+    told = []
+    for part, seconds in step.timings.items():
+        if seconds >= LEAST_S:
+            of_reply = _reply_cost(step) if part == "policy" else ""
+            told.append(f"{part} {seconds:.2f}s{of_reply}")
+    return " ".join(told)
+
+
+def _reply_cost(step: Step) -> str:
+    seconds = " ".join(f"{part} {took:.2f}s" for part, took in step.reply.timings.items() if took >= LEAST_S)
+    counts = step.reply.tokens
+    tokens = " ".join(f"{counts[kind]} {kind}" for kind in ("read", "cached", "written") if kind in counts)
+    told = ", ".join(filter(None, (seconds, tokens)))
+    return f" ({told})" if told else ""
 
 
 def ending_text(header: EpisodeHeader) -> str:

@@ -2,14 +2,15 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import compose
+from qwen2vl_agent.dialogue.memory import remembered
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, stop_sequences
 from qwen2vl_agent.model.cache import Cache
+from qwen2vl_agent.model.vision_cache import VisionCache
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import Reply
 
@@ -33,7 +34,10 @@ class SamplingConfig:
 
 
 class ModelPolicy:
-    """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply."""
+    """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply.
+
+    What the vision encoder made of the screens is kept from one episode to the next.
+    """
 
     name = "model"
 
@@ -41,19 +45,22 @@ class ModelPolicy:
         self._model = model
         self._processor = processor
         self._sampling = sampling or SamplingConfig()
+        self._vision = VisionCache()
         self.begin(None)
 
     def begin(self, seed: int | None) -> None:
         """Empty the cache; sampling starts from the seed."""
         self._seed = seed or 0
-        self._cache = Cache()
+        self._cache = Cache(self._vision)
 
     def reply(self, context: Context) -> Reply:
         """What the model writes on."""
         begun = time.perf_counter()
-        image = ImagePart(context.observation.image, context.frame.sha256)
+        size = (context.frame.width, context.frame.height)
+        image = ImagePart(context.observation.image, context.frame.sha256, size)
         observation = dataclasses.replace(context.observation, image=image)
-        messages = compose(context.dialogue, context.turns, observation)
+        turns = remembered(context.dialogue, context.turns, observation, self._processor)
+        messages = compose(context.dialogue, turns, observation)
         inputs = self._processor(messages)
         preprocess_s = time.perf_counter() - begun
         result = self._model.generate(
@@ -62,7 +69,7 @@ class ModelPolicy:
             seed=self._seed * 1000 + context.index,
             stop=stop_sequences(context.dialogue.form, self._processor.tokenizer),
             cache=self._cache,
-            on_token=self._piecewise(context.on_text),
+            on_token=self._processor.pieces(context.on_text) if context.on_text else None,
         )
         return Reply(
             text=cut_at_stop(self._processor.decode(result.token_ids), context.dialogue.form),
@@ -70,19 +77,5 @@ class ModelPolicy:
             logprobs=tuple(result.logprobs),
             prompt_ids=tuple(inputs.input_ids.tolist()),
             timings={"preprocess": preprocess_s, **result.timings},
+            tokens=dict(result.tokens),
         )
-
-    def _piecewise(self, on_text: Callable[[str], None] | None) -> Callable[[int], None] | None:
-        """Tokens as text; a letter of several tokens is held back until it is whole."""
-        if on_text is None:
-            return None
-        tell, held = on_text, []
-
-        def on_token(token: int) -> None:
-            held.append(token)
-            text = self._processor.decode(held)
-            if not text.endswith("�"):
-                tell(text)
-                held.clear()
-
-        return on_token

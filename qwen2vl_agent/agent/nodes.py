@@ -196,7 +196,7 @@ def record(episode: Episode, index: int, deed: Deed) -> Step:
 def turn_of(step: Step, image: Any) -> Turn:
     """A recorded step as the conversation has it; `image` is the frame's pixels or its file."""
     return Turn(
-        image=ImagePart(image, step.frame.sha256),
+        image=ImagePart(image, step.frame.sha256, (step.frame.width, step.frame.height)),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,

@@ -12,6 +12,9 @@ from qwen2vl_agent.schema.trajectory import CallForm, Split
 AGENT_FILE = "agent_config.json"
 """Beside a checkpoint: the settings of the agent whose dialogues it was taught (`dialogue/processor.py` saves it)."""
 
+CONTEXT_TOKENS = 32_768 - 1_024
+"""The published context less room for a reply. Source: `max_position_embeddings` of the published config.json."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentConfig:
@@ -27,6 +30,10 @@ class AgentConfig:
     """None: the task's own limit."""
     blind: bool = False
     """Show a grey screen of equal size: what remains is what can be done without looking."""
+    max_frames: int | None = None
+    """Screens that the model still sees, the present one included; None: all. See `dialogue/memory.py`."""
+    max_context_tokens: int | None = CONTEXT_TOKENS
+    """Tokens of the conversation before old screens go, then old words; None: no limit."""
     mistakes_in_a_row: int = 5
     """So many replies in a row that cannot be read, or calls that the device rejects, end the episode."""
     hint_after: int = 4
@@ -37,6 +44,10 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError(f"max_steps is {self.max_steps}; expected at least 1")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ValueError(f"max_frames is {self.max_frames}; expected at least 1")
+        if self.max_context_tokens is not None and self.max_context_tokens < 1:
+            raise ValueError(f"max_context_tokens is {self.max_context_tokens}; expected at least 1")
         if self.mistakes_in_a_row < 1:
             raise ValueError(f"mistakes_in_a_row is {self.mistakes_in_a_row}; expected at least 1")
         if self.hint_after < 0 or self.stop_after < 0:

@@ -17,6 +17,7 @@ from qwen2vl_agent.agent.episode import make_dialogue
 from qwen2vl_agent.agent.nodes import turn_of
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.dialogue.compose import compose
+from qwen2vl_agent.dialogue.memory import remembered
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 from qwen2vl_agent.schema.geometry import Frame
@@ -144,7 +145,8 @@ class _Replay:
         step, turn = self._steps[index], self._turns[index]
         frame = Frame("screenshot", step.frame.width, step.frame.height)
         observation = Observation(turn.image, frame, step.observation_text)
-        return self._processor(compose(self._dialogue, self._turns[:index], observation))
+        turns = remembered(self._dialogue, self._turns[:index], observation, self._processor)
+        return self._processor(compose(self._dialogue, turns, observation))
 
 
 def _context(step: Step) -> tuple[int, ...]:

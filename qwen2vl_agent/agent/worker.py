@@ -14,6 +14,7 @@ from typing import Any
 
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
+from qwen2vl_agent.agent.loading import LoadSettings, load
 from qwen2vl_agent.agent.policy import Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
@@ -64,7 +65,7 @@ def put_aside(folder: Path, out: Path) -> None:
 def job_policy(job: Job) -> Policy:
     """The policy of a job; a model is loaded once per process."""
     if job.policy == "model":
-        return _model_policy(job.model, tuple(sorted(job.sampling.items())))
+        return _model_policy(job.model, job.loading, tuple(sorted(job.sampling.items())))
     return scripted_policy(job.policy, job.noise)
 
 
@@ -114,19 +115,15 @@ def _plan(job: Job, out: Path) -> EpisodePlan:
         frames=out / "frames",
         sync=False,
         resume="replay" if (folder / HEADER_FILE).is_file() else "no",
-        notes={"job": job_notes(job)},
+        notes={"job": job_notes(job), "loading": job.loading.to_json()},
     )
 
 
 @cache
-def _model_policy(model: str, sampling: tuple[tuple[str, Any], ...]) -> Policy:
+def _model_policy(model: str, loading: LoadSettings, sampling: tuple[tuple[str, Any], ...]) -> Policy:
     from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
-    from qwen2vl_agent.dialogue.processor import Processor
-    from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
-    return ModelPolicy(
-        Qwen2VL.from_pretrained(model), Processor.from_pretrained(model), SamplingConfig(**dict(sampling))
-    )
+    return ModelPolicy(*load(model, loading), SamplingConfig(**dict(sampling)))
 
 
 def _one_thread() -> None:

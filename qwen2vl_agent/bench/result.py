@@ -1,10 +1,11 @@
 """What a measurement found: single episodes, and the rates over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qwen2vl_agent.agent.jobs import EpisodeResult
+from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.bench.statistics import Rate, rate
 from qwen2vl_agent.schema.trajectory import Split
 
@@ -28,6 +29,8 @@ class Conditions:
     """Whether the policy is shown grey screens only."""
     max_steps: int | None = None
     """None: each task's own limit."""
+    loading: LoadSettings = field(default_factory=LoadSettings)
+    """Type of the weights, and how finely the model looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class BenchResult:
             "seed": self.conditions.seed,
             "split": self.conditions.split,
             "blind": self.conditions.blind,
+            **self.conditions.loading.to_json(),
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),
             "seen": _rate_json(self.seen),

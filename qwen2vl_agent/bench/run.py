@@ -26,6 +26,7 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
             split=conditions.split,
             model=conditions.model,
             agent=agent,
+            loading=conditions.loading,
         )
         for task in get_suite(conditions.suite).tasks
         for index in range(conditions.episodes)

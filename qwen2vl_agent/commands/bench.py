@@ -6,8 +6,9 @@ from typing import Literal
 
 import tyro
 
+from qwen2vl_agent.agent.loading import Dtype
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, worker_count
 from qwen2vl_agent.commands.models import resolve
 
 
@@ -44,6 +45,11 @@ class Command:
     """actions after which an episode ends; each task's own limit if left out"""
     out: Path | None = None
     """folder for records and report; a new one below runs/ if left out"""
+    dtype: Dtype = "float32"
+    """type of the weights; bfloat16 halves a full-size model's memory and its time, auto takes it for those alone"""
+    max_pixels: int | None = None
+    """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
+    checkpoint's own limit"""
     blind: bool = False
     """show grey screens: what remains is what can be done without looking"""
     json: bool = False
@@ -67,6 +73,7 @@ class Command:
             split=self.split,
             blind=self.blind,
             max_steps=self.max_steps,
+            loading=load_settings(self.dtype, self.max_pixels),
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:

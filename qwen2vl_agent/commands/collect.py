@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from qwen2vl_agent.agent.loading import Dtype
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, worker_count
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
@@ -45,6 +46,11 @@ class Command:
     """how often a policy without a model makes a mistake first, so that mending it is recorded (0 to 1)"""
     size: str = ""
     """of the virtual phone's screen, for example 540x1200; its full size if left out"""
+    dtype: Dtype = "float32"
+    """type of the weights; bfloat16 halves a full-size model's memory and its time, auto takes it for those alone"""
+    max_pixels: int | None = None
+    """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
+    checkpoint's own limit"""
     workers: int | None = None
     """processes; one for each core if left out"""
     out: Path | None = None
@@ -82,6 +88,7 @@ class Command:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         tasks = get_suite(self.suite).tasks
         model = resolve(self.model) if self.policy == "model" else ""
+        loading = load_settings(self.dtype, self.max_pixels)
         agent = taught_settings(model)
         return [
             Job(
@@ -91,6 +98,7 @@ class Command:
                 split=self.split,
                 model=model,
                 agent=agent,
+                loading=loading,
                 noise=self.noise if self.policy != "model" else 0.0,
                 env=self.device,
                 env_kwargs=self._env_kwargs(),

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from qwen2vl_agent.agent.loading import Dtype, LoadSettings
 from qwen2vl_agent.schema.errors import ConfigError
 
 PolicyName = Literal["model", "oracle", "random", "noop"]
@@ -40,3 +41,15 @@ def at_least_one(flag: str, value: int) -> int:
     if value < 1:
         raise ConfigError(f"{flag} is {value}; expected at least 1")
     return value
+
+
+def load_settings(dtype: Dtype, max_pixels: int | None, threads: int | None = None) -> LoadSettings:
+    """How a model is to be loaded.
+
+    Raises:
+        ConfigError: a number that makes no sense.
+    """
+    try:
+        return LoadSettings(dtype=dtype, max_pixels=max_pixels, threads=threads)
+    except ValueError as error:
+        raise ConfigError(f"--{str(error).replace('max_pixels', 'max-pixels')}") from error

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from qwen2vl_agent.agent.loading import recorded_settings
 from qwen2vl_agent.commands.flags import PolicyName
 from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("dry_run", "force")
+KEPT_FLAGS = ("dry_run", "force", "threads")
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 
@@ -55,7 +56,7 @@ class Interrupted:
     def flags(self) -> dict[str, Any]:
         """The command's own flags that go on to hold."""
         given = self.header.config.get("flags", {})
-        return {name: given[name] for name in KEPT_FLAGS if name in given}
+        return {name: given[name] for name in KEPT_FLAGS if name in given} | recorded_settings(self.header).to_json()
 
     def way(self, phone: PhoneAtHand) -> Literal["continue", "replay"]:
         """How to get to where it was: a phone that begins anew is led there again, any other stands there still."""

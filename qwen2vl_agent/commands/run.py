@@ -1,15 +1,17 @@
 """`qwen2vl-agent run`: a task on a phone, watched."""
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
+from qwen2vl_agent.agent.loading import Dtype, LoadSettings, load
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder
-from qwen2vl_agent.commands.models import is_embedded, load, resolve
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder
+from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
 if TYPE_CHECKING:
@@ -54,6 +56,13 @@ class Command:
     """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
+    dtype: Dtype = "float32"
+    """type of the weights; bfloat16 halves a full-size model's memory and its time, auto takes it for those alone"""
+    max_pixels: int | None = None
+    """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
+    checkpoint's own limit"""
+    threads: int | None = None
+    """of torch; one for a small model, which is then faster, and one for each core otherwise if left out"""
     max_steps: int | None = None
     """actions after which the episode ends; the task's own limit if left out"""
     seed: int = 1
@@ -77,6 +86,7 @@ class Command:
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
+        self._loading()  # numbers that make no sense are told before a phone is waited for
         work = self._work()
         return self._operate(work, resolve(self.model) if self.policy == "model" else "")
 
@@ -122,7 +132,7 @@ class Command:
                     f"the embedded model has only ever seen the virtual phone and refuses {phone.serial}; name another "
                     "model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
-            policy = _policy(self.policy, name, console)
+            policy = _policy(self.policy, name, console, self._loading())
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = self._plan(phone, task, out, name, interrupted)
@@ -150,7 +160,11 @@ class Command:
     ) -> "EpisodePlan":
         from qwen2vl_agent.agent.settings import EpisodePlan
 
-        notes = {"flags": self._flags(), "phone": {"serial": phone.serial, "own": phone.own}}
+        notes = {
+            "flags": self._flags(),
+            "phone": {"serial": phone.serial, "own": phone.own},
+            "loading": self._loading().to_json(),
+        }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
         if interrupted is None:
             return plan
@@ -177,6 +191,9 @@ class Command:
         from qwen2vl_agent.agent.settings import taught_settings
 
         return dataclasses.replace(taught_settings(model), max_steps=1 if self.dry_run else self.max_steps)
+
+    def _loading(self) -> LoadSettings:
+        return load_settings(self.dtype, self.max_pixels, self.threads)
 
     def _flags(self) -> dict[str, Any]:
         values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
@@ -227,7 +244,7 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
         console.print(f"go on with: qwen2vl-agent run --resume {folder}", markup=False, soft_wrap=True)
 
 
-def _policy(name: str, model: str, console: Console) -> "Policy":
+def _policy(name: str, model: str, console: Console, settings: LoadSettings) -> "Policy":
     from qwen2vl_agent.agent.policy import scripted_policy
 
     if name != "model":
@@ -235,14 +252,16 @@ def _policy(name: str, model: str, console: Console) -> "Policy":
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy
 
-    return ModelPolicy(*load(model))
+    return ModelPolicy(*load(model, settings))
 
 
 def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any]:
     """The object of one episode. A dry run sends nothing, so it has nothing to judge."""
     header = trajectory.header
     timings: dict[str, float] = {}
+    tokens: Counter[str] = Counter()
     for step in trajectory.steps:
+        tokens.update(step.reply.tokens)
         for part, seconds in (*step.timings.items(), *step.reply.timings.items()):
             timings[part] = timings.get(part, 0.0) + seconds
     return {
@@ -251,6 +270,7 @@ def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any
         "steps": len(trajectory.steps),
         "trajectory": str(out),
         "timings": {part: round(seconds, 4) for part, seconds in timings.items()},
+        "tokens": dict(tokens),
         "task": header.task,
         "goal": header.goal,
         "message": "dry run: no action was sent" if dry_run else header.message,

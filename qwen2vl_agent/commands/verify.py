@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import tyro
 from rich.console import Console
 
+from qwen2vl_agent.agent.loading import LoadSettings, load, recorded_settings
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.models import load, resolve
+from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Command:
 
         names = self._models()
         found = Verification()
-        for name, folders in names.items():
-            self._check(name, folders, found, output.console(self.json))
+        for (name, loading), folders in names.items():
+            self._check(name, loading, folders, found, output.console(self.json))
         if self.json:
             mismatches = len(found.mismatches)
             worst = found.worst_logprob_difference
@@ -54,23 +55,26 @@ class Command:
             return NO_STEPS
         return 0 if found.equal() else 1
 
-    def _models(self) -> dict[str, list[Path]]:
-        """The episodes that a model wrote, by the model to check them against."""
+    def _models(self) -> dict[tuple[str, LoadSettings], list[Path]]:
+        """The episodes that a model wrote, by the model to check them against and how it was loaded."""
         from qwen2vl_agent.trajectory.store import episodes, read_header
 
         if not self.folder.is_dir():
             raise ConfigError(f"there is no folder {self.folder}")
-        names: dict[str, list[Path]] = {}
+        names: dict[tuple[str, LoadSettings], list[Path]] = {}
         for folder in episodes(self.folder):
             header = read_header(folder)
             if header.policy == "model":
-                names.setdefault(resolve(self.model or header.model), []).append(folder)
+                key = resolve(self.model or header.model), recorded_settings(header)
+                names.setdefault(key, []).append(folder)
         return names
 
-    def _check(self, name: str, folders: list[Path], total: "Verification", console: Console) -> None:
+    def _check(
+        self, name: str, loading: LoadSettings, folders: list[Path], total: "Verification", console: Console
+    ) -> None:
         from qwen2vl_agent.agent.verify import verify_episode
 
-        model, processor = load(name)
+        model, processor = load(name, loading)
         for folder in folders:
             found = verify_episode(folder, model, processor)
             total.add(found)

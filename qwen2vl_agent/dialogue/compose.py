@@ -33,6 +33,10 @@ class Dialogue:
     form: CallForm = "keyword"
     language: Language = "en"
     detail: Detail = "full"
+    max_frames: int | None = None
+    """Screens that stay in view, the present one included; None: all (`dialogue/memory.py`)."""
+    max_context_tokens: int | None = None
+    """Tokens of the conversation before old screens go, then old words; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,4 +176,6 @@ class Encoder:
 def _stacked(made: list[tuple[Tensor, Grid]], pixels: str, grids: str) -> dict[str, Any]:
     if not made:
         return {}
-    return {pixels: torch.cat([patches for patches, _ in made]), grids: torch.tensor([grid for _, grid in made])}
+    patches = [patches for patches, _ in made]
+    joined = patches[0] if len(patches) == 1 else torch.cat(patches)  # of a long video they are 300 MB
+    return {pixels: joined, grids: torch.tensor([grid for _, grid in made])}

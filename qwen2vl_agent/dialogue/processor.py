@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,34 @@ class Processor:
         other = copy.copy(self)
         other._encoder = replace(self._encoder, embeds=embeds)
         return other
+
+    def limited(self, max_pixels: int) -> "Processor":
+        """The same, seeing no picture and no frame of a video with more than `max_pixels` after resizing."""
+        least = min(self.image_processor.min_pixels, max_pixels)
+        images = replace(self.image_processor, min_pixels=least, max_pixels=max_pixels)
+        frames = min(self.video_processor.max_pixels, max_pixels)
+        videos = replace(
+            self.video_processor,
+            min_pixels=min(self.video_processor.min_pixels, frames),
+            max_pixels=frames,
+            images=images,
+        )
+        other = Processor(self.tokenizer, images, videos, self.agent_settings)
+        other.source = self.source
+        return other
+
+    def pieces(self, tell: Callable[[str], None]) -> Callable[[int], None]:
+        """Takes tokens as they are written and tells their text; a letter of several tokens comes when it is whole."""
+        held: list[int] = []
+
+        def on_token(token: int) -> None:
+            held.append(token)
+            text = self.decode(held)
+            if not text.endswith("\ufffd"):
+                tell(text)
+                held.clear()
+
+        return on_token
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of what a model wrote, without the token that ended its turn."""

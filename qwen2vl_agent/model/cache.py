@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.spans import VisionSpan, VisionTokens, vision_spans
+from qwen2vl_agent.model.vision_cache import VisionCache
 
 FIRST_CAPACITY = 256
 """Tokens that fit before a buffer grows; it doubles from there."""
@@ -22,20 +23,41 @@ class LayerCache:
         self.length = 0
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
+        self._shared = False
+
+    def branch(self) -> "LayerCache":
+        """The same content, to go on from differently; whichever writes first copies what is kept."""
+        other = LayerCache()
+        other.length, other._keys, other._values = self.length, self._keys, self._values
+        self._shared = other._shared = self._keys is not None
+        return other
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of both buffers."""
+        return sum(buffer.nbytes for buffer in (self._keys, self._values) if buffer is not None)
+
+    def kept(self) -> tuple[Tensor, Tensor] | None:
+        """Keys and values of all that is kept; None before anything was."""
+        if self._keys is None or self._values is None:
+            return None
+        return self._keys[:, : self.length], self._values[:, : self.length]
 
     def append(self, k_BTKH: Tensor, v_BTKH: Tensor) -> tuple[Tensor, Tensor]:
         """Everything kept, with the new tokens at the end."""
         end = self.length + k_BTKH.shape[1]
-        if self._keys is None or self._values is None or end > self._keys.shape[1]:
+        if self._keys is None or self._values is None or end > self._keys.shape[1] or self._shared:
             self._keys = self._grown(self._keys, k_BTKH, end)
             self._values = self._grown(self._values, v_BTKH, end)
+            self._shared = False
         self._keys[:, self.length : end] = k_BTKH
         self._values[:, self.length : end] = v_BTKH
         self.length = end
         return self._keys[:, :end], self._values[:, :end]
 
     def _grown(self, old: Tensor | None, new: Tensor, needed: int) -> Tensor:
-        capacity = max(FIRST_CAPACITY, needed, 2 * old.shape[1] if old is not None else 0)
+        before = old.shape[1] if old is not None else 0
+        capacity = before if needed <= before else max(FIRST_CAPACITY, needed, 2 * before)
         batch, _, heads, width = new.shape
         buffer = new.new_empty(batch, capacity, heads, width)
         if old is not None:
@@ -62,9 +84,13 @@ class Cache:
 
     A sequence that begins like the one kept goes on from there; whatever differs is forgotten. Identical image tokens
     with different pictures behind them do differ. One cache serves one model.
+
+    Positions are kept with the ids, in here: nothing about a sequence is left on the model.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vision: VisionCache | None = None) -> None:
+        """`vision` holds embeddings of pictures seen before, for any number of caches; None: none are held."""
+        self.vision = vision
         self._layers: list[LayerCache] = []
         self._ids = torch.empty(0, dtype=torch.int64)
         self._positions = torch.empty(3, 0, dtype=torch.int64)
@@ -74,6 +100,21 @@ class Cache:
     def length(self) -> int:
         """Tokens kept."""
         return len(self._ids)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the keys and values, spare room included."""
+        return sum(layer.nbytes for layer in self._layers)
+
+    def branch(self) -> "Cache":
+        """Another cache with the same content: for each of several answers to one prompt, or to try again.
+
+        Nothing is copied before one of the two writes.
+        """
+        other = Cache(self.vision)
+        other._layers = [layer.branch() for layer in self._layers]
+        other._ids, other._positions, other._seen = self._ids, self._positions, list(self._seen)
+        return other
 
     def layers(self, count: int) -> list[LayerCache]:
         """The caches of a model's `count` layers."""
@@ -141,6 +182,32 @@ class Cache:
                 raise ValueError("the inputs have a grid, but no patches")
             items.append(_Seen(span, pixels[span.first_patch : span.last_patch]))
         return items
+
+
+class Continuation(Cache):
+    """A cache whose owner knows what is in it: `inputs` are only what follows, with positions of their own.
+
+    For what cannot be given as a whole sequence again, such as a stream. The owner cuts `layers` back as it likes.
+    """
+
+    def __init__(self, layers: list[LayerCache]) -> None:
+        super().__init__()
+        self._layers = layers
+
+    @property
+    def length(self) -> int:
+        """Tokens kept."""
+        return self._layers[0].length if self._layers else 0
+
+    def rest(self, inputs: ModelInputs, tokens: VisionTokens) -> ModelInputs:
+        """All of it."""
+        return inputs
+
+    def keep(self, inputs: ModelInputs, tokens: VisionTokens) -> None:
+        """The layers have it already."""
+
+    def keep_written(self, token_ids: list[int], positions_3T: Tensor) -> None:
+        """The layers have it already."""
 
 
 def _after(spans: list[VisionSpan], pixels: Tensor | None, grid: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

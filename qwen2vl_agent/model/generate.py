@@ -32,6 +32,8 @@ class GenerationResult:
     """Seconds: `vit` (images not read before), `prefill`, `decode`."""
     stopped_by: StoppedBy = "length"
     """An end-of-sequence id, a stop sequence, or the limit of new tokens."""
+    tokens: dict[str, int] = field(default_factory=dict)
+    """How many were `cached` of the prompt, `read` and `written`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +73,9 @@ def generate_one(
     result = GenerationResult()
     with _timed(result.timings, "vit"):
         rest = cache.rest(inputs, model.config)
-        x_1TD = model.embed(rest)
+        x_1TD = model.embed(rest, cache.vision)
+    read = rest.input_ids.numel()
+    result.tokens = {"cached": inputs.input_ids.numel() - read, "read": read}
     with _timed(result.timings, "prefill"):
         hidden_11D = model.read(x_1TD, rest, cache, last_only=True)
         cache.keep(inputs, model.config)
@@ -87,6 +91,7 @@ def generate_one(
                 logits_V = decoder.step(step, result.token_ids[-1:])[0]
         finally:
             cache.keep_written(result.token_ids[: decoder.steps], decoder.positions_3BM[:, 0, : decoder.steps])
+    result.tokens["written"] = len(result.token_ids)
     return result
 
 
@@ -114,7 +119,11 @@ def generate_batch(
             if not running:
                 break
             logits_BV = decoder.step(step, [result.token_ids[-1] for result in results])
-    return [replace(result, timings=dict(timings)) for result in results]
+    mask_BT = torch.ones_like(inputs.input_ids) if inputs.attention_mask is None else inputs.attention_mask
+    return [
+        replace(result, timings=dict(timings), tokens={"cached": 0, "read": read, "written": len(result.token_ids)})
+        for result, read in zip(results, mask_BT.sum(1).tolist(), strict=True)
+    ]
 
 
 class _Decoder:

@@ -20,6 +20,7 @@ from qwen2vl_agent.model.masks import text_visibility
 from qwen2vl_agent.model.sampling import Sampler, SamplingConfig
 from qwen2vl_agent.model.text import LanguageModel
 from qwen2vl_agent.model.vision import VisionEncoder
+from qwen2vl_agent.model.vision_cache import VisionCache
 
 SCORE_CHUNK = 256
 """Tokens whose logits `score` holds at once: 150 MB with the published vocabulary."""
@@ -101,7 +102,7 @@ class Qwen2VL(nn.Module):
             return hidden_BTD if inputs.batched else hidden_BTD[0]
         with torch.inference_mode():
             rest = cache.rest(inputs, self.config)
-            hidden_BTD = self.read(self.embed(rest), rest, cache, last_only)
+            hidden_BTD = self.read(self.embed(rest, cache.vision), rest, cache, last_only)
             cache.keep(inputs, self.config)
         return hidden_BTD[0]
 
@@ -150,8 +151,11 @@ class Qwen2VL(nn.Module):
             scores.append(logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(-1))
         return torch.cat(scores)
 
-    def embed(self, inputs: ModelInputs) -> Tensor:
-        """Embeddings `[B, T, D]` of the ids, vision tokens replaced by what the encoder makes of the patches."""
+    def embed(self, inputs: ModelInputs, vision: VisionCache | None = None) -> Tensor:
+        """Embeddings `[B, T, D]` of the ids, vision tokens replaced by what the encoder makes of the patches.
+
+        Pictures in `vision` are not encoded again (no gradients).
+        """
         ids_BT = inputs.input_ids if inputs.batched else inputs.input_ids[None]
         x_BTD = self.language_model.embed_tokens(ids_BT)
         for pixels, grid, token_id in (
@@ -159,7 +163,8 @@ class Qwen2VL(nn.Module):
             (inputs.pixel_values_videos, inputs.video_grid_thw, self.config.video_token_id),
         ):
             if pixels is not None and grid is not None:
-                x_BTD = _place(x_BTD, ids_BT == token_id, self.visual(pixels, grid))
+                made = self.visual(pixels, grid) if vision is None else vision.encode(self.visual, pixels, grid)
+                x_BTD = _place(x_BTD, ids_BT == token_id, made)
         if inputs.image_embeds is not None:
             x_BTD = _place(x_BTD, ids_BT == self.config.image_token_id, inputs.image_embeds)
         return x_BTD

@@ -29,6 +29,8 @@ class ImagePart:
     image: Any
     sha256: str | None = None
     """Content hash of a stored frame, where there is one."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, where they are known without opening it."""
 
 
 @dataclass(frozen=True, slots=True)

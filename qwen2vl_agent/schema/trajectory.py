@@ -36,6 +36,8 @@ class Reply:
     """The whole context that the model continued, image pads included."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by part: `preprocess`, `vit`, `prefill`, `decode`."""
+    tokens: dict[str, int] = field(default_factory=dict)
+    """How many of the context were `cached` and `read`, and how many were `written`; empty where no model wrote."""
     target: bool = True
     """Whether a model may learn to say this; False for a mistake made on purpose, from which the next steps recover."""
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from qwen2vl_agent.agent.episode import run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
-from qwen2vl_agent.agent.live import CollectionView, PlainView, TerminalView, deed_text, live_view
+from qwen2vl_agent.agent.live import CollectionView, PlainView, TerminalView, deed_text, live_view, times
 from qwen2vl_agent.agent.picture import fitted, marked, picture
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
@@ -38,6 +38,19 @@ def test_without_a_terminal_each_step_is_a_line(tmp_path: Path) -> None:
     assert lines[1].startswith("  1 Go on. | tap(point=[758, 504]) | done: tap [42, 56] |")
     assert lines[-1] == "verdict: success"
     assert len(lines) == 6
+
+
+def test_a_models_seconds_and_tokens_are_told_beside_its_step() -> None:
+    reply = Reply(
+        "Go on.",
+        timings={"preprocess": 0.03, "vit": 0.0, "prefill": 0.09, "decode": 0.37},
+        tokens={"cached": 812, "read": 204, "written": 61},
+    )
+    step = Step(0, StoredFrame("0" * 64, 1, 1), "", reply, None, "", None, 0.0, {"policy": 0.5, "capture": 0.08})
+    told = "policy 0.50s (preprocess 0.03s prefill 0.09s decode 0.37s, 204 read 812 cached 61 written) capture 0.08s"
+    assert times(step) == told
+    older = dataclasses.replace(step, reply=Reply("Go on."))
+    assert times(older) == "policy 0.50s capture 0.08s"
 
 
 def test_what_was_done_is_told_without_the_wording_of_commands() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,32 @@ def test_whatever_a_model_writes_can_be_verified(
     found = verify_episode(tmp_path, model, processor)
     assert (found.steps, found.mismatches) == (8, [])
     assert found.worst_logprob_difference < 1e-4
+
+
+@pytest.mark.parametrize("limits", [{"max_frames": 3}, {"max_context_tokens": 900}])
+def test_an_agent_that_lets_old_screens_go_can_be_verified(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, limits: Any
+) -> None:
+    config = AgentConfig(mistakes_in_a_row=99, max_steps=12, detail="bare", **limits)
+    policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=40))
+    trajectory = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path, seed=4), config)
+    contexts = [step.reply.prompt_ids for step in trajectory.steps]
+    assert any(after[: len(before)] != before for before, after in pairwise(contexts)), "something went"
+    found = verify_episode(tmp_path, model, processor)
+    assert (found.steps, found.mismatches) == (12, [])
+    assert found.passes > 1
+    assert found.worst_logprob_difference < 1e-4
+
+
+def test_the_tokens_of_a_reply_are_counted(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
+    config = AgentConfig(mistakes_in_a_row=99, max_steps=3, detail="bare")
+    policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=10))
+    steps = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path, seed=4), config).steps
+    for before, step in pairwise(steps):
+        known = len(before.reply.prompt_ids) + len(before.reply.token_ids) - 1
+        read = len(step.reply.prompt_ids) - known
+        assert step.reply.tokens == {"cached": known, "read": read, "written": len(step.reply.token_ids)}
+        assert set(step.reply.timings) == {"preprocess", "vit", "prefill", "decode"}
 
 
 def test_differences_are_found(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:

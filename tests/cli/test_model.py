@@ -55,6 +55,14 @@ def test_a_models_measurement_can_be_verified_to_the_last_token(checkpoint, tmp_
     assert answer["worst_logprob_difference"] < 1e-4
 
 
+def test_how_finely_a_model_looked_is_recorded_and_verified(checkpoint, tmp_path, capsys):
+    words = ["bench", "settings.toggle", "--model", checkpoint, "--episodes", "1", "--max-steps", "1", "--workers", "1"]
+    status, answer = call(capsys, *words, "--max-pixels", "784", "--out", str(tmp_path / "bench"))
+    assert (status, answer["max_pixels"], answer["dtype"]) == (0, 784, "float32")
+    status, answer = call(capsys, "verify", str(tmp_path / "bench"))
+    assert (status, answer["steps"], answer["mismatches"]) == (0, 1, 0)
+
+
 def test_a_model_that_did_not_write_the_record_does_not_verify_it(checkpoint, tmp_path, capsys):
     words = ["bench", "settings.toggle", "--model", checkpoint, "--episodes", "1", "--max-steps", "1", "--workers", "1"]
     assert call(capsys, *words, "--out", str(tmp_path / "bench"))[0] == 0

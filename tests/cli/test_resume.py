@@ -120,7 +120,7 @@ def test_a_phone_that_stands_where_it_stood_is_not_led_there_again(hand, tmp_pat
                 return say("Open it.", OpenApp(name="Clock"), context)
             return say("Done.", Done(), context)
 
-    monkeypatch.setattr(run, "_policy", lambda name, model, console: Opens())
+    monkeypatch.setattr(run, "_policy", lambda *given: Opens())
     monkeypatch.setattr(run, "resolve", lambda model: "a model")
     hand.own = False
     hand.env.config = type(hand.env.config)(seed=1, fresh=False)

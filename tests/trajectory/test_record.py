@@ -63,6 +63,7 @@ replies = st.builds(
     logprobs=st.lists(st.floats(allow_nan=False, max_value=0), max_size=5).map(tuple),
     prompt_ids=ids,
     timings=seconds,
+    tokens=st.dictionaries(st.sampled_from(["read", "cached"]), st.integers(0, 9), max_size=2),
     target=st.booleans(),
 )
 steps = st.builds(

@@ -1,0 +1,70 @@
+"""The one way in which work takes up a model: its type of weights, its threads, and how finely it looks."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from qwen2vl_agent.schema.trajectory import EpisodeHeader
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+SMALL = 50_000_000
+"""Parameters below which one thread is faster: a second one meets the first at every operation, and on two cores the
+tiny model then writes a call in 0.6 s instead of 0.15 s (`docs/log.md`). Larger ones are called full-size here."""
+PHONE_PIXELS = 602_112
+"""Pixels of a picture, 768 tokens, beyond which a full-size model does not look by itself: a phone's screen of
+1092 x 2408 is then 738 tokens in place of 3,354, and attention grows with the square."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadSettings:
+    """How to load a model."""
+
+    dtype: Dtype = "float32"
+    """`auto`: float32 for a small model, bfloat16 for a full-size one."""
+    max_pixels: int | None = None
+    """Most pixels of a picture after resizing; None: the checkpoint's own, of a full-size one at most 602,112;
+    0: the checkpoint's own whatever its size."""
+    threads: int | None = None
+    """Of torch; None: one for a small model, torch's own number for others."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels is not None and 0 < self.max_pixels < 28 * 28:
+            raise ValueError(f"max_pixels is {self.max_pixels}; expected at least 784, or 0 for the checkpoint's own")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads is {self.threads}; expected at least 1")
+
+    def to_json(self) -> dict[str, Any]:
+        """For the record: what decides the tokens and the numbers."""
+        return {"dtype": self.dtype, "max_pixels": self.max_pixels}
+
+
+def recorded_settings(header: EpisodeHeader) -> LoadSettings:
+    """How the model of a recorded episode was loaded; before that was recorded, with the checkpoint's own limits."""
+    noted = header.config.get("loading", {"max_pixels": 0})
+    known = {item.name for item in dataclasses.fields(LoadSettings)}
+    return LoadSettings(**{name: value for name, value in noted.items() if name in known})
+
+
+def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
+    """The model of a folder or hub id and its processor, ready to be asked on this machine.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    import torch
+
+    from qwen2vl_agent.dialogue.processor import Processor
+    from qwen2vl_agent.model.qwen2vl import Qwen2VL
+
+    settings = settings or LoadSettings()
+    loaded = Qwen2VL.from_pretrained(model, dtype=None if settings.dtype == "auto" else settings.dtype).eval()
+    small = sum(parameter.numel() for parameter in loaded.parameters()) < SMALL
+    if settings.dtype == "auto":
+        loaded = loaded.to(torch.float32 if small else torch.bfloat16)
+    if small or settings.threads:
+        torch.set_num_threads(settings.threads or 1)
+    processor = Processor.from_pretrained(model)
+    limit = settings.max_pixels
+    if limit is None and not small:
+        limit = min(PHONE_PIXELS, processor.image_processor.max_pixels)
+    return loaded, processor.limited(limit) if limit else processor

@@ -1,0 +1,58 @@
+"""How a model is taken up, and that a record says how."""
+
+import pytest
+import torch
+
+from qwen2vl_agent.agent import loading
+from qwen2vl_agent.agent.loading import LoadSettings, load, recorded_settings
+from qwen2vl_agent.commands.models import EMBEDDED
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.schema.trajectory import EpisodeHeader
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def header(**config):
+    return EpisodeHeader("text", "a goal", "android", "model", 1, config=config)
+
+
+def test_a_small_model_keeps_its_own_limits_in_float32():
+    model, processor = load(str(EMBEDDED), LoadSettings(dtype="auto"))
+    assert model.dtype == torch.float32
+    assert processor.image_processor == Processor.from_pretrained(EMBEDDED).image_processor
+    assert torch.get_num_threads() == 1
+
+
+def test_a_full_size_model_does_not_look_closer_than_a_phone_needs(monkeypatch):
+    monkeypatch.setattr(loading, "SMALL", 1)
+    monkeypatch.setattr(loading, "PHONE_PIXELS", 50_000)
+    model, processor = load(str(EMBEDDED), LoadSettings(dtype="auto", threads=2))
+    assert model.dtype == torch.bfloat16
+    assert processor.image_processor.max_pixels == 50_000
+    assert torch.get_num_threads() == 2
+    assert load(str(EMBEDDED), LoadSettings(max_pixels=0))[1].image_processor.max_pixels == 112_896
+
+
+def test_a_limit_holds_for_pictures_and_frames_and_keeps_the_rest():
+    processor = load(str(EMBEDDED), LoadSettings(max_pixels=20_000))[1]
+    assert processor.image_processor.max_pixels == processor.video_processor.max_pixels == 20_000
+    assert processor.video_processor.images == processor.image_processor
+    assert processor.source == str(EMBEDDED.resolve())
+    assert processor.agent_settings["detail"] == "bare"
+
+
+@pytest.mark.parametrize("wrong", [{"max_pixels": 100}, {"threads": 0}])
+def test_numbers_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LoadSettings(**wrong)
+
+
+def test_a_record_tells_how_its_model_was_loaded():
+    settings = LoadSettings(dtype="bfloat16", max_pixels=5_000)
+    assert recorded_settings(header(loading={**settings.to_json(), "added later": 1})) == settings
+    assert recorded_settings(header()) == LoadSettings(max_pixels=0), "older records knew the checkpoint's own only"
