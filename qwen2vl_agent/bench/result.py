@@ -1,7 +1,7 @@
 """What a measurement found: single episodes, and the rates over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qwen2vl_agent.agent.jobs import EpisodeResult
@@ -25,6 +25,8 @@ class Conditions:
     """Whether the policy is shown grey screens only."""
     max_steps: int | None = None
     """None: each task's own limit."""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """How the model writes, where it is not as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class BenchResult:
             "model": self.conditions.model,
             "seed": self.conditions.seed,
             "blind": self.conditions.blind,
+            "sampling": self.conditions.sampling,
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),
             "seen": _rate_json(self.seen),

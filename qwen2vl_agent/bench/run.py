@@ -26,6 +26,7 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
             split="test",
             model=conditions.model,
             agent=agent,
+            sampling=conditions.sampling,
         )
         for task in get_suite(conditions.suite).tasks
         for index in range(conditions.episodes)

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, sampling, worker_count
 from qwen2vl_agent.commands.models import resolve
 
 
@@ -42,6 +42,10 @@ class Command:
     """folder for records and report; a new one below runs/ if left out"""
     blind: bool = False
     """show grey screens: what remains is what can be done without looking"""
+    constrained: bool = True
+    """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
+    speculate: bool = True
+    """a model's words are guessed from what was written before; without, it takes longer to write the same"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -62,6 +66,7 @@ class Command:
             seed=self.seed,
             blind=self.blind,
             max_steps=self.max_steps,
+            sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:

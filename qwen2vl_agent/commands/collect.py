@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, worker_count
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, sampling, worker_count
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
@@ -49,6 +49,10 @@ class Command:
     """processes; one for each core if left out"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
+    constrained: bool = True
+    """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
+    speculate: bool = True
+    """a model's words are guessed from what was written before; without, it takes longer to write the same"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -94,6 +98,7 @@ class Command:
                 noise=self.noise if self.policy != "model" else 0.0,
                 env=self.device,
                 env_kwargs=self._env_kwargs(),
+                sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]

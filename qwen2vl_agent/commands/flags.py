@@ -3,7 +3,7 @@
 import os
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -40,3 +40,9 @@ def at_least_one(flag: str, value: int) -> int:
     if value < 1:
         raise ConfigError(f"{flag} is {value}; expected at least 1")
     return value
+
+
+def sampling(constrained: bool, speculate: bool) -> dict[str, Any]:
+    """Fields of the agent's `SamplingConfig` that two switches change; nothing where both are on, as usual."""
+    off = {"constrained": False} if not constrained else {}
+    return off if speculate else {**off, "draft_tokens": 0}

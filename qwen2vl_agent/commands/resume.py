@@ -9,7 +9,7 @@ from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("dry_run", "force")
+KEPT_FLAGS = ("dry_run", "force", "constrained", "speculate")
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, load, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
@@ -54,6 +54,10 @@ class Command:
     """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
+    constrained: bool = True
+    """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
+    speculate: bool = True
+    """a model's words are guessed from what was written before; without, it takes longer to write the same"""
     max_steps: int | None = None
     """actions after which the episode ends; the task's own limit if left out"""
     seed: int = 1
@@ -122,7 +126,7 @@ class Command:
                     f"the embedded model has only ever seen the virtual phone and refuses {phone.serial}; name another "
                     "model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
-            policy = _policy(self.policy, name, console)
+            policy = _policy(self.policy, name, sampling(self.constrained, self.speculate), console)
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = self._plan(phone, task, out, name, interrupted)
@@ -227,15 +231,15 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
         console.print(f"go on with: qwen2vl-agent run --resume {folder}", markup=False, soft_wrap=True)
 
 
-def _policy(name: str, model: str, console: Console) -> "Policy":
+def _policy(name: str, model: str, sampling: dict[str, Any], console: Console) -> "Policy":
     from qwen2vl_agent.agent.policy import scripted_policy
 
     if name != "model":
         return scripted_policy(name)
     console.print(f"loading {model}", markup=False, soft_wrap=True)
-    from qwen2vl_agent.agent.model_policy import ModelPolicy
+    from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 
-    return ModelPolicy(*load(model))
+    return ModelPolicy(*load(model), SamplingConfig(**sampling))
 
 
 def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any]:

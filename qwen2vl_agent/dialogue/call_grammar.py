@@ -130,16 +130,15 @@ class _Grammar:
             raise ConfigError(f"{where}: maxItems is below minItems")
         if most == 0:
             return self._rule('"[]"')
-        repeats = f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
-        some = f'{item} (", " {item}){repeats}'
-        return self._rule(f'"[" {some} "]"' if least else f'"[" ({some})? "]"')
+        more = _repeated(f'(", " {item})', max(0, least - 1), None if most is None else most - 1)
+        return self._rule(f'"[" {item} {more} "]"' if least else f'"[" ({item} {more})? "]"')
 
     def _string(self, schema: dict[str, Any], where: str) -> str:
         least, most = schema.get("minLength", 0), schema.get("maxLength", LONGEST_TEXT)
         if most < least:
             raise ConfigError(f"{where}: maxLength is below minLength")
         character = self._rule(f"/{_CHARACTER[self.form]}/", "CHARACTER")
-        text = f'"\\"" {character}{{{least},{most}}} "\\""'
+        text = f'"\\"" {_repeated(character, least, most)} "\\""'
         return self._rule(f"({text}) & /{_without('</tool_')}/" if self.form == "tool_call" else text, "TEXT")
 
     def _number(self, schema: dict[str, Any], where: str) -> str:
@@ -147,6 +146,11 @@ class _Grammar:
         if high < low:
             raise ConfigError(f"{where}: maximum is below minimum")
         return self._rule(f"%json {json.dumps({'type': schema['type'], 'minimum': low, 'maximum': high})}")
+
+
+def _repeated(rule: str, least: int, most: int | None) -> str:
+    """`rule{2,5}`; nothing where there may be none, which the notation does not know."""
+    return "" if most == 0 else f"{rule}{{{least},{'' if most is None else most}}}"
 
 
 def _text(text: str) -> str:

@@ -65,7 +65,22 @@ class CallConstraint:
         """Number of the token in which the call begins; None before that."""
 
     def forced(self) -> list[int]:
-        return self._matcher.compute_ff_tokens() if self._matcher is not None else []
+        """The grammar's next stretch without a choice, in the tokenizer's own pieces.
+
+        It ends where a token could run on beyond the stretch, for the model may be used to that one: where
+        `], "end": [500, ` is a token, `], "end": [` is not forced.
+        """
+        ids = self._matcher.compute_ff_tokens() if self._matcher is not None else []
+        if not ids:
+            return []
+        vocabulary, probe = self._calls.vocabulary, self._matcher.deep_copy()
+        left = sum(len(vocabulary.texts[token_id]) for token_id in ids)
+        for place, token_id in enumerate(ids):
+            if vocabulary.any_longer(probe.compute_bitmask(), left):
+                return ids[:place]
+            probe.consume_token(token_id)
+            left -= len(vocabulary.texts[token_id])
+        return ids
 
     def allowed(self) -> Tensor | None:
         if self._matcher is None:
@@ -111,12 +126,21 @@ class _Vocabulary:
         special = self.backend.is_special_token
         self.texts = [b"" if special(i) else self.backend.decode_bytes([i]) for i in range(len(tokenizer))]
         """Nothing for special tokens, which are no text."""
+        self._longer: dict[int, np.ndarray] = {}
         self._closing = tuple(torch.tensor([_closes(text, mark) for text in self.texts]) for mark in CLOSING)
 
     def unpacked(self, bits: bytes) -> Tensor:
         """A mask of one bit a token, the lowest bit of a byte first, as booleans."""
         found = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[: len(self.texts)]
         return torch.from_numpy(found.view(np.bool_))
+
+    def any_longer(self, bits: bytes, size: int) -> bool:
+        """Whether a mask of one bit a token holds a token of more than `size` bytes."""
+        if size not in self._longer:
+            longer = np.packbits([len(text) > size for text in self.texts], bitorder="little")
+            self._longer[size] = np.zeros(len(bits), np.uint8)
+            self._longer[size][: len(longer)] = longer
+        return bool((np.frombuffer(bits, np.uint8) & self._longer[size]).any())
 
     def closing(self, allowed: Tensor) -> Tensor:
         """Of what is allowed that which ends a call soonest, where there is a choice."""

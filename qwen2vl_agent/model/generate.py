@@ -34,6 +34,10 @@ class GenerationResult:
     """Every id, the one or the ones that ended it included."""
     logprobs: list[float] = field(default_factory=list)
     """Raw log-probability of each id, forced ones too: temperature 1, nothing masked."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds: `vit` (images not read before), `prefill`, `decode`."""
+    stopped_by: StoppedBy = "length"
+    """An end-of-sequence id, a stop sequence (or the end of what a constraint allows), or the limit of new tokens."""
     sampling_logprobs: list[float] = field(default_factory=list)
     """Log-probability of each id among those that it was drawn from: 0 where it was forced; see `Sampler.draw`."""
     forced: list[bool] = field(default_factory=list)
@@ -43,10 +47,6 @@ class GenerationResult:
     guessed: int = 0
     """Tokens that were guessed from the text before, and read on the chance of being right."""
     guessed_right: int = 0
-    timings: dict[str, float] = field(default_factory=dict)
-    """Seconds: `vit` (images not read before), `prefill`, `decode`."""
-    stopped_by: StoppedBy = "length"
-    """An end-of-sequence id, a stop sequence (or the end of what a constraint allows), or the limit of new tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,7 +245,7 @@ class _Writer:
     def _decide(self, logits_V: Tensor) -> int:
         result, constraint = self._result, self._constraint
         if constraint is not None and not self._forced:
-            self._forced = constraint.forced()
+            self._forced = list(constraint.forced())
         forced = bool(self._forced)
         if forced:
             token_id, sampling_logprob = self._forced.pop(0), 0.0
@@ -276,7 +276,7 @@ class _Writer:
 
     def _look_ahead(self) -> None:
         if self._constraint is not None and not self._forced:
-            self._forced = self._constraint.forced()
+            self._forced = list(self._constraint.forced())
         self.ahead = list(self._forced)
         if self._lookup is not None:
             guess = self._lookup.guess(self._forced)
