@@ -8,6 +8,8 @@ Once the limit of new tokens is reached within a call, the call is brought to it
 are closed as soon as the schema lets them.
 """
 
+import itertools
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -24,6 +26,8 @@ from qwen2vl_agent.schema.trajectory import CallForm
 
 GRAMMARS_KEPT = 32
 """Compiled grammars; a new one is made where the legal actions change."""
+LIBRARY_LOOKS_BACK = 4
+"""Tokens at the end of a forced stretch that llguidance checks for longer ones (`chop_tokens` of its toktrie)."""
 CLOSING = (b'"', b"}", b"]", b",")
 """What shortens a call under way, the best first."""
 _PUNCTUATION = frozenset(b'"}], \n')
@@ -70,24 +74,29 @@ class CallConstraint:
         It ends where a token could run on beyond the stretch, for the model may be used to that one: where
         `], "end": [500, ` is a token, `], "end": [` is not forced.
         """
-        ids = self._matcher.compute_ff_tokens() if self._matcher is not None else []
-        if not ids:
-            return []
-        vocabulary, probe = self._calls.vocabulary, self._matcher.deep_copy()
-        left = sum(len(vocabulary.texts[token_id]) for token_id in ids)
-        for place, token_id in enumerate(ids):
-            if vocabulary.any_longer(probe.compute_bitmask(), left):
-                return ids[:place]
-            probe.consume_token(token_id)
-            left -= len(vocabulary.texts[token_id])
-        return ids
+        ids = self._proposed()
+        return next((ids[:place] for place in range(len(ids)) if self._running_on(ids, place)), ids)
 
     def allowed(self) -> Tensor | None:
         if self._matcher is None:
             return self._calls.allowed_in_thought(self._tail)
         allowed = self._calls.vocabulary.unpacked(self._matcher.compute_bitmask())
+        allowed[self._running_on(self._proposed(), 0)] = True  # the library offers what it proposes, and no more
         self._check()
         return self._calls.vocabulary.closing(allowed) if self._written >= self._limit else allowed
+
+    def _proposed(self) -> list[int]:
+        return self._matcher.compute_ff_tokens() if self._matcher is not None else []
+
+    def _running_on(self, ids: list[int], place: int) -> list[int]:
+        """The tokens with which the model could write all of a stretch from `place` on, and more.
+
+        The library itself sees to the last tokens of a stretch; it does not look for tokens that are longer than these.
+        """
+        if self._matcher is None or len(ids) - place <= LIBRARY_LOOKS_BACK:
+            return []
+        candidates = self._calls.vocabulary.longer(ids[place:])
+        return [i for i in candidates if self._matcher.validate_tokens([*ids[:place], i]) == place + 1]
 
     def accept(self, token_id: int) -> None:
         self._written += 1
@@ -126,7 +135,7 @@ class _Vocabulary:
         special = self.backend.is_special_token
         self.texts = [b"" if special(i) else self.backend.decode_bytes([i]) for i in range(len(tokenizer))]
         """Nothing for special tokens, which are no text."""
-        self._longer: dict[int, np.ndarray] = {}
+        self._sorted = sorted((text, token_id) for token_id, text in enumerate(self.texts))
         self._closing = tuple(torch.tensor([_closes(text, mark) for text in self.texts]) for mark in CLOSING)
 
     def unpacked(self, bits: bytes) -> Tensor:
@@ -134,13 +143,12 @@ class _Vocabulary:
         found = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[: len(self.texts)]
         return torch.from_numpy(found.view(np.bool_))
 
-    def any_longer(self, bits: bytes, size: int) -> bool:
-        """Whether a mask of one bit a token holds a token of more than `size` bytes."""
-        if size not in self._longer:
-            longer = np.packbits([len(text) > size for text in self.texts], bitorder="little")
-            self._longer[size] = np.zeros(len(bits), np.uint8)
-            self._longer[size][: len(longer)] = longer
-        return bool((np.frombuffer(bits, np.uint8) & self._longer[size]).any())
+    def longer(self, ids: Sequence[int]) -> list[int]:
+        """The tokens that begin with the text of `ids` and go on."""
+        text = b"".join(self.texts[i] for i in ids)
+        first = bisect_right(self._sorted, (text, len(self.texts)))
+        found = itertools.takewhile(lambda entry: entry[0].startswith(text), self._sorted[first:])
+        return [token_id for _, token_id in found]
 
     def closing(self, allowed: Tensor) -> Tensor:
         """Of what is allowed that which ends a call soonest, where there is a choice."""
