@@ -132,8 +132,8 @@ class _Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.backend = llguidance.LLTokenizer(tokenizer.to_json(), eos_token=tokenizer.special.im_end)
-        special = self.backend.is_special_token
-        self.texts = [b"" if special(i) else self.backend.decode_bytes([i]) for i in range(len(tokenizer))]
+        special, size = self.backend.is_special_token, self.backend.vocab_size
+        self.texts = [b"" if special(i) else self.backend.decode_bytes([i]) for i in range(size)]
         """Nothing for special tokens, which are no text."""
         self._sorted = sorted((text, token_id) for token_id, text in enumerate(self.texts))
         self._closing = tuple(torch.tensor([_closes(text, mark) for text in self.texts]) for mark in CLOSING)

@@ -62,7 +62,9 @@ def nucleus(logits_V: Tensor, config: SamplingConfig) -> tuple[Tensor, Tensor]:
     if config.top_k:
         ordered, ids = ordered[: config.top_k], ids[: config.top_k]
     probabilities = ordered.softmax(-1)
-    allowed = probabilities.cumsum(-1) - probabilities < config.top_p
+    allowed = probabilities > 0
+    if config.top_p < 1:  # else rounding would decide how many of the last are left, and with that what a seed draws
+        allowed &= probabilities.cumsum(-1) - probabilities < config.top_p
     allowed[0] = True
     probabilities, ids = probabilities[allowed], ids[allowed]
     return probabilities / probabilities.sum(), ids
