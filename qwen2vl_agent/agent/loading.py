@@ -7,6 +7,7 @@ from typing import Any, Literal
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+Quantize = Literal["none", "int8", "int4"]
 SMALL = 50_000_000
 """Parameters below which one thread is faster: a second one meets the first at every operation, and on two cores the
 tiny model then writes a call in 0.6 s instead of 0.15 s (`docs/log.md`). Larger ones are called full-size here."""
@@ -19,28 +20,37 @@ PHONE_PIXELS = 602_112
 class LoadSettings:
     """How to load a model."""
 
-    dtype: Dtype = "float32"
+    dtype: Dtype = "auto"
     """`auto`: float32 for a small model, bfloat16 for a full-size one."""
     max_pixels: int | None = None
     """Most pixels of a picture after resizing; None: the checkpoint's own, of a full-size one at most 602,112;
     0: the checkpoint's own whatever its size."""
+    quantize: Quantize = "none"
+    """Bits of the language model's weights; `none`: as the checkpoint has them."""
+    quantize_vision: bool = False
+    """8 bits for the vision encoder's too, where the language model's are quantised."""
     threads: int | None = None
     """Of torch; None: one for a small model, torch's own number for others."""
 
     def __post_init__(self) -> None:
         if self.max_pixels is not None and 0 < self.max_pixels < 28 * 28:
             raise ValueError(f"max_pixels is {self.max_pixels}; expected at least 784, or 0 for the checkpoint's own")
+        if self.quantize_vision and self.quantize == "none":
+            raise ValueError(
+                "quantize_vision quantises more than the language model alone; give --quantize int8 or int4"
+            )
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}; expected at least 1")
 
     def to_json(self) -> dict[str, Any]:
         """For the record: what decides the tokens and the numbers."""
-        return {"dtype": self.dtype, "max_pixels": self.max_pixels}
+        kept = ("dtype", "max_pixels", "quantize", "quantize_vision")
+        return {name: getattr(self, name) for name in kept}
 
 
 def recorded_settings(header: EpisodeHeader) -> LoadSettings:
-    """How the model of a recorded episode was loaded; before that was recorded, with the checkpoint's own limits."""
-    noted = header.config.get("loading", {"max_pixels": 0})
+    """How the model of a recorded episode was loaded; before that was recorded, in float32 with its own limits."""
+    noted = header.config.get("loading", {"dtype": "float32", "max_pixels": 0})
     known = {item.name for item in dataclasses.fields(LoadSettings)}
     return LoadSettings(**{name: value for name, value in noted.items() if name in known})
 
@@ -50,16 +60,20 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
 
     Raises:
         CheckpointError: it is missing or damaged.
+        ConfigError: it cannot be quantised so on this machine.
     """
     import torch
 
     from qwen2vl_agent.dialogue.processor import Processor
+    from qwen2vl_agent.model.quantized_checkpoint import is_quantised
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
     settings = settings or LoadSettings()
-    loaded = Qwen2VL.from_pretrained(model, dtype=None if settings.dtype == "auto" else settings.dtype).eval()
-    small = sum(parameter.numel() for parameter in loaded.parameters()) < SMALL
-    if settings.dtype == "auto":
+    dtype = None if settings.dtype == "auto" else settings.dtype
+    kind = None if settings.quantize == "none" else settings.quantize
+    loaded = Qwen2VL.from_pretrained(model, dtype, kind, settings.quantize_vision).eval()
+    small = loaded.config.parameters < SMALL
+    if settings.dtype == "auto" and not is_quantised(loaded):
         loaded = loaded.to(torch.float32 if small else torch.bfloat16)
     if small or settings.threads:
         torch.set_num_threads(settings.threads or 1)

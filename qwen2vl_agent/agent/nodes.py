@@ -111,6 +111,7 @@ def think(episode: Episode, progress: Progress) -> dict[str, Any]:
     context = Context(
         dialogue=episode.dialogue,
         actions=tuple(episode.env.tools),
+        legal=getattr(episode.env, "legal_tools", None),
         turns=tuple(episode.turns),
         observation=episode.observation,
         frame=episode.frame,

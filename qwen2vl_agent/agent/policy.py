@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observation
+from qwen2vl_agent.schema.tools import ToolSpec
 from qwen2vl_agent.schema.trajectory import Reply, StoredFrame
 
 POLICY_NAMES = ("model", "oracle", "random", "noop")
@@ -20,6 +21,8 @@ class Context:
     """The goal, the tools and the form in which to call them."""
     actions: tuple[type, ...]
     """The action classes behind the tools."""
+    legal: tuple[ToolSpec, ...] | None = None
+    """The tools that may be called at this step, their arguments narrowed to what exists; None: all, as they are."""
     turns: tuple[Turn, ...]
     """The steps so far."""
     observation: Observation

@@ -31,6 +31,8 @@ class Conditions:
     """None: each task's own limit."""
     loading: LoadSettings = field(default_factory=LoadSettings)
     """Type of the weights, and how finely the model looks."""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """How the model writes, where it is not as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class BenchResult:
             "split": self.conditions.split,
             "blind": self.conditions.blind,
             **self.conditions.loading.to_json(),
+            "sampling": self.conditions.sampling,
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),
             "seen": _rate_json(self.seen),

@@ -27,6 +27,7 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
             model=conditions.model,
             agent=agent,
             loading=conditions.loading,
+            sampling=conditions.sampling,
         )
         for task in get_suite(conditions.suite).tasks
         for index in range(conditions.episodes)

@@ -6,9 +6,9 @@ from typing import Literal
 
 import tyro
 
-from qwen2vl_agent.agent.loading import Dtype
+from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, worker_count
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
 from qwen2vl_agent.commands.models import resolve
 
 
@@ -45,13 +45,21 @@ class Command:
     """actions after which an episode ends; each task's own limit if left out"""
     out: Path | None = None
     """folder for records and report; a new one below runs/ if left out"""
-    dtype: Dtype = "float32"
-    """type of the weights; bfloat16 halves a full-size model's memory and its time, auto takes it for those alone"""
+    dtype: Dtype = "auto"
+    """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    quantize: Quantize = "none"
+    """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
+    quantize_vision: bool = False
+    """8 bits for the vision encoder too, which then sees in half of the time"""
     max_pixels: int | None = None
     """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
     checkpoint's own limit"""
     blind: bool = False
     """show grey screens: what remains is what can be done without looking"""
+    constrained: bool = True
+    """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
+    speculate: bool = True
+    """a model's words are guessed from what was written before; without, it takes longer to write the same"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -73,7 +81,8 @@ class Command:
             split=self.split,
             blind=self.blind,
             max_steps=self.max_steps,
-            loading=load_settings(self.dtype, self.max_pixels),
+            loading=load_settings(self),
+            sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from qwen2vl_agent.agent.loading import Dtype
+from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, worker_count
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
@@ -46,8 +46,12 @@ class Command:
     """how often a policy without a model makes a mistake first, so that mending it is recorded (0 to 1)"""
     size: str = ""
     """of the virtual phone's screen, for example 540x1200; its full size if left out"""
-    dtype: Dtype = "float32"
-    """type of the weights; bfloat16 halves a full-size model's memory and its time, auto takes it for those alone"""
+    dtype: Dtype = "auto"
+    """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    quantize: Quantize = "none"
+    """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
+    quantize_vision: bool = False
+    """8 bits for the vision encoder too, which then sees in half of the time"""
     max_pixels: int | None = None
     """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
     checkpoint's own limit"""
@@ -55,6 +59,10 @@ class Command:
     """processes; one for each core if left out"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
+    constrained: bool = True
+    """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
+    speculate: bool = True
+    """a model's words are guessed from what was written before; without, it takes longer to write the same"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -88,7 +96,7 @@ class Command:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         tasks = get_suite(self.suite).tasks
         model = resolve(self.model) if self.policy == "model" else ""
-        loading = load_settings(self.dtype, self.max_pixels)
+        loading = load_settings(self)
         agent = taught_settings(model)
         return [
             Job(
@@ -102,6 +110,7 @@ class Command:
                 noise=self.noise if self.policy != "model" else 0.0,
                 env=self.device,
                 env_kwargs=self._env_kwargs(),
+                sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]

@@ -3,9 +3,9 @@
 import os
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
-from qwen2vl_agent.agent.loading import Dtype, LoadSettings
+from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize
 from qwen2vl_agent.schema.errors import ConfigError
 
 PolicyName = Literal["model", "oracle", "random", "noop"]
@@ -43,13 +43,38 @@ def at_least_one(flag: str, value: int) -> int:
     return value
 
 
-def load_settings(dtype: Dtype, max_pixels: int | None, threads: int | None = None) -> LoadSettings:
+class Loading(Protocol):
+    """A command with the flags that say how a model is to be loaded."""
+
+    @property
+    def dtype(self) -> Dtype: ...
+    @property
+    def max_pixels(self) -> int | None: ...
+    @property
+    def quantize(self) -> Quantize: ...
+    @property
+    def quantize_vision(self) -> bool: ...
+
+
+def load_settings(flags: Loading, threads: int | None = None) -> LoadSettings:
     """How a model is to be loaded.
 
     Raises:
         ConfigError: a number that makes no sense.
     """
     try:
-        return LoadSettings(dtype=dtype, max_pixels=max_pixels, threads=threads)
+        return LoadSettings(
+            dtype=flags.dtype,
+            max_pixels=flags.max_pixels,
+            quantize=flags.quantize,
+            quantize_vision=flags.quantize_vision,
+            threads=threads,
+        )
     except ValueError as error:
-        raise ConfigError(f"--{str(error).replace('max_pixels', 'max-pixels')}") from error
+        raise ConfigError(f"--{str(error).replace('_', '-')}") from error
+
+
+def sampling(constrained: bool, speculate: bool) -> dict[str, Any]:
+    """Fields of the agent's `SamplingConfig` that two switches change; nothing where both are on, as usual."""
+    off = {"constrained": False} if not constrained else {}
+    return off if speculate else {**off, "draft_tokens": 0}

@@ -10,7 +10,7 @@ from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("dry_run", "force", "threads")
+KEPT_FLAGS = ("dry_run", "force", "threads", "constrained", "speculate")
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 

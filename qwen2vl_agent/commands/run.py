@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from qwen2vl_agent.agent.loading import Dtype, LoadSettings, load
+from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder
+from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
@@ -56,8 +56,16 @@ class Command:
     """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
-    dtype: Dtype = "float32"
-    """type of the weights; bfloat16 halves a full-size model's memory and its time, auto takes it for those alone"""
+    constrained: bool = True
+    """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
+    speculate: bool = True
+    """a model's words are guessed from what was written before; without, it takes longer to write the same"""
+    dtype: Dtype = "auto"
+    """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    quantize: Quantize = "none"
+    """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
+    quantize_vision: bool = False
+    """8 bits for the vision encoder too, which then sees in half of the time"""
     max_pixels: int | None = None
     """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
     checkpoint's own limit"""
@@ -132,7 +140,8 @@ class Command:
                     f"the embedded model has only ever seen the virtual phone and refuses {phone.serial}; name another "
                     "model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
-            policy = _policy(self.policy, name, console, self._loading())
+            chosen = sampling(self.constrained, self.speculate)
+            policy = _policy(self.policy, name, console, self._loading(), chosen)
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = self._plan(phone, task, out, name, interrupted)
@@ -193,7 +202,7 @@ class Command:
         return dataclasses.replace(taught_settings(model), max_steps=1 if self.dry_run else self.max_steps)
 
     def _loading(self) -> LoadSettings:
-        return load_settings(self.dtype, self.max_pixels, self.threads)
+        return load_settings(self, self.threads)
 
     def _flags(self) -> dict[str, Any]:
         values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
@@ -244,15 +253,15 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
         console.print(f"go on with: qwen2vl-agent run --resume {folder}", markup=False, soft_wrap=True)
 
 
-def _policy(name: str, model: str, console: Console, settings: LoadSettings) -> "Policy":
+def _policy(name: str, model: str, console: Console, settings: LoadSettings, sampling: dict[str, Any]) -> "Policy":
     from qwen2vl_agent.agent.policy import scripted_policy
 
     if name != "model":
         return scripted_policy(name)
     console.print(f"loading {model}", markup=False, soft_wrap=True)
-    from qwen2vl_agent.agent.model_policy import ModelPolicy
+    from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 
-    return ModelPolicy(*load(model, settings))
+    return ModelPolicy(*load(model, settings), SamplingConfig(**sampling))
 
 
 def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any]:

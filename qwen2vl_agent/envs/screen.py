@@ -22,7 +22,7 @@ from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser,
 from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
-from qwen2vl_agent.schema.tools import ToolCall, to_action
+from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
 BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
@@ -99,7 +99,8 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         """Seconds of the last reset or step by part, by this machine's clock: `perform`, `settle`, `capture`."""
         self._num_steps = 0
         self._observation: Observation | None = None
-        self.action_space = ActionSpace(tools, app_names=[app.label for app in APPS] if device.virtual else ())
+        self._app_names = tuple(app.label for app in APPS) if device.virtual else ()
+        self.action_space = ActionSpace(tools, app_names=self._app_names)
         self.observation_space = _box(device.frame.width, device.frame.height)
 
     @property
@@ -113,6 +114,13 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
     def max_steps(self) -> int:
         """Steps after which this episode is cut off."""
         return self.config.max_steps or (self.task.max_steps if self.task else DEFAULT_MAX_STEPS)
+
+    @property
+    def legal_tools(self) -> tuple[ToolSpec, ...]:
+        """The tools as they may be called now: where the installed apps are known, an app is opened by its label."""
+        names = self._app_names
+        specs = map(tool_spec, self.tools)
+        return tuple(narrowed(spec, "name", names) if spec.name == "open_app" and names else spec for spec in specs)
 
     # gymnasium -----------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,11 @@ class LayerCache:
         self.length = end
         return self._keys[:, :end], self._values[:, :end]
 
+    def cut(self, length: int) -> None:
+        """Forget what comes after the first `length` tokens."""
+        assert 0 <= length <= self.length, f"cut to {length} of {self.length} tokens"
+        self.length = length
+
     def _grown(self, old: Tensor | None, new: Tensor, needed: int) -> Tensor:
         before = old.shape[1] if old is not None else 0
         capacity = before if needed <= before else max(FIRST_CAPACITY, needed, 2 * before)

@@ -122,6 +122,19 @@ class Qwen2VLConfig:
         """Patches folded into one token, per side."""
         return self.vision.spatial_merge_size
 
+    @property
+    def parameters(self) -> int:
+        """The weights of all products and of the embedding: the model's size, but for a percent or two."""
+        text, vision = self.text, self.vision
+        kv_width = text.num_key_value_heads * text.head_dim
+        attention = 2 * text.hidden_size * (text.hidden_size + kv_width)
+        layer = attention + 3 * text.hidden_size * text.intermediate_size
+        block = (4 + 2 * vision.mlp_ratio) * vision.embed_dim**2
+        words = text.vocab_size * text.hidden_size * (1 if self.tie_word_embeddings else 2)
+        merged = vision.embed_dim * vision.spatial_merge_size**2
+        seeing = vision.patch_values * vision.embed_dim + vision.depth * block + merged * (merged + text.hidden_size)
+        return text.num_hidden_layers * layer + words + seeing
+
     def with_tokens(self, special: SpecialIds) -> "Qwen2VLConfig":
         """The same network for another vocabulary (give `tokenizer.special`)."""
         return replace(

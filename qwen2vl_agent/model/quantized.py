@@ -105,7 +105,7 @@ def unpaired(pairs: Tensor) -> Tensor:
 
 
 class QuantizedLinear(nn.Module):
-    """A linear layer of either kind, without gradients."""
+    """A linear layer of either kind, on CPU and without gradients. Its integers and scales keep their types in `to`."""
 
     bias: Tensor | None
 
@@ -133,8 +133,7 @@ class Int8Linear(QuantizedLinear):
     def __init__(self, values: Tensor, scales: Tensor, bias: Tensor | None = None) -> None:
         """int8 `[O, I]`, float32 `[O]`."""
         super().__init__(len(values), values.shape[1], bias)
-        self.register_buffer("scales", scales)
-        self.register_buffer("points", torch.zeros(self.out_features, dtype=torch.int64))
+        self.scales, self.points = scales, torch.zeros(self.out_features, dtype=torch.int64)
         self.packed = torch.ops.onednn.qlinear_prepack(values, [1, self.in_features])
 
     def kept(self) -> dict[str, Tensor]:
@@ -154,15 +153,11 @@ class Int8Linear(QuantizedLinear):
 class Int4Linear(QuantizedLinear):
     """Few rows by PyTorch's kernel for 4 bits, many by the weights turned back into the inputs' type."""
 
-    packed: Tensor
-    factors: Tensor
-
     def __init__(self, packed: Tensor, factors: Tensor, outputs: int, bias: Tensor | None = None) -> None:
         """`in_blocks` of `BLOCKS[0]`, bfloat16 `[G, O, 2]` scale and zero; their O is a multiple of that block."""
         super().__init__(outputs, 2 * packed.shape[1], bias)
         self.block, self.group = block_of_kernel(), 2 * packed.shape[1] // len(factors)
-        self.register_buffer("packed", repacked(packed, BLOCKS[0], self.block))
-        self.register_buffer("factors", factors)
+        self.packed, self.factors = repacked(packed, BLOCKS[0], self.block), factors
 
     def kept(self) -> dict[str, Tensor]:
         return {"packed": repacked(self.packed, self.block, BLOCKS[0]), "factors": self.factors}

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from qwen2vl_agent.model.cache import Cache, LayerCache
 from qwen2vl_agent.model.config import Qwen2VLConfig
-from qwen2vl_agent.model.generate import Ending, GenerationResult, generate_batch, generate_one
+from qwen2vl_agent.model.constraint import Constraint
+from qwen2vl_agent.model.generate import (
+    NO_FORESIGHT,
+    Ending,
+    Foresight,
+    GenerationResult,
+    generate_batch,
+    generate_one,
+)
 from qwen2vl_agent.model.initialise import initialise
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.layers import Rotary, text_rotary
@@ -117,6 +125,8 @@ class Qwen2VL(nn.Module):
         stop: Sequence[Sequence[int]] = (),
         cache: Cache | None = None,
         on_token: Callable[[int], None] | None = None,
+        constraint: Constraint | None = None,
+        draft_tokens: int = 0,
     ) -> GenerationResult | list[GenerationResult]:
         """What the model writes after `inputs`, which hold the whole sequence; a list for a batch.
 
@@ -126,15 +136,21 @@ class Qwen2VL(nn.Module):
             stop: sequences of ids that end the text, as the ids of `config.eos_token_ids` do.
             cache: what it already holds of `inputs` is not read again; it keeps what was read and written.
             on_token: called with each id as soon as it is chosen.
+            constraint: what the text may be, token by token; it serves one text.
+            draft_tokens: so many tokens are guessed at a time from what stands before, which saves passes and, up to
+                rounding, changes no token; 0: none.
         """
         ending = Ending(
             max_new_tokens=max_new_tokens, eos_token_ids=self.config.eos_token_ids, stop=tuple(map(tuple, stop))
         )
         sampling = SamplingConfig(temperature=temperature, top_p=top_p, top_k=top_k)
+        foresight = Foresight(constraint=constraint, draft_tokens=draft_tokens)
         if not inputs.batched:
-            return generate_one(self, inputs, ending, Sampler(sampling, seed), cache, on_token)
-        if cache is not None or on_token is not None:
-            raise ValueError("a batch takes neither cache nor on_token; generate its rows one by one")
+            return generate_one(self, inputs, ending, Sampler(sampling, seed), cache, on_token, foresight)
+        if cache is not None or on_token is not None or foresight != NO_FORESIGHT:
+            raise ValueError(
+                "a batch takes neither cache nor on_token nor constraint nor draft_tokens; generate its rows one by one"
+            )
         rows = range(len(inputs.input_ids))
         samplers = [Sampler(sampling, None if seed is None else seed + row) for row in rows]
         return generate_batch(self, inputs, ending, samplers)

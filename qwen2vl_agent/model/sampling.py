@@ -38,10 +38,19 @@ class Sampler:
 
     def choose(self, logits_V: Tensor) -> int:
         """The id of the next token."""
+        return self.draw(logits_V)[0]
+
+    def draw(self, logits_V: Tensor) -> tuple[int, float]:
+        """The id of the next token, and its log-probability among those that it was drawn from.
+
+        The likeliest token is taken, not drawn: its log-probability is that at temperature 1.
+        """
         if self.config.temperature == 0 or self.config.top_k == 1:
-            return int(logits_V.argmax())
+            token_id = int(logits_V.argmax())
+            return token_id, logprob(logits_V, token_id)
         probabilities, ids = nucleus(logits_V, self.config)
-        return int(ids[torch.multinomial(probabilities.cpu(), 1, generator=self._generator)])
+        place = int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
+        return int(ids[place]), float(probabilities[place].log())
 
 
 def nucleus(logits_V: Tensor, config: SamplingConfig) -> tuple[Tensor, Tensor]:
@@ -53,7 +62,9 @@ def nucleus(logits_V: Tensor, config: SamplingConfig) -> tuple[Tensor, Tensor]:
     if config.top_k:
         ordered, ids = ordered[: config.top_k], ids[: config.top_k]
     probabilities = ordered.softmax(-1)
-    allowed = probabilities.cumsum(-1) - probabilities < config.top_p
+    allowed = probabilities > 0
+    if config.top_p < 1:  # else rounding would decide how many of the last are left, and with that what a seed draws
+        allowed &= probabilities.cumsum(-1) - probabilities < config.top_p
     allowed[0] = True
     probabilities, ids = probabilities[allowed], ids[allowed]
     return probabilities / probabilities.sum(), ids

@@ -104,6 +104,10 @@ class Tokenizer:
         """Text of `ids`; bytes that are no UTF-8 become U+FFFD, ids outside the vocabulary nothing."""
         return self._backend.decode([int(i) for i in ids], skip_special_tokens=skip_special)
 
+    def to_json(self) -> str:
+        """The content of tokenizer.json, from which other programs build the same vocabulary."""
+        return self._backend.to_str()
+
     def offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids of plain `text` and the stretch of characters that each covers."""
         encoding = self._backend.encode(text, add_special_tokens=False)

@@ -55,6 +55,14 @@ def tool_spec(action_class: type) -> ToolSpec:
     return ToolSpec(tool_name(action_class), (action_class.__doc__ or "").split("\n")[0], parameters)
 
 
+def narrowed(tool: ToolSpec, argument: str, options: typing.Sequence[str]) -> ToolSpec:
+    """The tool with one text argument limited to what exists now."""
+    properties = tool.parameters["properties"]
+    kept = {name: value for name, value in properties[argument].items() if name not in ("minLength", "maxLength")}
+    changed = {**properties, argument: {**kept, "enum": list(options)}}
+    return dataclasses.replace(tool, parameters={**tool.parameters, "properties": changed})
+
+
 def to_action(call: ToolCall, actions: typing.Iterable[type], frame: Frame = MODEL_FRAME) -> Any:
     """The validated action that `call` asks for; its points lie in `frame`.
 

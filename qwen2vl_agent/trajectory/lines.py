@@ -14,6 +14,8 @@ HEADER_FILE = "episode.json"
 STEPS_FILE = "steps.jsonl"
 FRAMES_KEY = "frames"
 """Where the frames lie, as a path relative to the episode's folder."""
+TUPLES = ("token_ids", "logprobs", "sampling_logprobs", "forced")
+"""Fields of a reply with a value for each token."""
 
 
 def header_json(header: EpisodeHeader, frames: str) -> bytes:
@@ -57,7 +59,7 @@ def parse_step(line: bytes, before: tuple[int, ...], path: Path) -> Step:
     try:
         reply = values["reply"]
         reply["prompt_ids"] = unpack_prompt(reply["prompt_ids"], before)
-        reply["token_ids"], reply["logprobs"] = tuple(reply["token_ids"]), tuple(reply["logprobs"])
+        reply |= {name: tuple(reply.get(name, ())) for name in TUPLES}
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**reply)

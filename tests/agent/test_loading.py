@@ -7,6 +7,7 @@ from qwen2vl_agent.agent import loading
 from qwen2vl_agent.agent.loading import LoadSettings, load, recorded_settings
 from qwen2vl_agent.commands.models import EMBEDDED
 from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.model.quantized_checkpoint import is_quantised
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
 
@@ -46,7 +47,14 @@ def test_a_limit_holds_for_pictures_and_frames_and_keeps_the_rest():
     assert processor.agent_settings["detail"] == "bare"
 
 
-@pytest.mark.parametrize("wrong", [{"max_pixels": 100}, {"threads": 0}])
+@pytest.mark.parametrize("vision", [False, True])
+def test_weights_are_rounded_on_the_way(vision):
+    model, _ = load(str(EMBEDDED), LoadSettings(quantize="int4", quantize_vision=vision))
+    assert is_quantised(model.language_model)
+    assert is_quantised(model.visual) == vision
+
+
+@pytest.mark.parametrize("wrong", [{"max_pixels": 100}, {"threads": 0}, {"quantize_vision": True}])
 def test_numbers_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LoadSettings(**wrong)
@@ -55,4 +63,6 @@ def test_numbers_that_make_no_sense_are_refused(wrong):
 def test_a_record_tells_how_its_model_was_loaded():
     settings = LoadSettings(dtype="bfloat16", max_pixels=5_000)
     assert recorded_settings(header(loading={**settings.to_json(), "added later": 1})) == settings
-    assert recorded_settings(header()) == LoadSettings(max_pixels=0), "older records knew the checkpoint's own only"
+    assert recorded_settings(header()) == LoadSettings(dtype="float32", max_pixels=0), (
+        "older records knew the checkpoint's own only"
+    )

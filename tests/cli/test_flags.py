@@ -95,3 +95,15 @@ def test_what_cannot_be_used_is_refused_before_anything_happens(words, said, tmp
     with pytest.raises(ConfigError, match=re.escape(said)):
         read_command(words).run()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_switches_of_a_model_change_its_sampling_only_where_they_are_off():
+    assert flags.sampling(constrained=True, speculate=True) == {}
+    assert flags.sampling(constrained=False, speculate=True) == {"constrained": False}
+    assert flags.sampling(constrained=True, speculate=False) == {"draft_tokens": 0}
+
+
+def test_a_measurement_without_the_switches_writes_that_in_its_jobs():
+    command = read_command(["collect", "--policy", "model", "--no-constrained", "--no-speculate", "--episodes", "1"])
+    assert command.jobs()[0].sampling == {"constrained": False, "draft_tokens": 0}
+    assert read_command(["collect", "--policy", "model", "--episodes", "1"]).jobs()[0].sampling == {}

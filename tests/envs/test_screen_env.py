@@ -32,7 +32,7 @@ from qwen2vl_agent.schema.actions import (
 )
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.geometry import MODEL_FRAME, Frame, Point
-from qwen2vl_agent.schema.tools import ToolCall
+from qwen2vl_agent.schema.tools import ToolCall, tool_spec
 
 SIZE = (180, 400)
 TOGGLE = next(name for name in task_ids() if name.startswith("settings"))
@@ -296,3 +296,10 @@ def test_a_refusal_is_no_end(env: ScreenEnv) -> None:
 def test_an_observation_needs_a_reset() -> None:
     with pytest.raises(ValueError, match="reset"):
         _ = make_env(size=SIZE).observation
+
+
+def test_the_legal_tools_open_only_apps_that_are_there(env: ScreenEnv) -> None:
+    tools = {tool.name: tool for tool in env.legal_tools}
+    assert tuple(tools) == tuple(tool_spec(kind).name for kind in env.tools)
+    assert "Clock" in tools["open_app"].parameters["properties"]["name"]["enum"]
+    assert tools["tap"] == tool_spec(Tap)

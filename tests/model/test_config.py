@@ -145,3 +145,8 @@ def test_random_weights_repeat_for_a_seed_and_are_small_where_they_add_up():
     assert first.visual.blocks[0].mlp.fc2.weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert bool((layer.input_layernorm.weight == 1).all())
     assert bool((layer.self_attn.q_proj.bias == 0).all())
+
+
+def test_a_networks_size_is_told_within_two_percent():
+    for size in ("tiny", "2b", "7b"):
+        assert abs(preset(size).parameters / count(on_meta(size)) - 1) < 0.02

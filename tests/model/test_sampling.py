@@ -46,3 +46,12 @@ def test_draws_without_a_seed_differ_between_samplers():
 
 def test_the_logprob_is_raw_whatever_the_sampling():
     assert logprob(LOGITS + 7, 2) == pytest.approx(torch.tensor(0.3).log().item())
+
+
+def test_masked_tokens_are_left_out_whatever_the_rounding_so_that_a_seed_draws_the_same():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        logits = torch.randn(400, generator=generator)
+        logits[torch.randperm(400, generator=generator)[:100]] = float("-inf")
+        for nearly in (logits, logits + 1e-6 * torch.randn(400, generator=generator)):
+            assert len(nucleus(nearly, SamplingConfig(temperature=1.0))[0]) == 300
