@@ -3,18 +3,24 @@
     python benchmarks/inference.py                     all keys, about twenty minutes
     python benchmarks/inference.py --only vit_738 decode_1k_int4 --json
 
+`rows_8_…` is no comparison with the peer: a token of one of eight episodes at once beside one of an episode alone.
+
 Every figure of both sides is the best of a few runs that take turns. The peer is `transformers` in bfloat16 with SDPA,
 its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps
 are `generate` on the whole conversation, as it works without code around it: their parts (encoding all screens,
-prefill, decoding at that length) are measured and added up. Ours are run.
+prefill, decoding at that length) are measured and added up. Ours are run, with calls constrained by the phone's tools
+(a dictated reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8 bits.
 """
 
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,18 +29,31 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor, nn
 
+from qwen2vl_agent.dialogue.constrain import Constrainer
 from qwen2vl_agent.model.cache import Cache
 from qwen2vl_agent.model.config import preset
+from qwen2vl_agent.model.generate import Ending
+from qwen2vl_agent.model.generate_many import generate_many
 from qwen2vl_agent.model.hf_checkpoint import memory_name, published_name
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
 from qwen2vl_agent.model.quantize import quantize
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.model.sampling import Sampler, SamplingConfig
+from qwen2vl_agent.schema.actions import PHONE_ACTIONS
+from qwen2vl_agent.schema.tools import tool_spec
 
 GRIDS = {"738": (1, 82, 36), "1272": (1, 106, 48), "1334": (1, 58, 92)}
 """Patches of a phone's 1092 x 2408 screen within 602,112 and 1,003,520 pixels, and of a 1280 x 800 desktop."""
-SYSTEM, BESIDE, CALL, STEPS = 800, 20, 60, 5
-"""Tokens before the first screen, beside each screen and of each call; steps of an episode."""
+SYSTEM, BESIDE, STEPS = 800, 20, 5
+"""Tokens before the first screen and beside each; steps of an episode."""
+REPLY = (
+    '"Alice Kemp" is not here: scroll down.\n'
+    '✿FUNCTION✿: swipe\n✿ARGS✿: {"start": [348, 791], "end": [351, 204], "duration_s": 0.5}\n✿RESULT✿'
+)
+"""What is dictated: about 60 tokens."""
+ROWS = 8
+"""Episodes at once."""
 KINDS = ("bf16", "int8", "int4")
 DECODED = 8
 """Tokens of one measurement of decoding."""
@@ -46,6 +65,7 @@ KEYS = (
     "decode_4k_bf16",
     "call_60_int4",
     *(f"{what}_{kind}" for what in ("step_5", "episode_5") for kind in ("bf16", "int4")),
+    *(f"rows_{ROWS}_{kind}" for kind in KINDS),
 )
 
 
@@ -61,7 +81,8 @@ class Bench:
     def ours(self, kind: str) -> Qwen2VL:
         """The network with weights of that kind."""
         if kind not in self.models:
-            self.models[kind] = _random_model() if kind == "bf16" else quantize(_copy(self.ours("bf16")), kind)
+            plain = _random_model() if kind == "bf16" else _copy(self.ours("bf16"))
+            self.models[kind] = plain if kind == "bf16" else quantize(plain, kind, vision=kind == "int4")
         return self.models[kind]
 
     def peer(self) -> Any:
@@ -189,6 +210,80 @@ def decode(bench: Bench, tokens: int, kind: str) -> tuple[float, float]:
     return best["ours"], best["peer"]
 
 
+class Dictated:
+    """A constraint that has the last word: the grammar works as ever, and leaves the choices to a given reply."""
+
+    def __init__(self, constraint: Any, ids: list[int]) -> None:
+        self._constraint, self._ids, self._place = constraint, ids, 0
+
+    def forced(self) -> list[int]:
+        return self._constraint.forced()
+
+    def allowed(self) -> Tensor:
+        self._constraint.allowed()
+        only = torch.zeros(self._ids[self._place] + 1, dtype=torch.bool)
+        only[-1] = True
+        return only
+
+    def accept(self, token_id: int) -> None:
+        assert token_id == self._ids[self._place]
+        self._constraint.accept(token_id)
+        self._place += 1
+
+    @property
+    def open(self) -> bool:
+        return self._constraint.open
+
+    @property
+    def finished(self) -> bool:
+        return self._constraint.finished
+
+
+@cache
+def vocabulary() -> tuple[Any, list[int]]:
+    """What makes constraints of the phone's tools in the published vocabulary, and the dictated reply in it."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from qwen_vocabulary import qwen2_folder
+
+    from qwen2vl_agent.model.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.from_pretrained(qwen2_folder())
+    return Constrainer(tokenizer), tokenizer.encode(REPLY)
+
+
+def dictated() -> Dictated:
+    """A constraint for one reply."""
+    constrainer, ids = vocabulary()
+    return Dictated(constrainer(tuple(map(tool_spec, PHONE_ACTIONS)), "keyword", 2 * len(ids)), ids)
+
+
+def call(bench: Bench) -> tuple[float, float]:
+    """A whole reply after 1,024 tokens, of which the peer writes as many."""
+    model, count = bench.ours("int4"), len(vocabulary()[1])
+    inputs = ModelInputs(_text(1024), torch.arange(1024).expand(3, -1))
+    kept, seconds = Cache(), []
+    model.generate(inputs, max_new_tokens=1, cache=kept)
+    for _ in range(bench.repeats):
+        result = model.generate(inputs, max_new_tokens=2 * count, cache=kept, constraint=dictated())
+        assert result.token_ids == vocabulary()[1]
+        seconds.append(result.timings["prefill"] + result.timings["decode"])
+    return min(seconds), count * decode(bench, 1024, "bf16")[1]
+
+
+def rows(bench: Bench, kind: str) -> tuple[float, float]:
+    """A token of one of `ROWS` episodes that are continued at once, and of one alone, after 1,024."""
+    model = bench.ours(kind)
+    inputs = [ModelInputs(_text(1024), torch.arange(1024).expand(3, -1)) for _ in range(ROWS)]
+    ending = Ending(max_new_tokens=DECODED + 1, eos_token_ids=())
+    best = {"one": float("inf"), "all": float("inf")}
+    for _ in range(bench.repeats):
+        alone = model.generate(inputs[0], max_new_tokens=DECODED + 1)
+        together = generate_many(model, inputs, [Cache() for _ in inputs], ending, [Sampler(SamplingConfig())] * ROWS)
+        best["one"] = min(best["one"], alone.timings["decode"] / DECODED)
+        best["all"] = min(best["all"], together[0].timings["decode"] / DECODED / ROWS)
+    return best["all"], best["one"]
+
+
 def conversation(steps: int) -> ModelInputs:
     """What is read before the call of the last of so many steps."""
     config = preset("2b")
@@ -197,7 +292,8 @@ def conversation(steps: int) -> ModelInputs:
     screen = torch.tensor([config.vision_start_token_id, *[config.image_token_id] * cells, config.vision_end_token_id])
     parts = [_text(SYSTEM)]
     for step in range(steps):
-        parts += [screen, _text(BESIDE), *([_text(CALL)] if step + 1 < steps else [])]
+        reply = torch.tensor(vocabulary()[1])
+        parts += [screen, _text(BESIDE), *([reply] if step + 1 < steps else [])]
     ids = torch.cat(parts)
     grids = grid.repeat(steps, 1)
     return ModelInputs(ids, mrope_positions(ids, grids, None, config), pixels.repeat(steps, 1), grids)
@@ -205,7 +301,7 @@ def conversation(steps: int) -> ModelInputs:
 
 def our_steps(bench: Bench, kind: str) -> list[float]:
     """Seconds of each step of an episode with its cache, run from beginning to end."""
-    model, cache, seconds = bench.ours(kind), Cache(), []
+    model, kept, seconds = bench.ours(kind), Cache(), []
     whole = conversation(STEPS)
     lengths = [len(conversation(step + 1).input_ids) for step in range(STEPS)]
     patches = whole.pixel_values.shape[0] // STEPS
@@ -217,7 +313,7 @@ def our_steps(bench: Bench, kind: str) -> list[float]:
             whole.image_grid_thw[: step + 1],
         )
         start = time.perf_counter()
-        model.generate(inputs, max_new_tokens=CALL, cache=cache)
+        model.generate(inputs, max_new_tokens=2 * len(vocabulary()[1]), cache=kept, constraint=dictated())
         seconds.append(time.perf_counter() - start)
     return seconds
 
@@ -225,10 +321,10 @@ def our_steps(bench: Bench, kind: str) -> list[float]:
 def peer_steps(bench: Bench) -> list[float]:
     """Seconds of each step by `generate` on all of the conversation, added up of measured parts."""
     seconds = []
-    screen = vit(bench, "738")[1]
+    screen, count = vit(bench, "738")[1], len(vocabulary()[1])
     for step in range(1, STEPS + 1):
         length = len(conversation(step).input_ids)
-        seconds.append(step * screen + prefill(bench, length)[1] + CALL * decode(bench, length, "bf16")[1])
+        seconds.append(step * screen + prefill(bench, length)[1] + count * decode(bench, length, "bf16")[1])
     return seconds
 
 
@@ -243,9 +339,10 @@ def measure(bench: Bench, key: str, steps: dict[str, list[float]]) -> tuple[floa
         length, _, kind = rest.partition("_")
         return decode(bench, {"1k": 1024, "4k": 4096}[length], kind)
     if what == "call":
-        ours, peer = decode(bench, 1024, "int4")
-        return CALL * ours, CALL * peer
+        return call(bench)
     kind = rest.rpartition("_")[2]
+    if what == "rows":
+        return rows(bench, kind)
     for name, run in ((kind, lambda: our_steps(bench, kind)), ("peer", lambda: peer_steps(bench))):
         if name not in steps:
             steps[name] = run()
