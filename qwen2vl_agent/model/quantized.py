@@ -24,7 +24,7 @@ GROUP_SIZES = (128, 64, 32)
 BLOCKS = (64, 32)
 """Outputs that the 4-bit kernel packs together, by instruction set."""
 ROWS_BY_KERNEL = 48
-"""Fewest rows for which weights are turned back: the kernel takes 0.16 ms a row and layer, turning back 5 (`docs/log.md`)."""
+"""Fewest rows for which weights are turned back: the kernel takes 0.16 ms a row, turning back 5 (`docs/log.md`)."""
 LEVELS = {"int8": 127, "int4": 15}
 MIDDLE = 8
 """The 4-bit number that stands for a group's zero."""
