@@ -99,7 +99,7 @@ class Torture:
         tools = PHONE_TOOLS if phone else random_tools(rng)
         limit = rng.choice((4, 16, 64))
         constraint = self.constrainer(tools, form, limit)
-        begun = Begun(constraint, self.tokenizer.encode(FIRST_MARK[form]), rng.randrange(12))
+        begun = Begun(constraint, self.tokenizer.encode(FIRST_MARK[form]), rng.randrange(min(limit, 12)))
         prompt = [rng.randrange(len(self.tokenizer) - 14) for _ in range(rng.randint(1, 40))]
         begin = time.perf_counter()
         result = self.model.generate(

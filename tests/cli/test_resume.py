@@ -120,13 +120,14 @@ def test_a_phone_that_stands_where_it_stood_is_not_led_there_again(hand, tmp_pat
                 return say("Open it.", OpenApp(name="Clock"), context)
             return say("Done.", Done(), context)
 
-    monkeypatch.setattr(run, "_policy", lambda *given: Opens())
+    given = []
+    monkeypatch.setattr(run, "_policy", lambda *words: given.append(words[-1]) or Opens())
     monkeypatch.setattr(run, "resolve", lambda model: "a model")
     hand.own = False
     hand.env.config = type(hand.env.config)(seed=1, fresh=False)
     hand.after(2, DeviceLost("the phone of the test does not answer"))
     out = tmp_path / "episode"
-    assert run_json(capsys, "--task", "Open the clock", "--out", str(out))[0] == 2
+    assert run_json(capsys, "--task", "Open the clock", "--no-constrained", "--out", str(out))[0] == 2
     state = hand.env.device.phone_state().to_json()
     performed = []
     monkeypatch.setattr(hand.env.device, "perform", performed.append)
@@ -135,6 +136,7 @@ def test_a_phone_that_stands_where_it_stood_is_not_led_there_again(hand, tmp_pat
     assert performed == []
     assert hand.env.device.phone_state().to_json() == state
     assert hand.asked[-1][0] == "127.0.0.1:1234"
+    assert given == [{"constrained": False}] * 2
 
 
 def test_other_flags_beside_resume_are_refused(hand, tmp_path, capsys):
