@@ -32,16 +32,18 @@ class Reply:
     """Every id that the model wrote in this stretch, the ending keyword included; empty where no model wrote."""
     logprobs: tuple[float, ...] = ()
     """Raw log-probability of each id (temperature 1, no mask)."""
+    prompt_ids: tuple[int, ...] = ()
+    """The whole context that the model continued, image pads included."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds by part: `preprocess`, `vit`, `prefill`, `decode`."""
+    target: bool = True
+    """Whether a model may learn to say this; False for a mistake made on purpose, from which the next steps recover."""
     sampling_logprobs: tuple[float, ...] = ()
     """Log-probability of each id among those it was drawn from; 0 where a grammar forced it."""
     forced: tuple[bool, ...] = ()
     """Which ids a grammar left no choice about."""
     confidence: float | None = None
     """Probability of the call, given the thought and that it is a valid call; None where no call was constrained."""
-    prompt_ids: tuple[int, ...] = ()
-    """The whole context that the model continued, image pads included."""
-    timings: dict[str, float] = field(default_factory=dict)
-    """Seconds by part: `preprocess`, `vit`, `prefill`, `decode`."""
     tokens: dict[str, int] = field(default_factory=dict)
     """How many of the context were `cached` and `read`, and how many were `written`; empty where no model wrote."""
     passes: int = 0
@@ -49,8 +51,6 @@ class Reply:
     guessed: int = 0
     """Tokens read ahead because they followed the same words before."""
     guessed_right: int = 0
-    target: bool = True
-    """Whether a model may learn to say this; False for a mistake made on purpose, from which the next steps recover."""
 
 
 @dataclass(frozen=True, slots=True)
