@@ -2,9 +2,9 @@
 
     python docs/make_card.py runs/bench/results.json runs/blind/results.json runs/seen/results.json runs/skills.json
 
-The first three are written by `qwen2vl-agent bench phone`: as it is, with `--blind`, and with `--split train --seed 0`, the
-words and partly the very phones of training. The last is written by `qwen2vl-agent train tiny` (`act/skills.json`), or by
-`python docs/make_card.py --skills runs/skills.json`.
+The first three are written by `qwen2vl-agent bench phone`: as it is, with `--blind`, and with `--split train --seed 0`,
+the words and partly the very phones of training. The last is written by `qwen2vl-agent train tiny`
+(`act/skills.json`), or by `python docs/make_card.py --skills runs/skills.json`.
 """
 
 import json
@@ -51,8 +51,8 @@ def overall(bench: dict[str, Any], blind: dict[str, Any], seen: dict[str, Any]) 
     yield f"**{percent(bench['success'])}** of {bench['episodes']} episodes ({low} to {high});"
     yield f"{percent(bench['seen']['success'])} where all words are known, {percent(bench['unseen']['success'])} where"
     yield f"names or texts are new. On grey screens (`--blind --episodes {_each(blind)} --seed {blind['seed']}`):"
-    yield f"{percent(blind['success'])} of {blind['episodes']}. With the words of training, every second phone one that it was"
-    yield f"shown (`--split train --seed 0`): {percent(seen['success'])} of {seen['episodes']}."
+    yield f"{percent(blind['success'])} of {blind['episodes']}. With the words of training, every second phone one that"
+    yield f"it was shown (`--split train --seed 0`): {percent(seen['success'])} of {seen['episodes']}."
 
 
 def by_task(bench: dict[str, Any]) -> Iterator[str]:
@@ -65,8 +65,8 @@ def by_task(bench: dict[str, Any]) -> Iterator[str]:
 
 def by_skill(skills: dict[str, Any]) -> Iterator[str]:
     yield "Skills on unseen screens: points inside the element that is asked for, rows that are not there and said not"
-    yield "to be, texts begun with the right letter, letters read, what changed between two screens, and steps of the bundled"
-    yield "solutions at which it would do the same; `unseen` are those with words training never shows."
+    yield "to be, texts begun with the right letter, letters read, what changed between two screens, and steps of the"
+    yield "bundled solutions at which it would do the same; `unseen` are those with words training never shows."
     yield ""
     yield "| skill | on screens | on grey ones |"
     yield "| --- | ---: | ---: |"
