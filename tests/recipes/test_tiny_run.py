@@ -10,7 +10,7 @@ from PIL import Image
 from qwen2vl_agent.agent.settings import taught_settings
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
-from qwen2vl_agent.recipes import tiny, tiny_data
+from qwen2vl_agent.recipes import tiny, tiny_acting, tiny_data
 from qwen2vl_agent.recipes.tiny import PHASES
 from qwen2vl_agent.recipes.tiny_plot import PICTURE
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
@@ -38,7 +38,8 @@ SMALLEST = {
 @pytest.fixture(scope="module", autouse=True)
 def two_tasks():
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+        for module in (tiny_data, tiny_acting):
+            patched.setattr(module, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
         yield
 
 
@@ -60,6 +61,13 @@ def test_it_ends_with_a_model_that_is_loaded_like_any_other(out):
     assert len(model.eval().generate(inputs, max_new_tokens=3).token_ids) > 0
     assert json.loads((folder / "agent_config.json").read_text("utf-8"))["detail"] == "bare"
     assert taught_settings(str(folder)).detail == "bare"
+
+
+def test_acting_is_scored_along_the_solutions_and_in_whole_tasks(out):
+    scores = json.loads((out / "act" / "skills.json").read_text("utf-8"))
+    for kind in ("seen", "blind"):
+        assert scores[kind]["solved"]["asked"] == 2
+        assert scores[kind]["acted"]["asked"] >= 2
 
 
 def test_every_phase_leaves_its_metrics_and_the_last_locks_the_vision_encoder(out):
