@@ -142,16 +142,7 @@ def generate_batch(
         logits_BV = model.lm_head(model.read(x_BTD, inputs, layers, last_only=True))[:, -1]
     with _timed(timings, "decode"):
         decoder = _Decoder(model, inputs, ending.max_new_tokens, layers)
-        running = set(range(len(results)))
-        for step in range(ending.max_new_tokens):
-            for row in sorted(running):
-                _write(results[row], logits_BV[row], samplers[row])
-                if reason := ending.reached(results[row].token_ids):
-                    results[row].stopped_by = reason
-                    running.discard(row)
-            if not running:
-                break
-            logits_BV = decoder.step(step, [result.token_ids[-1] for result in results])
+        write_rows(decoder, logits_BV, ending, samplers, results)
     for result in results:
         result.passes = decoder.passes
     mask_BT = torch.ones_like(inputs.input_ids) if inputs.attention_mask is None else inputs.attention_mask
@@ -159,6 +150,26 @@ def generate_batch(
         replace(result, timings=dict(timings), tokens={"cached": 0, "read": read, "written": len(result.token_ids)})
         for result, read in zip(results, mask_BT.sum(1).tolist(), strict=True)
     ]
+
+
+def write_rows(
+    decoder: "_Decoder",
+    logits_BV: Tensor,
+    ending: Ending,
+    samplers: Sequence[Sampler],
+    results: Sequence[GenerationResult],
+) -> None:
+    """Write until every row has ended; rows that have are carried along."""
+    running = set(range(len(results)))
+    for step in range(ending.max_new_tokens):
+        for row in sorted(running):
+            _write(results[row], logits_BV[row], samplers[row])
+            if reason := ending.reached(results[row].token_ids):
+                results[row].stopped_by = reason
+                running.discard(row)
+        if not running:
+            break
+        logits_BV = decoder.step(step, [result.token_ids[-1] for result in results])
 
 
 class _Decoder:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from qwen2vl_agent.model.cache import Cache, LayerCache
-from qwen2vl_agent.model.generate import Ending, GenerationResult, _Decoder, _timed, _write
+from qwen2vl_agent.model.generate import Ending, GenerationResult, _Decoder, _timed, write_rows
 from qwen2vl_agent.model.inputs import ModelInputs, pad_left
 from qwen2vl_agent.model.sampling import Sampler
 from qwen2vl_agent.model.vision_cache import VisionCache
@@ -57,7 +57,7 @@ def generate_many(
         logits_BV = model.lm_head(model.read(x_BRD, batch, slots, last_only=True))[:, -1]
     with _timed(timings, "decode"):
         decoder = _Decoder(model, batch, ending.max_new_tokens, slots)
-        _write_rows(decoder, logits_BV, ending, samplers, results)
+        write_rows(decoder, logits_BV, ending, samplers, results)
     read_end = batch.attention_mask.shape[1]
     for row, (cache, result) in enumerate(zip(caches, results, strict=True)):
         written = result.token_ids[:-1]
@@ -108,26 +108,6 @@ def _cached_mask(caches: Sequence[Cache]) -> Tensor:
     lengths_B = torch.tensor([cache.length for cache in caches])
     cached = int(lengths_B.max())
     return torch.arange(cached) >= cached - lengths_B[:, None]
-
-
-def _write_rows(
-    decoder: _Decoder,
-    logits_BV: Tensor,
-    ending: Ending,
-    samplers: Sequence[Sampler],
-    results: Sequence[GenerationResult],
-) -> None:
-    """Write until every row has ended; rows that have are carried along."""
-    running = set(range(len(results)))
-    for step in range(ending.max_new_tokens):
-        for row in sorted(running):
-            _write(results[row], logits_BV[row], samplers[row])
-            if reason := ending.reached(results[row].token_ids):
-                results[row].stopped_by = reason
-                running.discard(row)
-        if not running:
-            break
-        logits_BV = decoder.step(step, [result.token_ids[-1] for result in results])
 
 
 def _take_back(cache: Cache, slots: list[LayerCache], row: int, new: slice) -> None:
