@@ -14,7 +14,7 @@ from qwen2vl_agent.envs.settling import Look, look
 from qwen2vl_agent.envs.task_set import PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
-from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
+from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_spec
@@ -150,15 +150,18 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do an action or a `ToolCall`, wait until the screen stands still, and score the state."""
         self._num_steps += 1
-        performed, error, text, begin = None, "", "", time.perf_counter()
+        performed, error, text, touched, begin = None, "", "", False, time.perf_counter()
         try:
             if isinstance(action, ToolCall):
                 action = to_action(action, self.tools)
             performed, text = self._perform(action)
         except (ActionRejected, ToolCallError) as refusal:
             error = text = str(refusal)
+        except ActionVoid as void:
+            error = text = str(void)
+            touched = True
         perform_s = time.perf_counter() - begin
-        seen = self._look(may_settle=performed is not None)
+        seen = self._look(may_settle=touched or performed is not None)
         self._observe(seen, text)
         reward = self.score()
         ended = not error and isinstance(action, Done | Answer)
@@ -218,7 +221,8 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         )
 
     def _observe(self, seen: Look, text: str) -> None:
-        words = " ".join(filter(None, (text, BLACK_TEXT if seen.black else "")))
+        black = getattr(self.device, "why_black", lambda: BLACK_TEXT)() if seen.black else ""
+        words = " ".join(filter(None, (text, black)))
         frame = Frame("screenshot", *seen.image.size, self.device.frame.rotation)
         self._observation = Observation(seen.image, frame, words)
         if self.observation_space.shape != (seen.image.height, seen.image.width, 3):
