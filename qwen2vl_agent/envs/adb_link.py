@@ -101,7 +101,8 @@ class AdbLink:
         """A socket that speaks to a service of the phone; the caller closes it.
 
         Raises:
-            NotSent: the phone does not answer, or has no such service.
+            NotSent: the phone does not answer.
+            DeviceLost: it went away as the service began, or has no such service.
         """
         try:
             connection = self.client.make_connection(timeout=self._timeout_s)
@@ -111,11 +112,15 @@ class AdbLink:
         try:
             connection.send_command(f"host:transport:{self.serial}")
             connection.check_okay()
-            connection.send_command(name)
-            connection.check_okay()
         except (AdbError, OSError, EOFError) as error:
             raw.close()
             raise NotSent(f"phone {self.serial} does not answer: {error}; see `adb devices`") from None
+        try:
+            connection.send_command(name)
+            connection.check_okay()
+        except (AdbError, OSError, EOFError) as error:  # it may have begun
+            raw.close()
+            raise DeviceLost(f"phone {self.serial} does not answer: {error}; see `adb devices`") from None
         return raw
 
     @contextmanager

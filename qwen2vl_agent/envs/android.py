@@ -16,6 +16,7 @@ from qwen2vl_agent.envs.android_capture import Capture, CaptureName
 from qwen2vl_agent.envs.android_screen import STATE_COMMAND, WHY_BLACK, ScreenState, parse_state
 from qwen2vl_agent.envs.hierarchy import parse_xml
 from qwen2vl_agent.envs.reconnecting import Reconnecting
+from qwen2vl_agent.envs.settling import BLACK_TEXT
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.schema.actions import (
     Action,
@@ -146,7 +147,10 @@ class AndroidDevice:
 
     def why_black(self) -> str:
         """What an agent is told of a black screen."""
-        return WHY_BLACK[self.screen_state()]
+        state = self.screen_state()
+        if state == "on" or (state == "off" and self.virtual):  # as it is told of a phone in this process
+            return BLACK_TEXT
+        return WHY_BLACK[state]
 
     def wake(self, pin: str = "") -> None:
         """Turn the screen on and open its lock, with `pin` where it wants one; tried once only.

@@ -14,7 +14,6 @@ WINDOW = re.compile(r"Window #\d+ (Window\{\w+)")
 FLAGS = re.compile(r"\bfl=(.*)")
 LOCKED = re.compile(r"\b(?:showing|mDreamingLockscreen|mShowingLockscreen)=true")
 WHY_BLACK = {
-    "on": "The screen is black. Nothing on it can be seen.",
     "off": "The screen is off: press the key `wakeup` to turn it on.",
     "locked": "The phone is locked, and its screen is black. Nothing on it can be seen.",
     "secure": "The app in front does not let its screen be captured, so it is black here. Nothing on it can be seen.",

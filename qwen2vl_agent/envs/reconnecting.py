@@ -10,6 +10,8 @@ from qwen2vl_agent.schema.errors import ActionVoid, DeviceLost
 
 T = TypeVar("T")
 PAUSE_S = 0.3
+MOST_RETRIES = 2
+"""How often something that fails is read again on a phone that answers."""
 
 
 class Reconnecting:
@@ -22,16 +24,17 @@ class Reconnecting:
         self.reconnections = 0
 
     def look(self, read: Callable[[], T]) -> T:
-        """Something that changes nothing: done again once the phone is back.
+        """Something that changes nothing: done again once the phone is back, a few times over.
 
         Raises:
             DeviceLost: it does not come back, or fails again.
         """
-        try:
-            return read()
-        except DeviceLost as loss:
-            self._wait(loss)
-            return read()
+        for _ in range(MOST_RETRIES):
+            try:
+                return read()
+            except DeviceLost as loss:
+                self._wait(loss)
+        return read()
 
     def act(self, send: Callable[[], T]) -> T:
         """Something that must not be done twice: done again only if nothing of it was sent.

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
-from qwen2vl_agent.envs.settling import Look, look
+from qwen2vl_agent.envs.settling import BLACK_TEXT, Look, look
 from qwen2vl_agent.envs.task_set import PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
@@ -20,7 +20,6 @@ from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
-BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
 NO_USER_TEXT = "Nobody is there to answer; decide yourself."
 HIGHEST_SEED = 2**31
 

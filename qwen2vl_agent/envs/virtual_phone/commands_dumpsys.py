@@ -53,7 +53,8 @@ def _window(system: System, args: list[str]) -> list[str]:
         f"    showing={_flag(system.lock is not None)}",
         f"    secure={_flag(bool(system.pin))}",
         f"  Window #7 {focus}:",
-        f"    mAttrs={{(0,0)(fillxfill) ty=BASE_APPLICATION fmt=TRANSLUCENT\n      fl=LAYOUT_IN_SCREEN{secure}}}",
+        f"    mAttrs={{(0,0)(fillxfill) ty=BASE_APPLICATION fmt=TRANSLUCENT\n      fl=LAYOUT_IN_SCREEN{secure}",
+        "      pfl=NO_MOVE_ANIMATION}",
         f"  mInputMethodWindow=Window{{7a8b9c u0 InputMethod}} mInputShown={_flag(_keyboard(system))}",
     ]
 
