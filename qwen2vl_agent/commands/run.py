@@ -129,6 +129,8 @@ class Command:
             raise ConfigError(f"--resume goes on as the record says; leave out {told}")
         episode = read_interrupted(folder)
         header = episode.header
+        for line in episode.leftovers():
+            output.console(self.json).print(line, markup=False, soft_wrap=True)
         again = dataclasses.replace(
             self,
             task=episode.task,
@@ -192,7 +194,7 @@ class Command:
 
         notes = {
             "flags": self._flags(),
-            "phone": {"serial": at_hand.serial, "own": at_hand.own},
+            "phone": {"serial": at_hand.serial, "own": at_hand.own, "pid": at_hand.pid},
             "loading": self._loading().to_json(),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)

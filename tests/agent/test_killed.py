@@ -9,7 +9,7 @@ from typing import Any
 import killed_run
 import pytest
 
-from qwen2vl_agent.agent.graph import CHECKPOINTS
+from qwen2vl_agent.agent.checkpoints import CHECKPOINTS
 from qwen2vl_agent.envs.tasks import task_ids
 from qwen2vl_agent.schema.trajectory import Trajectory
 from qwen2vl_agent.trajectory.store import read_episode
