@@ -117,7 +117,7 @@ def typed(action: TypeText, before: Element | None, now: Element | None) -> Type
     """Compare the field before and after typing. Where it cannot be read, the text is taken to have arrived.
 
     Worked example, "cat" typed: "" -> "cat" arrived; "my " -> "my cat" arrived; "" -> "" is typed again;
-    "my " -> "my c" is cleared and typed as "my cat".
+    "my " -> "my c" is cleared and typed as "my cat"; "Search" (a hint) -> "c" is cleared and typed as "cat".
     """
     if before is None or now is None or "\n" in action.text or DOTS.fullmatch(now.text or ""):
         return Typed(True)
@@ -126,6 +126,8 @@ def typed(action: TypeText, before: Element | None, now: Element | None) -> Type
     old = "" if action.clear_first else before.text
     if now.text == before.text:
         return Typed(False, now.text, action)
+    if action.text.startswith(now.text):  # what stood there was a hint, or was cleared
+        return Typed(False, now.text, TypeText(text=action.text, clear_first=True))
     if now.text.startswith(old):
         return Typed(False, now.text, TypeText(text=old + action.text, clear_first=True))
     return Typed(False, now.text)
