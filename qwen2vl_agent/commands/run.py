@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from rich.console import Console
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
+from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
     from qwen2vl_agent.agent.person import Person
@@ -96,6 +98,10 @@ class Command:
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
     """folder of the record; a new one below runs/ if left out"""
+    record: bool = True
+    """keep a record; without, nothing of the episode is left when it ends, and it cannot be resumed"""
+    keep_days: float | None = None
+    """days after which `trajectory prune` deletes the record, as does every later run for those below runs/"""
     resume: Path | None = None
     """folder of an interrupted episode to go on with; needs no other flag, its record has them"""
     dry_run: bool = False
@@ -115,9 +121,17 @@ class Command:
             at_least_one("--max-steps", self.max_steps)
         if not 0 <= self.ask_below <= 1:
             raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
+        if self.keep_days is not None and self.keep_days <= 0:
+            raise ConfigError(f"--keep-days is {self.keep_days:g}; expected more than 0")
+        if not self.record and (self.out or self.keep_days):
+            raise ConfigError("--no-record keeps nothing; leave out --out and --keep-days")
         self._loading()  # numbers that make no sense are told before a phone is waited for
-        work = self._work()
-        return self.operate(work, resolve(self.model) if self.policy == "model" else "")
+        name = resolve(self.model) if self.policy == "model" else ""
+        if self.record:
+            prune(RUNS)
+            return self.operate(self._work(), name)
+        with tempfile.TemporaryDirectory(prefix="qwen2vl-agent-") as unkept:
+            return self.operate(self._work(Path(unkept) / "run"), name)
 
     def _go_on(self, folder: Path) -> int:
         """Takes up an interrupted episode as it was begun; of a finished one it only tells the outcome."""
@@ -179,8 +193,9 @@ class Command:
                     break
         return self._report(ended)
 
-    def _work(self) -> list[tuple[str, Path]]:
+    def _work(self, out: Path | None = None) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
+        out = out or self.out
         if bool(self.task) == (self.tasks is not None):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
@@ -189,8 +204,8 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(self.out, self.task))]
-        root = out_folder(self.out, self.tasks.stem)
+            return [(self.task, out_folder(out, self.task))]
+        root = out_folder(out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
     def _plan(
@@ -202,6 +217,7 @@ class Command:
             "flags": self._flags(),
             "phone": {"serial": at_hand.serial, "own": at_hand.own, "pid": at_hand.pid},
             "loading": self._loading().to_json(),
+            **({"keep_days": self.keep_days} if self.keep_days else {}),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
         if interrupted is None:
@@ -219,10 +235,13 @@ class Command:
                 with self._person(console, view) as person:
                     trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher, person=person)
             except DeviceLost:
+                if not self.record:
+                    raise
                 _tell_how_to_go_on(plan.out, console)
                 raise
-        console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
-        if trajectory.header.outcome == "stopped":
+        if self.record:
+            console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
+        if self.record and trajectory.header.outcome == "stopped":
             _tell_how_to_go_on(plan.out, console)
         return trajectory
 
@@ -273,6 +292,8 @@ class Command:
 
     def _report(self, ended: dict[Path, "Trajectory"]) -> int:
         results = [_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
+        if not self.record:
+            results = [{**result, "trajectory": ""} for result in results]
         if self.json:
             output.print_object(results[0] if self.tasks is None else _together(results))
         if any(result["outcome"] == "stopped" for result in results):
@@ -307,6 +328,15 @@ def read_tasks(path: Path) -> list[str]:
     if not tasks:
         raise ConfigError(f"--tasks {path}: it lists no task")
     return tasks
+
+
+def prune(root: Path) -> None:
+    """Delete the episodes below a folder that were to be kept for some days only, and have been."""
+    from qwen2vl_agent.trajectory.privacy import delete, expired
+
+    for folder in expired(root):
+        with contextlib.suppress(RecordBusy):
+            delete(folder)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:
