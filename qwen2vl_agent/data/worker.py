@@ -54,7 +54,7 @@ class Failure:
 def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dtype: torch.dtype) -> Row:
     """The example at `position`, encoded."""
     example = mixture.example(position)
-    encoded = processor.encode(example.messages)
+    encoded = example.encode(processor)
     for name in ("pixel_values", "pixel_values_videos"):
         pixels = getattr(encoded.inputs, name)
         if pixels is not None and pixels.dtype is not pixel_dtype:

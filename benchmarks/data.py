@@ -1,0 +1,89 @@
+"""How fast the data side is, on this machine: `python benchmarks/data.py text | video | vision`."""
+
+import json
+import multiprocessing
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qwen2vl_agent.data.sources import SourceInfo
+from qwen2vl_agent.data.text_shard import Document, Media, Shard, ShardWriter
+from qwen2vl_agent.data.text_store import LIST_FILE, TextStore
+
+INFO = SourceInfo(name="made-up", origin="benchmark", licence="CC0-1.0", first_date="2023", last_date="2023")
+READERS, SECONDS = 4, 5.0
+
+
+def text_store(folder: Path, shards: int = 4, documents: int = 20_000) -> TextStore:
+    """About 30 M tokens in documents of 20 to 2000, every second one with a picture."""
+    rng, listed = np.random.default_rng(0), []
+    for number in range(shards):
+        writer = ShardWriter()
+        for index in range(documents):
+            ids = rng.integers(0, 151_000, int(20 * 100 ** rng.random()))
+            media = (Media(f"{index}.png", "00" * 32, (1, 16, 24)),) if index % 2 else ()
+            writer.add(Document(ids, np.array([[len(ids) // 2, len(ids)]]), media))
+        path = folder / f"shard-{number:05d}.text"
+        writer.write(path, {})
+        tokens = Shard(path).tokens
+        listed.append({"file": path.name, "documents": documents, "tokens": tokens, "sha256": ""})
+    described = {"version": 1, "source": INFO.to_dict(), "processor": "", "vision": "", "shards": listed}
+    (folder / LIST_FILE).write_text(json.dumps(described))
+    return TextStore(folder)
+
+
+def read_at_random(folder: Path, seed: int, start: Any, results: Any) -> None:
+    """Documents in random order for some seconds: tokens and documents a second, each checked and copied; memory."""
+    store, rng = TextStore(folder), random.Random(seed)
+    store.document(0)
+    start.wait()
+    tokens = documents = 0
+    began = time.perf_counter()
+    while (spent := time.perf_counter() - began) < SECONDS:
+        document = store.document(rng.randrange(len(store)))
+        tokens += len(document.token_ids.astype(np.int64))
+        documents += 1
+    results.put((tokens / spent, documents / spent, *mapped_memory()))
+
+
+def mapped_memory() -> tuple[int, int]:
+    """Bytes of the store's files in this process's memory, and those of them that are its alone."""
+    here, resident, private = False, 0, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ")[0]:
+            here = line.endswith(".text")
+        elif here and line.startswith("Rss:"):
+            resident += int(line.split()[1]) * 1024
+        elif here and line.startswith("Anonymous:"):
+            private += int(line.split()[1]) * 1024
+    return resident, private
+
+
+def bench_text() -> None:
+    """Random access from several processes at once."""
+    with tempfile.TemporaryDirectory() as name:
+        began = time.perf_counter()
+        store = text_store(Path(name))
+        print(f"text store: {store.tokens / 1e6:.1f} M tokens in {len(store):,} documents, made in "
+              f"{time.perf_counter() - began:.1f} s")  # fmt: skip
+        context = multiprocessing.get_context("spawn")
+        start, results = context.Barrier(READERS), context.Queue()
+        readers = [
+            context.Process(target=read_at_random, args=(Path(name), seed, start, results)) for seed in range(READERS)
+        ]
+        for reader in readers:
+            reader.start()
+        for rate, documents, resident, private in [results.get() for _ in readers]:
+            print(f"  a process of {READERS}: {rate / 1e6:.1f} M tokens/s, {documents:,.0f} documents/s; "
+                  f"{resident / 1e6:.0f} MB mapped, of which its alone {private / 1e6:.0f} MB")  # fmt: skip
+        for reader in readers:
+            reader.join()
+
+
+if __name__ == "__main__":
+    {"text": bench_text}[sys.argv[1] if len(sys.argv) > 1 else "text"]()
