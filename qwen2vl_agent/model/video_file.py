@@ -92,7 +92,7 @@ def sample_times(shown_at: Sequence[float], fps: float) -> list[int]:
     at 2 frames per second: times 0, 0.1, 0.9 and end 2.0 -> instants 0, 0.5, 1.0, 1.5 -> frames 0, 1, 2, 2.
     """
     start, end = shown_at[0], shown_at[-1]
-    count = max(1, math.ceil((end - start) * fps - 1e-6))
+    count = max(1, math.ceil((end - start - TICK_S) * fps))
     instants = start + np.arange(count) / fps
     places = np.searchsorted(np.asarray(shown_at[:-1]), instants + TICK_S, side="right") - 1
     return [int(place) for place in places]
