@@ -1,11 +1,16 @@
 """How fast the data side is, on this machine: `python benchmarks/data.py text | video | vision`."""
 
+import hashlib
 import json
 import multiprocessing
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +142,65 @@ def bench_video() -> None:
                 got, spent, (t, h, w), more, most, decoded = results.get()
                 reader.join()
                 times.append(got)
-                print(f"  epoch {epoch}: frames after {got:.2f} s, patches after {spent:.2f} s; {t} x {h} x {w} patches, "
-                      f"{t * h * w // 4} tokens; {more:.0f} MB more memory, {most:.0f} MB in all; "
-                      f"{decoded} decoded")  # fmt: skip
+                print(f"  epoch {epoch}: frames after {got:.2f} s, patches after {spent:.2f} s; "
+                      f"{t} x {h} x {w} patches, {t * h * w // 4} tokens; {more:.0f} MB more memory, "
+                      f"{most:.0f} MB in all; {decoded} decoded")  # fmt: skip
             packs = sum(path.stat().st_size for path in (Path(name) / "cache" / "packs").iterdir())
             print(
-                f"  the second epoch's frames come {times[0] / times[1]:.0f} times as fast; all packs {packs / 1e6:.0f} MB"
+                f"  the second epoch's frames come {times[0] / times[1]:.0f} times as fast; packs {packs / 1e6:.0f} MB"
             )
 
 
+LATENCY_S, FAULTS, OBJECTS, OBJECT_BYTES = 0.05, 0.05, 1600, 40_000
+
+
+@contextmanager
+def bucket(folder: Path, faults: float) -> Iterator[str]:
+    """A bucket of a local S3 server that is slow, and with some faults."""
+    script = Path(__file__).parent.parent / "tests" / "data" / "faulty_bucket.py"
+    command = [sys.executable, str(script), str(folder), str(LATENCY_S), str(faults)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        os.environ["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+        try:
+            yield "s3://bucket"
+        finally:
+            server.kill()
+
+
+def bench_vision() -> None:
+    """Objects one by one from a bucket without faults, then many at a time from one with faults."""
+    from qwen2vl_agent.data.vision_store import FetchSettings, VisionStore
+
+    with tempfile.TemporaryDirectory() as name:
+        items = []
+        for number in range(OBJECTS):
+            path = Path(name) / "bucket" / f"{number}.bin"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(random.Random(number).randbytes(OBJECT_BYTES))
+            items.append((path.name, hashlib.sha256(path.read_bytes()).hexdigest()))
+        settings = FetchSettings(concurrency=32, timeout_s=5.0, hedge_s=0.3, backoff_s=0.05)
+        with bucket(Path(name), 0.0) as url:
+            store = VisionStore(url, settings)
+            store.get(*items[0])
+            began = time.perf_counter()
+            for item in items[:100]:
+                store.get(*item)
+            alone = 100 / (time.perf_counter() - began)
+        print(f"objects of {OBJECT_BYTES // 1000} kB behind {LATENCY_S * 1000:.0f} ms: {alone:.1f}/s one by one")
+        with bucket(Path(name), FAULTS) as url:
+            store = VisionStore(url, settings)
+            began = time.perf_counter()
+            got = list(store.fetch_many(items))
+            rate = OBJECTS / (time.perf_counter() - began)
+            whole = sum(hashlib.sha256(data).hexdigest() == item[1] for (_, data), item in zip(got, items, strict=True))
+            in_order = [found for found, _ in got] == [item[0] for item in items]
+            print(f"  32 at a time with {FAULTS:.0%} faults: {rate:.0f}/s, {rate / alone:.1f} times; "
+                  f"{whole} of {OBJECTS} whole, each once and in order: {in_order}; {store.retries} attempts again, "
+                  f"{len(store.failed)} failed")  # fmt: skip
+            store.close()
+
+
 if __name__ == "__main__":
-    {"text": bench_text, "video": bench_video}[sys.argv[1] if len(sys.argv) > 1 else "text"]()
+    {"text": bench_text, "video": bench_video, "vision": bench_vision}[sys.argv[1] if len(sys.argv) > 1 else "text"]()

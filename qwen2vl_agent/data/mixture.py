@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,14 @@ class Source(Protocol):
 
     def example(self, index: int) -> Encodable:
         """The example with this number, counted from 0 without an end."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A source that fetches from afar."""
+
+    def prepare(self, index: int) -> None:
+        """Begins to fetch what an example needs that will be asked for soon."""
 
 
 @dataclass(frozen=True)

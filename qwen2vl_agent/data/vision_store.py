@@ -4,6 +4,7 @@ Credentials come from where each storage's own tools look for them (for S3: `AWS
 `AWS_ENDPOINT_URL_S3` names another server) and never from an address or a setting.
 """
 
+import asyncio
 import hashlib
 import random
 import re
@@ -25,6 +26,8 @@ LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryE
 """Errors that another attempt would not mend."""
 LASTING_NAMES = {"NoCredentialsError", "PartialCredentialsError", "ParamValidationError", "ProfileNotFound"}
 """The same, of libraries that are imported only where they are needed."""
+SLOWEST_BYTES_S = 250_000
+"""What a connection must carry: a large object has so much more time."""
 Item = tuple[str, str | None]
 """A name and, where it is known, the SHA-256 of the bytes."""
 T = TypeVar("T")
@@ -39,7 +42,10 @@ class FetchSettings:
     attempts: int = 6
     """Of each object, before it is reported as failed."""
     timeout_s: float = 30.0
-    """Of one attempt, over a network."""
+    """Of one attempt, over a network, until the object is there."""
+    hedge_s: float = 2.0
+    """After which an object is asked for a second time beside the first; the earlier answer counts. So one slow server
+    among many holds nothing up. Source: hedged requests, The Tail at Scale, CACM 2013."""
     backoff_s: float = 0.1
     """Longest wait before the second attempt; it doubles with each. The wait itself is drawn from 0 to that."""
     max_backoff_s: float = 10.0
@@ -48,7 +54,7 @@ class FetchSettings:
     """Objects that are kept, fetched or on their way, until someone asks for them."""
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "attempts", "timeout_s", "backoff_s", "max_backoff_s", "ahead"):
+        for name in ("concurrency", "attempts", "timeout_s", "hedge_s", "backoff_s", "max_backoff_s", "ahead"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
@@ -103,7 +109,7 @@ class VisionStore:
         waiting: deque[tuple[str, Future[bytes]]] = deque()
         for item in items:
             waiting.append((item[0], self._submit(item)))
-            if len(waiting) >= 2 * self.settings.concurrency:
+            if len(waiting) >= self.settings.ahead:
                 yield _outcome(*waiting.popleft())
         while waiting:
             yield _outcome(*waiting.popleft())
@@ -174,7 +180,21 @@ class VisionStore:
             return self._files.cat_file(path)
         from fsspec.asyn import sync
 
-        return sync(self._files.loop, self._files._cat_file, path, timeout=self.settings.timeout_s)
+        return sync(self._files.loop, self._earlier, path)
+
+    async def _earlier(self, path: str) -> bytes:
+        """An object's bytes; of two requests for it the one that ends first counts."""
+        settings, waiting = self.settings, {asyncio.create_task(self._files._cat_file(path))}
+        done, _ = await asyncio.wait(waiting, timeout=min(settings.hedge_s, settings.timeout_s))
+        if not done and settings.hedge_s < settings.timeout_s:
+            waiting.add(asyncio.create_task(self._files._cat_file(path)))
+            left_s = settings.timeout_s - settings.hedge_s
+            done, _ = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting - done:
+            task.cancel()
+        if not done:
+            raise TimeoutError(f"no answer within {settings.timeout_s:g} s")
+        return done.pop().result()
 
     def _write(self, path: str, data: bytes) -> None:
         if _is_local(self._files):
@@ -182,7 +202,13 @@ class VisionStore:
             if not Path(path).is_file() or Path(path).stat().st_size != len(data):
                 write_whole(Path(path), data)
             return
-        self._files.pipe_file(path, data)
+        if not self._files.async_impl:
+            self._files.pipe_file(path, data)
+            return
+        from fsspec.asyn import sync
+
+        limit_s = self.settings.timeout_s + len(data) / SLOWEST_BYTES_S
+        sync(self._files.loop, self._files._pipe_file, path, data, timeout=limit_s)
 
     def _path(self, name: str) -> str:
         """
@@ -253,7 +279,8 @@ def _options(protocol: str, settings: FetchSettings) -> dict[str, Any]:
         "connect_timeout": settings.timeout_s,
         "read_timeout": settings.timeout_s,
     }
-    return {"config_kwargs": network, "skip_instance_cache": True, "use_listings_cache": False}
+    # Many small objects: whole ones in one request each, where s3fs would first ask for the size.
+    return {"config_kwargs": network, "max_concurrency": 1, "skip_instance_cache": True, "use_listings_cache": False}
 
 
 def _is_local(files: Any) -> bool:
