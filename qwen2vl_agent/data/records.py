@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.data import lerobot
+from qwen2vl_agent.data.parquet import open_parquet
 from qwen2vl_agent.schema.errors import ConfigError, MediaError, RecordError
 
 PIECE_BYTES = 64 * 2**20
@@ -29,13 +31,14 @@ class Piece:
     path: str
     kind: str
     start: int
-    """First byte (jsonl) or row group (parquet); a record belongs to the piece that it begins in."""
+    """First byte (jsonl), row group (parquet) or episode (LeRobot); a record belongs to the piece that it begins in."""
     end: int
     """One after the last. Of a JSON array it is a step: entries start, start + end, start + 2 end … are the piece."""
 
     def describe(self) -> dict[str, Any]:
         """What it was at the time, for a later run to compare: the file's size and date too."""
-        status = Path(self.path).stat()
+        path = Path(self.path)
+        status = (path / "meta" / "info.json" if path.is_dir() else path).stat()
         return asdict(self) | {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
@@ -54,9 +57,13 @@ def pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> list[Piece]:
     Raises:
         ConfigError: the file is missing, or its name says no kind that can be read.
     """
+    if lerobot.is_dataset(path):
+        return [Piece(str(path), "lerobot", first, last) for first, last in lerobot.spans(path)]
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
-        raise ConfigError(f"{path}: expected a file named {', '.join('*' + suffix for suffix in KINDS)}")
+        raise ConfigError(
+            f"{path}: expected a file named {', '.join('*' + suffix for suffix in KINDS)}, or a LeRobot folder"
+        )
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     if kind == "jsonl":
@@ -76,6 +83,8 @@ def read(piece: Piece) -> Iterator[Record]:
     Raises:
         RecordError: the file is damaged; the message says where.
     """
+    if piece.kind == "lerobot":
+        return (Record(*found) for found in lerobot.episodes(Path(piece.path), piece.start, piece.end))
     return {"jsonl": _lines, "json": _array, "parquet": _rows, "tar": _members}[piece.kind](piece)
 
 
@@ -126,20 +135,8 @@ def _array(piece: Piece) -> Iterator[Record]:
                 text += file.read(CHUNK)
 
 
-def _parquet(path: str) -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError("Parquet files need pyarrow: pip install 'qwen2vl-agent[data]'") from error
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise RecordError(f"{path} cannot be read as Parquet: {error}") from error
-
-
 def _row_groups(path: Path) -> list[Piece]:
-    file, made, start, rows = _parquet(str(path)), [], 0, 0
+    file, made, start, rows = open_parquet(path), [], 0, 0
     for group in range(file.num_row_groups):
         rows += file.metadata.row_group(group).num_rows
         if rows >= PIECE_ROWS or group == file.num_row_groups - 1:
@@ -149,7 +146,7 @@ def _row_groups(path: Path) -> list[Piece]:
 
 
 def _rows(piece: Piece) -> Iterator[Record]:
-    file = _parquet(piece.path)
+    file = open_parquet(Path(piece.path))
     number = sum(file.metadata.row_group(group).num_rows for group in range(piece.start))
     try:
         for batch in file.iter_batches(ROWS, row_groups=list(range(piece.start, piece.end))):

@@ -8,7 +8,7 @@ import io
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class VideoFile:
     """Timestamps of all frames, ascending."""
     keys: tuple[int, ...]
     """Those that can be decoded without the ones before."""
+    tick_s: float
+    """Length of a tick of the file's clock, in seconds."""
 
     def pictures(self) -> Iterator[Image.Image]:
         """The picture on show at each instant; one that stays on show comes as the same object.
@@ -82,7 +84,19 @@ def open_video(source: Path | bytes, fps: float) -> VideoFile:
     if not shown:
         raise MediaError(f"{_name(source)} cannot be read as a video: it has no frames")
     places = sample_times([pts * unit for pts in shown] + [end * unit], fps)
-    return VideoFile(source, tuple(shown[place] for place in places), tuple(shown), tuple(keys))
+    return VideoFile(source, tuple(shown[place] for place in places), tuple(shown), tuple(keys), unit)
+
+
+def open_video_at(source: Path | bytes, seconds: Sequence[float]) -> VideoFile:
+    """As `open_video`, at given times in ascending order, counted from the first frame.
+
+    Raises:
+        MediaError: it cannot be read, or has no frames.
+    """
+    video = open_video(source, 1.0)
+    shown_at = np.asarray(video.shown) * video.tick_s
+    places = np.searchsorted(shown_at, shown_at[0] + np.asarray(seconds) + TICK_S, side="right") - 1
+    return replace(video, wanted=tuple(video.shown[max(0, int(place))] for place in places))
 
 
 def sample_times(shown_at: Sequence[float], fps: float) -> list[int]:

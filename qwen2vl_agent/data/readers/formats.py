@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen2vl_agent.data.example import Example
-from qwen2vl_agent.data.readers import dialogues, pages
+from qwen2vl_agent.data.readers import dialogues, pages, robots
 from qwen2vl_agent.data.readers.media import MediaRoot
 from qwen2vl_agent.data.records import Record
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
@@ -18,6 +18,7 @@ FORMATS: dict[str, Reader] = {
     "pairs": pages.pair,
     "text": pages.text,
     "webdataset": pages.webdataset,
+    "lerobot": robots.lerobot,
 }
 
 

@@ -1,0 +1,24 @@
+"""Opening Parquet files, where pyarrow is installed."""
+
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.schema.errors import ConfigError, RecordError
+
+
+def open_parquet(path: Path) -> Any:
+    """A `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        RecordError: the file is missing or damaged.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError("Parquet files need pyarrow: pip install 'qwen2vl-agent[data]'") from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise RecordError(f"{path} cannot be read as Parquet: {error}") from error
