@@ -24,6 +24,7 @@ COMMANDS = {
     "chat": "talk with a model about pictures and videos",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
+    "data": "build data sets for training, look at them and count them",
     "init": "build a model to train from a language model and a vision tower",
     "quantize": "write a checkpoint with weights of 8 or 4 bits",
     "phone": "serve a virtual phone that adb can connect to",

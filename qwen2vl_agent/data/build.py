@@ -61,7 +61,8 @@ class BuildSettings:
 
     def vision_url(self, out: Path) -> str:
         """Where the pictures lie."""
-        return self.media or str((out / MEDIA_FOLDER).resolve())
+        media = self.media or str(out / MEDIA_FOLDER)
+        return media if "://" in media else str(Path(media).resolve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _plan(settings: BuildSettings, out: Path) -> list[_Job]:
     how = {
         "format": settings.format,
         "source": settings.info.name,
-        "media": settings.vision_url(out),
+        "media": settings.media and settings.vision_url(out),
         "processor": _processor(settings.model).fingerprint,
     }
     tasks = [{**piece.describe(), **how} for piece in found]
@@ -273,7 +274,8 @@ def _list(settings: BuildSettings, out: Path, shards: list[Shard]) -> bytes:
         "source": settings.info.to_dict(),
         "format": settings.format,
         "processor": _processor(settings.model).fingerprint,
-        "vision": settings.vision_url(out),
+        "model": str(Path(settings.model).resolve()) if Path(settings.model).is_dir() else settings.model,
+        "vision": settings.vision_url(out) if settings.media else MEDIA_FOLDER,
         "skipped": len(skipped),
         "shards": kept,
     }

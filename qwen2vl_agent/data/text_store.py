@@ -49,6 +49,12 @@ class TextStore:
         """Tokens of all documents, visual ones included."""
         return sum(shard["tokens"] for shard in self.listed["shards"])
 
+    @property
+    def vision_url(self) -> str:
+        """Where its pictures lie; those that the build kept itself move with the store."""
+        url = str(self.listed["vision"])
+        return url if "://" in url else str(self.folder / url)
+
     def document(self, index: int) -> Document:
         """The document with this number. Its ids are a view into the file.
 

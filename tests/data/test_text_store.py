@@ -286,7 +286,7 @@ def test_parquet_and_json_give_the_store_that_lines_give(tmp_path, model):
         first, *others = (store.document(number) for store in stores)
         assert all(np.array_equal(first.token_ids, other.token_ids) for other in others)
         assert {first.media[0].sha256} == {other.media[0].sha256 for other in others}
-    embedded = VisionStore(stores[0].listed["vision"])
+    embedded = VisionStore(stores[0].vision_url)
     assert embedded.get(*next((item.name, item.sha256) for item in stores[0].media(4))) == png(4)
 
 
