@@ -233,7 +233,11 @@ class Command:
     """Build data sets for training, look at them as the model does, and count them.
 
     Text is tokenised once into files that all processes share; pictures stay in a folder or in object storage.
-    qwen2vl-agent data build --help (and inspect, stats) explains each.
+
+    Examples:
+      qwen2vl-agent data build --help            the formats, and what a source must declare
+      qwen2vl-agent data inspect stores/talk --index 3 --out seen.png
+      qwen2vl-agent data stats stores/talk --verify
     """
 
     what: tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Choice]]
