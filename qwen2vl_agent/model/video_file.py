@@ -20,7 +20,7 @@ from qwen2vl_agent.schema.errors import MediaError
 
 TICK_S = 6e-4
 """Timestamps are multiples of a container's coarse tick (1 ms in Matroska): allow half of one."""
-SEEK_FRAMES = 48
+SEEK_FRAMES = 16
 """Frames that are worth a seek; fewer are decoded and dropped. Measured: docs/design/0009-data-side.md."""
 
 
