@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "do a task on a phone, or on a virtual one, and watch it",
     "tasks": "list the bundled tasks",
     "bench": "measure success, task by task, with confidence intervals",
+    "eval": "measure understanding of documents, pictures and videos on your own copy of a benchmark",
     "collect": "record many episodes, to learn from",
     "chat": "talk with a model about pictures and videos",
     "verify": "check that recorded steps give the same tokens and probabilities again",

@@ -106,7 +106,7 @@ def lines(encoded: Encoded, tokenizer: Any) -> Iterator[str]:
 
 def _picture_line(encoded: Encoded, stretch: Stretch) -> str:
     spans = []
-    for name, axis in zip("thw", encoded.inputs.position_ids[:, stretch.start : stretch.end], strict=True):
+    for name, axis in zip(("t", "h", "w"), encoded.inputs.position_ids[:, stretch.start : stretch.end], strict=True):
         spans.append(f"{name} {int(axis.min())}-{int(axis.max())}")
     grid = encoded.inputs.video_grid_thw if stretch.visual == "video" else encoded.inputs.image_grid_thw
     assert grid is not None
