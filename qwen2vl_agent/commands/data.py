@@ -17,7 +17,7 @@ class Build:
     """Tokenise files of records into a text store.
 
     Killed or interrupted, the same command goes on. Formats: llava, sharegpt, messages (ms-swift, TRL), interleaved
-    (OBELICS, MMC4), pairs, text, webdataset, lerobot; files: .jsonl, .json, .parquet, .tar, or a LeRobot folder.
+    (OBELICS, MMC4), pairs, text, webdataset, lerobot. Files: .jsonl, .json, .parquet, .arrow, .tar, or folders of them.
 
     Examples:
       qwen2vl-agent data build talk.json --format llava --media images --out stores/talk \\
@@ -26,7 +26,7 @@ class Build:
     """
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
-    """files of records, or folders of LeRobot"""
+    """files of records, or folders"""
     format: str
     """what the records mean"""
     out: Path

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen2vl_agent.data import lerobot
-from qwen2vl_agent.data.parquet import open_parquet
+from qwen2vl_agent.data.parquet import open_arrow, open_parquet
 from qwen2vl_agent.schema.errors import ConfigError, MediaError, RecordError
 
 PIECE_BYTES = 64 * 2**20
@@ -21,7 +21,18 @@ PIECE_ROWS = 65_536
 CHUNK = 2**20
 ROWS = 256
 """Of a Parquet file, held at once."""
-KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet", ".tar": "tar"}
+KINDS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".tar": "tar",
+}
+
+
+DATA_KINDS = set(KINDS) - {".json"}
+"""Those of a folder's files that are taken for data: JSON beside them describes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +63,16 @@ class Record:
 
 
 def pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> list[Piece]:
-    """The pieces of a file, in order.
+    """The pieces of a file, in order; of a folder those of all its files, by name.
 
     Raises:
         ConfigError: the file is missing, or its name says no kind that can be read.
     """
     if lerobot.is_dataset(path):
         return [Piece(str(path), "lerobot", first, last) for first, last in lerobot.spans(path)]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in DATA_KINDS)
+        return [piece for file in files for piece in pieces(file, piece_bytes)]
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
         raise ConfigError(
@@ -85,7 +99,7 @@ def read(piece: Piece) -> Iterator[Record]:
     """
     if piece.kind == "lerobot":
         return (Record(*found) for found in lerobot.episodes(Path(piece.path), piece.start, piece.end))
-    return {"jsonl": _lines, "json": _array, "parquet": _rows, "tar": _members}[piece.kind](piece)
+    return {"jsonl": _lines, "json": _array, "parquet": _rows, "arrow": _batches, "tar": _members}[piece.kind](piece)
 
 
 def _lines(piece: Piece) -> Iterator[Record]:
@@ -154,6 +168,19 @@ def _rows(piece: Piece) -> Iterator[Record]:
                 yield Record(value, f"{piece.path}, row {number}")
                 number += 1
     except OSError as error:  # pyarrow's errors of damaged pages are OSErrors
+        raise RecordError(f"{piece.path}, after row {number}: {error}") from error
+
+
+def _batches(piece: Piece) -> Iterator[Record]:
+    """The rows of a file that `datasets` saved: an Arrow stream."""
+    number = 0
+    try:
+        for batch in open_arrow(Path(piece.path)):
+            for start in range(0, batch.num_rows, ROWS):
+                for value in batch.slice(start, ROWS).to_pylist():
+                    yield Record(value, f"{piece.path}, row {number}")
+                    number += 1
+    except OSError as error:
         raise RecordError(f"{piece.path}, after row {number}: {error}") from error
 
 

@@ -156,7 +156,7 @@ class StoredSource:
 
     def prepare(self, index: int) -> None:
         """Begins to fetch the pictures of an example that will be asked for soon."""
-        if self.vision is not None:
+        if self.vision is not None and self.vision.remote:
             pictures = [item for item in self.store.media(self._number(index)) if item.fps is None]
             self.vision.prefetch((item.name, item.sha256) for item in pictures)
 

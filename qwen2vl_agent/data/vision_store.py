@@ -125,6 +125,11 @@ class VisionStore:
         self._patiently(name, lambda path: self._write(path, data))
         return name, digest
 
+    @property
+    def remote(self) -> bool:
+        """Whether objects come over a network, so that fetching ahead pays."""
+        return not _is_local(self._files)
+
     def local_path(self, name: str) -> Path | None:
         """Where an object lies on this machine; None: elsewhere."""
         return Path(self._path(name)) if _is_local(self._files) else None

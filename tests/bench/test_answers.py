@@ -1,5 +1,6 @@
 """The metrics against cases scored by hand."""
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ def test_edits(one, other, count):
     assert edits(one, other) == edits(other, one) == count
 
 
+@hypothesis.settings(deadline=None)
 @given(one=st.text(max_size=12), two=st.text(max_size=12), three=st.text(max_size=12))
 def test_edits_are_a_distance(one, two, three):
     assert (edits(one, two) == 0) == (one == two)
@@ -106,6 +108,7 @@ def test_mathvista(answer, truth, options, kind, precision, score):
     assert mathvista(answer, truth, options, kind, precision) == score
 
 
+@hypothesis.settings(deadline=None)
 @given(answer=st.text(max_size=40))
 def test_no_answer_breaks_a_metric(answer):
     assert 0 <= anls(answer, ["x", answer]) <= 1

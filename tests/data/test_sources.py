@@ -2,6 +2,7 @@
 
 import datetime
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ def test_a_year_or_month_lasts_to_its_last_day():
     assert last_day("2024-02") == datetime.date(2024, 2, 29)
 
 
+@hypothesis.settings(deadline=None)
 @given(day=st.dates(datetime.date(1000, 1, 1)))
 def test_a_day_is_its_own_first_and_last(day):
     assert first_day(day.isoformat()) == last_day(day.isoformat()) == day

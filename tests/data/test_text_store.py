@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -95,11 +96,13 @@ def test_another_epoch_is_another_order_of_the_same_documents(made):
     assert first != second
 
 
+@hypothesis.settings(deadline=None)
 @given(count=st.integers(1, 300), seed=st.integers(0, 2**40), epoch=st.integers(0, 9))
 def test_an_order_without_a_list_holds_every_number_once(count: int, seed: int, epoch: int) -> None:
     assert sorted(shuffled(place, count, seed, epoch) for place in range(count)) == list(range(count))
 
 
+@hypothesis.settings(deadline=None)
 @given(told=st.lists(st.booleans(), max_size=40))
 def test_stretches_of_targets_give_the_labels_back(told: list[bool]) -> None:
     ids = np.arange(len(told)) + 7
@@ -270,6 +273,13 @@ def test_parquet_and_json_give_the_store_that_lines_give(tmp_path, model):
 
     records = [{"image": {"bytes": png(n), "path": None}, "text": f"the mat {n}"} for n in range(30)]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "rows.parquet", row_group_size=7)
+    saved = tmp_path / "saved"  # as `datasets` saves to disk: Arrow streams, described by JSON beside them
+    saved.mkdir()
+    (saved / "state.json").write_text("{}")
+    for part in range(2):
+        table = pyarrow.Table.from_pylist(records[part * 15 : part * 15 + 15])
+        with pyarrow.ipc.new_stream(saved / f"data-{part:05d}-of-00002.arrow", table.schema) as stream:
+            stream.write_table(table, max_chunksize=4)
     media = tmp_path / "pictures"
     media.mkdir()
     for number in range(30):
@@ -281,6 +291,7 @@ def test_parquet_and_json_give_the_store_that_lines_give(tmp_path, model):
         build(settings([tmp_path / "rows.parquet"], model, "pairs"), tmp_path / "one"),
         build(settings([lines], model, "pairs", media=str(media)), tmp_path / "two"),
         build(settings([tmp_path / "array.json"], model, "pairs", media=str(media)), tmp_path / "three"),
+        build(settings([tmp_path / "saved"], model, "pairs"), tmp_path / "four"),
     ]
     for number in range(30):
         first, *others = (store.document(number) for store in stores)
