@@ -1,7 +1,11 @@
 """`qwen2vl-agent run`: a task on a phone, watched."""
 
+import contextlib
 import dataclasses
+import sys
+import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +15,15 @@ from rich.console import Console
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
+from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
+    from qwen2vl_agent.agent.person import Person
     from qwen2vl_agent.agent.policy import Policy
+    from qwen2vl_agent.agent.rules import Rules
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
@@ -33,6 +40,9 @@ class Command:
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
     ends as unverified. Everything is recorded in --out. What Ctrl-C, a kill or a lost phone interrupted goes on with
     --resume and the record's folder.
+
+    At a terminal Ctrl-C pauses before the next action, where you may take over, act yourself, and hand back; once more
+    it stops. --rules FILE says what needs your approval and what is never done.
 
     Examples:
       qwen2vl-agent run --task settings.toggle --seed 1
@@ -73,10 +83,25 @@ class Command:
     """of torch; one for a small model, which is then faster, and one for each core otherwise if left out"""
     max_steps: int | None = None
     """actions after which the episode ends; the task's own limit if left out"""
+    max_seconds: float | None = None
+    """seconds of thinking and acting after which the episode ends; waiting for you is not counted"""
+    max_tokens: int | None = None
+    """tokens read and written after which the episode ends"""
+    rules: Path | None = None
+    """TOML file of what may be done without asking, what only if you approve, and what never"""
+    secrets: Path | None = None
+    """TOML file of mode 600 with lines "password:bank" = "value"; a task then says {{password:bank}}, and only the
+    device learns the value. Without: the environment, QWEN2VL_AGENT_SECRET_PASSWORD_BANK"""
+    ask_below: float = 0.0
+    """ask you about calls of which the model is less sure than this probability"""
     seed: int = 1
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
     """folder of the record; a new one below runs/ if left out"""
+    record: bool = True
+    """keep a record; without, nothing of the episode is left when it ends, and it cannot be resumed"""
+    keep_days: float | None = None
+    """days after which `trajectory prune` deletes the record, as does every later run for those below runs/"""
     resume: Path | None = None
     """folder of an interrupted episode to go on with; needs no other flag, its record has them"""
     dry_run: bool = False
@@ -94,9 +119,19 @@ class Command:
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
+        if not 0 <= self.ask_below <= 1:
+            raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
+        if self.keep_days is not None and self.keep_days <= 0:
+            raise ConfigError(f"--keep-days is {self.keep_days:g}; expected more than 0")
+        if not self.record and (self.out or self.keep_days):
+            raise ConfigError("--no-record keeps nothing; leave out --out and --keep-days")
         self._loading()  # numbers that make no sense are told before a phone is waited for
-        work = self._work()
-        return self._operate(work, resolve(self.model) if self.policy == "model" else "")
+        name = resolve(self.model) if self.policy == "model" else ""
+        if self.record:
+            prune(RUNS)
+            return self.operate(self._work(), name)
+        with tempfile.TemporaryDirectory(prefix="qwen2vl-agent-") as unkept:
+            return self.operate(self._work(Path(unkept) / "run"), name)
 
     def _go_on(self, folder: Path) -> int:
         """Takes up an interrupted episode as it was begun; of a finished one it only tells the outcome."""
@@ -108,6 +143,8 @@ class Command:
             raise ConfigError(f"--resume goes on as the record says; leave out {told}")
         episode = read_interrupted(folder)
         header = episode.header
+        for line in episode.leftovers():
+            output.console(self.json).print(line, markup=False, soft_wrap=True)
         again = dataclasses.replace(
             self,
             task=episode.task,
@@ -118,7 +155,7 @@ class Command:
             **episode.flags,
         )
         if not episode.finished:
-            return again._operate([(again.task, folder)], header.model, episode)
+            return again.operate([(again.task, folder)], header.model, episode)
         from qwen2vl_agent.agent.live import ending_text
         from qwen2vl_agent.trajectory.store import read_episode
 
@@ -126,8 +163,14 @@ class Command:
         output.console(self.json).print(told, markup=False, soft_wrap=True)
         return again._report({folder: read_episode(folder)})
 
-    def _operate(self, work: list[tuple[str, Path]], name: str, interrupted: "Interrupted | None" = None) -> int:
-        """Does each task, with the model of this name, on the phone at hand."""
+    def operate(
+        self,
+        work: list[tuple[str, Path]],
+        name: str,
+        interrupted: "Interrupted | None" = None,
+        wrap: "Callable[[Policy], Policy]" = lambda policy: policy,
+    ) -> int:
+        """Does each task, with the model of this name, on the phone at hand; `wrap` puts a policy around the usual."""
         console = output.console(self.json)
         with device_at_hand(self._wish()) as at_hand:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
@@ -139,17 +182,20 @@ class Command:
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
-            policy = _policy(self.policy, name, console, self._loading(), chosen)
+            rules = self._rules(at_hand.env.tools)
+            at_hand.env.device = self._filler(at_hand.env.device)
+            policy = wrap(_policy(self.policy, name, console, self._loading(), chosen))
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
-                plan = self._plan(at_hand, task, out, name, interrupted)
+                plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
                 ended[out] = self._episode(at_hand.env, policy, plan, console)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
 
-    def _work(self) -> list[tuple[str, Path]]:
+    def _work(self, out: Path | None = None) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
+        out = out or self.out
         if bool(self.task) == (self.tasks is not None):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
@@ -158,8 +204,8 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(self.out, self.task))]
-        root = out_folder(self.out, self.tasks.stem)
+            return [(self.task, out_folder(out, self.task))]
+        root = out_folder(out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
     def _plan(
@@ -169,8 +215,9 @@ class Command:
 
         notes = {
             "flags": self._flags(),
-            "phone": {"serial": at_hand.serial, "own": at_hand.own},
+            "phone": {"serial": at_hand.serial, "own": at_hand.own, "pid": at_hand.pid},
             "loading": self._loading().to_json(),
+            **({"keep_days": self.keep_days} if self.keep_days else {}),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
         if interrupted is None:
@@ -185,14 +232,47 @@ class Command:
         with PlainView(console) if self.json and not self.live else live_view(console) as view:
             watcher = DryRunWatcher(view) if self.dry_run else view
             try:
-                trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher)
+                with self._person(console, view) as person:
+                    trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher, person=person)
             except DeviceLost:
+                if not self.record:
+                    raise
                 _tell_how_to_go_on(plan.out, console)
                 raise
-        console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
-        if trajectory.header.outcome == "stopped":
+        if self.record:
+            console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
+        if self.record and trajectory.header.outcome == "stopped":
             _tell_how_to_go_on(plan.out, console)
         return trajectory
+
+    @contextlib.contextmanager
+    def _person(self, console: Console, view: Any) -> "Iterator[Person | None]":
+        """Whoever sits at the terminal; nobody where a program reads the answers or nobody can type."""
+        if self.json or not (sys.stdin.isatty() and console.is_terminal):
+            yield None
+            return
+        from qwen2vl_agent.agent.terminal import TerminalPerson
+
+        person = TerminalPerson(console, view.aside)
+        with person.listening():
+            yield person
+
+    def _rules(self, tools: tuple[type, ...]) -> "Rules":
+        """The file's rules, with the budget that the flags make smaller or larger."""
+        from qwen2vl_agent.agent.rules import Rules
+        from qwen2vl_agent.agent.rules_file import read_rules, rules_from
+
+        given = {"seconds": self.max_seconds, "tokens": self.max_tokens}
+        limits = {name: value for name, value in given.items() if value is not None}
+        rules = read_rules(self.rules, tools) if self.rules else Rules()
+        if not limits:
+            return rules
+        return rules_from({**rules.source, "budget": {**rules.source.get("budget", {}), **limits}}, tools)
+
+    def _filler(self, device: Any) -> Any:
+        from qwen2vl_agent.envs.secrets import SecretFiller, Secrets, read_secrets
+
+        return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
     def _wish(self) -> Wish:
         return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
@@ -200,7 +280,8 @@ class Command:
     def _config(self, model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import taught_settings
 
-        return dataclasses.replace(taught_settings(model), max_steps=1 if self.dry_run else self.max_steps)
+        steps = 1 if self.dry_run else self.max_steps
+        return dataclasses.replace(taught_settings(model), max_steps=steps, ask_below=self.ask_below)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)
@@ -211,6 +292,8 @@ class Command:
 
     def _report(self, ended: dict[Path, "Trajectory"]) -> int:
         results = [_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
+        if not self.record:
+            results = [{**result, "trajectory": ""} for result in results]
         if self.json:
             output.print_object(results[0] if self.tasks is None else _together(results))
         if any(result["outcome"] == "stopped" for result in results):
@@ -245,6 +328,15 @@ def read_tasks(path: Path) -> list[str]:
     if not tasks:
         raise ConfigError(f"--tasks {path}: it lists no task")
     return tasks
+
+
+def prune(root: Path) -> None:
+    """Delete the episodes below a folder that were to be kept for some days only, and have been."""
+    from qwen2vl_agent.trajectory.privacy import delete, expired
+
+    for folder in expired(root):
+        with contextlib.suppress(RecordBusy):
+            delete(folder)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:
