@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": "measure success, task by task, with confidence intervals",
     "collect": "record many episodes, to learn from",
     "chat": "talk with a model about pictures and videos",
+    "view": "look at recorded episodes in a browser, or as one file",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
     "quantize": "write a checkpoint with weights of 8 or 4 bits",
