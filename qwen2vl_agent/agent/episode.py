@@ -12,6 +12,7 @@ from qwen2vl_agent.agent.policy import Policy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.watcher import SilentWatcher, Watcher
 from qwen2vl_agent.dialogue.compose import Dialogue
+from qwen2vl_agent.dialogue.recorded import recorded_tools, specs_to_record
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.tools import tool_spec
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step, Trajectory
@@ -132,14 +133,15 @@ def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
     """What is fixed when an episode begins."""
     task = getattr(env.task, "id", None) or "text"
     details = {
-        "split": plan.split or env.config.split,
+        "split": plan.split or env.split,
         "unseen": getattr(env.task, "unseen", False),
         "agent": config.to_json(),
+        **specs_to_record(env.tools),
     }
     return EpisodeHeader(
         task=task,
         goal=env.goal,
-        device=env.device.name,
+        device=env.device_name,
         policy=policy.name,
         seed=env.episode_seed,
         model=plan.model,
@@ -149,21 +151,15 @@ def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
     )
 
 
-def make_dialogue(header: EpisodeHeader, actions: tuple[type, ...], config: AgentConfig) -> Dialogue:
+def make_dialogue(header: EpisodeHeader, config: AgentConfig) -> Dialogue:
     """What stands at the head of the conversation.
 
     Raises:
-        RecordError: the header names a tool that no action class defines.
+        RecordError: the header names a tool that it does not describe and this program does not know.
     """
-    by_name = {tool_spec(kind).name: tool_spec(kind) for kind in actions}
-    if unknown := [name for name in header.tools if name not in by_name]:
-        raise RecordError(
-            f"the episode of {header.task!r} has the tool {unknown[0]!r}, which this program does not know"
-        )
-    tools = tuple(by_name[name] for name in header.tools)
     return Dialogue(
         header.goal,
-        tools,
+        recorded_tools(header),
         config.form,
         language=config.language,
         detail=config.detail,
@@ -211,7 +207,7 @@ def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, 
         env=env,
         policy=policy,
         recorder=recorder,
-        dialogue=make_dialogue(recorder.header, tuple(env.tools), config),
+        dialogue=make_dialogue(recorder.header, config),
         config=config,
         watcher=watcher,
         max_steps=config.max_steps or env.max_steps,

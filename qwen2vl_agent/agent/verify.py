@@ -19,7 +19,6 @@ from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.dialogue.compose import compose
 from qwen2vl_agent.dialogue.memory import remembered
 from qwen2vl_agent.model.inputs import ModelInputs
-from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.trajectory import Step, Trajectory
@@ -134,7 +133,7 @@ class _Replay:
     def __init__(self, folder: Path, trajectory: Trajectory, processor: Any) -> None:
         header = trajectory.header
         config = AgentConfig.from_json(header.config["agent"])
-        self._dialogue = make_dialogue(header, PHONE_ACTIONS, config)
+        self._dialogue = make_dialogue(header, config)
         self._processor = processor
         frames = FrameStore(frames_folder(folder))
         self._steps = trajectory.steps

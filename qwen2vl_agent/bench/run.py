@@ -17,6 +17,7 @@ from qwen2vl_agent.trajectory.store import read_episode
 
 def bench_jobs(conditions: Conditions) -> list[Job]:
     """The episodes to run."""
+    suite = get_suite(conditions.suite)
     agent = replace(taught_settings(conditions.model), blind=conditions.blind, max_steps=conditions.max_steps)
     return [
         Job(
@@ -28,8 +29,11 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
             agent=agent,
             loading=conditions.loading,
             sampling=conditions.sampling,
+            env=suite.env,
+            env_kwargs=suite.env_kwargs,
         )
-        for task in get_suite(conditions.suite).tasks
+        for task in suite.tasks
+        if conditions.policy != "oracle" or task not in suite.without_oracle
         for index in range(conditions.episodes)
     ]
 

@@ -94,7 +94,8 @@ class Command:
 
         if not 0 <= self.noise < 1:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
-        tasks = get_suite(self.suite).tasks
+        suite = get_suite(self.suite)
+        tasks = suite.tasks
         model = resolve(self.model) if self.policy == "model" else ""
         loading = load_settings(self)
         agent = taught_settings(model)
@@ -108,8 +109,8 @@ class Command:
                 agent=agent,
                 loading=loading,
                 noise=self.noise if self.policy != "model" else 0.0,
-                env=self.device,
-                env_kwargs=self._env_kwargs(),
+                env=self.device if self.device == "android" else suite.env,
+                env_kwargs=suite.env_kwargs | self._env_kwargs(),
                 sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))

@@ -2,28 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+
+from qwen2vl_agent.commands.devices import AtHand, Wish
 
 VIRTUAL = "virtual"
 """The serial that asks for a virtual phone whatever is attached."""
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneAtHand:
-    """A phone ready to be operated."""
-
-    env: Any
-    serial: str
-    virtual: bool
-    introduction: str
-    """Which phone it is, for people."""
-    own: bool = False
-    """Whether it is a virtual phone that was started for this and ends with it."""
-
-
 @contextmanager
-def phone_at_hand(serial: str, seed: int, dry_run: bool = False) -> Iterator[PhoneAtHand]:
+def phone_at_hand(wish: Wish) -> Iterator[AtHand]:
     """The phone to operate, as an environment; a virtual phone that was started for it ends with the block.
 
     Raises:
@@ -33,6 +20,7 @@ def phone_at_hand(serial: str, seed: int, dry_run: bool = False) -> Iterator[Pho
     from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
     from qwen2vl_agent.envs.wrappers import DryRun
 
+    serial, seed, dry_run = wish.serial, wish.seed, wish.dry_run
     if serial == VIRTUAL:
         opened = OpenedPhone(open_virtual_phone(seed=seed), "virtual phone (as asked)")
     else:
@@ -43,6 +31,6 @@ def phone_at_hand(serial: str, seed: int, dry_run: bool = False) -> Iterator[Pho
         own = isinstance(device, OwnPhone)
         where = f", which adb's server has as {device.serial}" if own else ""
         told = f"on the {opened.description}{where}" + ("; dry run: no action is sent" if dry_run else "")
-        yield PhoneAtHand(env, device.serial, device.virtual, told, own)
+        yield AtHand(env, told, serial=device.serial, virtual=device.virtual, own=own)
     finally:
         device.close()

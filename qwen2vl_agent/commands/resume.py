@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from qwen2vl_agent.agent.loading import recorded_settings
+from qwen2vl_agent.commands.devices import AtHand
 from qwen2vl_agent.commands.flags import PolicyName
-from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
+from qwen2vl_agent.commands.phones import VIRTUAL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("dry_run", "force", "threads", "constrained", "speculate")
+KEPT_FLAGS = ("device", "dry_run", "force", "threads", "constrained", "speculate")
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 
@@ -58,14 +59,14 @@ class Interrupted:
         given = self.header.config.get("flags", {})
         return {name: given[name] for name in KEPT_FLAGS if name in given} | recorded_settings(self.header).to_json()
 
-    def way(self, phone: PhoneAtHand) -> Literal["continue", "replay"]:
+    def way(self, at_hand: AtHand) -> Literal["continue", "replay"]:
         """How to get to where it was: a phone that begins anew is led there again, any other stands there still."""
-        begins_anew = phone.own or (phone.virtual and self.header.task != "text")
+        begins_anew = at_hand.own or (at_hand.virtual and self.header.task != "text")
         return "replay" if begins_anew else "continue"
 
-    def told(self, phone: PhoneAtHand) -> str:
+    def told(self, at_hand: AtHand) -> str:
         """What is about to happen, for people."""
-        how = "what was recorded is done again" if self.way(phone) == "replay" else "from the screen as it is now"
+        how = "what was recorded is done again" if self.way(at_hand) == "replay" else "from the screen as it is now"
         return f"going on with {self.folder}: {how}"
 
 

@@ -4,12 +4,13 @@ import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
+from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
 from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
@@ -17,7 +18,6 @@ from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 if TYPE_CHECKING:
     from qwen2vl_agent.agent.policy import Policy
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
-    from qwen2vl_agent.commands.phones import PhoneAtHand
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
 
@@ -42,7 +42,7 @@ class Command:
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
-    device: Literal["android", "desktop", "browser", "gym"] = "android"
+    device: DeviceName = "android"
     """what to operate; this version knows phones (android)"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
@@ -90,7 +90,7 @@ class Command:
         """Does the tasks one after the other; the status says whether all went well."""
         if self.resume is not None:
             return self._go_on(self.resume)
-        if self.device != "android":
+        if self.device not in OPENERS:
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
@@ -128,24 +128,22 @@ class Command:
 
     def _operate(self, work: list[tuple[str, Path]], name: str, interrupted: "Interrupted | None" = None) -> int:
         """Does each task, with the model of this name, on the phone at hand."""
-        from qwen2vl_agent.commands.phones import phone_at_hand
-
         console = output.console(self.json)
-        with phone_at_hand(self.serial, self.seed, self.dry_run) as phone:
-            console.print(phone.introduction, markup=False, soft_wrap=True)
+        with device_at_hand(self._wish()) as at_hand:
+            console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
-                console.print(interrupted.told(phone), markup=False, soft_wrap=True)
-            if not phone.virtual and name and is_embedded(self.model) and not self.force:
+                console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
+            if not at_hand.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(
-                    f"the embedded model has only ever seen the virtual phone and refuses {phone.serial}; name another "
-                    "model with --model, take a virtual phone with --serial virtual, or insist with --force"
+                    f"the embedded model has only ever seen the virtual phone and refuses {at_hand.serial}; name "
+                    "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
             policy = _policy(self.policy, name, console, self._loading(), chosen)
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
-                plan = self._plan(phone, task, out, name, interrupted)
-                ended[out] = self._episode(phone.env, policy, plan, console)
+                plan = self._plan(at_hand, task, out, name, interrupted)
+                ended[out] = self._episode(at_hand.env, policy, plan, console)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
@@ -154,10 +152,10 @@ class Command:
         """Each task with the folder of its record."""
         if bool(self.task) == (self.tasks is not None):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
-        from qwen2vl_agent.envs.screen import bundled_task
+        from qwen2vl_agent.envs.task_set import bundled_task
 
         listed = [self.task] if self.tasks is None else read_tasks(self.tasks)
-        for task in listed:
+        for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
             return [(self.task, out_folder(self.out, self.task))]
@@ -165,20 +163,20 @@ class Command:
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
     def _plan(
-        self, phone: "PhoneAtHand", task: str, out: Path, model: str, interrupted: "Interrupted | None"
+        self, at_hand: AtHand, task: str, out: Path, model: str, interrupted: "Interrupted | None"
     ) -> "EpisodePlan":
         from qwen2vl_agent.agent.settings import EpisodePlan
 
         notes = {
             "flags": self._flags(),
-            "phone": {"serial": phone.serial, "own": phone.own},
+            "phone": {"serial": at_hand.serial, "own": at_hand.own},
             "loading": self._loading().to_json(),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
         if interrupted is None:
             return plan
         split = interrupted.header.config.get("split")
-        return dataclasses.replace(plan, split=split, resume=interrupted.way(phone))
+        return dataclasses.replace(plan, split=split, resume=interrupted.way(at_hand))
 
     def _episode(self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console) -> "Trajectory":
         from qwen2vl_agent.agent.episode import run_episode
@@ -195,6 +193,9 @@ class Command:
         if trajectory.header.outcome == "stopped":
             _tell_how_to_go_on(plan.out, console)
         return trajectory
+
+    def _wish(self) -> Wish:
+        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
 
     def _config(self, model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import taught_settings

@@ -27,9 +27,10 @@ class Command:
 
     def run(self) -> int:
         """Prints the ids and instructions."""
-        from qwen2vl_agent.bench.suites import example_goal, get_suite
+        from qwen2vl_agent.bench.suites import get_suite
 
-        goals = {task: example_goal(task) for task in get_suite(self.suite).tasks}
+        suite = get_suite(self.suite)
+        goals = {task: suite.example(task) for task in suite.tasks}
         table = Table(
             "task", "for example", title=f"{len(goals)} tasks of the suite {self.suite}", title_justify="left"
         )

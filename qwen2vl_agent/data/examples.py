@@ -9,10 +9,9 @@ import numpy as np
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
-from qwen2vl_agent.schema.actions import PHONE_ACTIONS
+from qwen2vl_agent.dialogue.recorded import recorded_tools
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 from qwen2vl_agent.schema.messages import ImagePart
-from qwen2vl_agent.schema.tools import tool_spec
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step
 from qwen2vl_agent.trajectory.frames import FrameStore
 from qwen2vl_agent.trajectory.store import episodes, frames_folder, read_episode, read_header
@@ -25,8 +24,6 @@ class EpisodeSource:
     folders: Sequence[Path]
     name: str = "episodes"
     seed: int = 0
-    actions: tuple[type, ...] = PHONE_ACTIONS
-    """Action classes behind the tools that the episodes name."""
 
     def __post_init__(self) -> None:
         if not self.folders:
@@ -47,27 +44,23 @@ class EpisodeSource:
     def example(self, index: int) -> Example:
         """The episode with this number; after the last one they start again in another order."""
         epoch, place = divmod(index, len(self.folders))
-        return episode_example(
-            self.folders[_order(len(self.folders), self.seed, epoch)[place]], self.name, self.actions
-        )
+        return episode_example(self.folders[_order(len(self.folders), self.seed, epoch)[place]], self.name)
 
 
-def episode_example(
-    folder: Path | str, source: str = "episodes", actions: Sequence[type] = PHONE_ACTIONS, weight: float = 1.0
-) -> Example:
+def episode_example(folder: Path | str, source: str = "episodes", weight: float = 1.0) -> Example:
     """A recorded episode as one conversation. Its frames are read only when it is encoded.
 
     Replies marked as no target, and those that could not be read or done, are context only.
 
     Raises:
-        RecordError: no episode there, damaged, empty, or with a tool that no class of `actions` defines.
+        RecordError: no episode there, damaged, empty, or with a tool that nothing describes.
     """
     trajectory = read_episode(folder)
     if not trajectory.steps:
         raise RecordError(f"{folder} holds an episode without steps: there is nothing to learn from it")
     frames = FrameStore(frames_folder(folder))
     turns = [_turn(step, frames) for step in trajectory.steps]
-    return Example(compose_finished(_dialogue(trajectory.header, actions), turns), source, weight)
+    return Example(compose_finished(_dialogue(trajectory.header), turns), source, weight)
 
 
 def _turn(step: Step, frames: FrameStore) -> Turn:
@@ -81,16 +74,12 @@ def _turn(step: Step, frames: FrameStore) -> Turn:
     )
 
 
-def _dialogue(header: EpisodeHeader, actions: Sequence[type]) -> Dialogue:
+def _dialogue(header: EpisodeHeader) -> Dialogue:
     """The head of the conversation as the agent had it; its settings stand in the header."""
-    by_name = {tool_spec(action).name: tool_spec(action) for action in actions}
-    unknown = [name for name in header.tools if name not in by_name]
-    if unknown:
-        raise RecordError(f"the episode of {header.task!r} has the tool {unknown[0]!r}, which no given action defines")
     agent = header.config.get("agent", {})
     return Dialogue(
         header.goal,
-        tuple(by_name[name] for name in header.tools),
+        recorded_tools(header),
         header.form,
         agent.get("language", "en"),
         agent.get("detail", "full"),

@@ -1,6 +1,7 @@
 """Names of environments, and the one place that builds them."""
 
 import copy
+import importlib
 from typing import Any
 
 import gymnasium
@@ -23,7 +24,7 @@ def register_envs() -> None:
 
 
 def make_env(name: str = "virtual-phone", **options: Any) -> Any:
-    """The `ScreenEnv` of this name (`virtual-phone`, `android`) or gymnasium id.
+    """The environment of this name (`virtual-phone`, `android`) or gymnasium id: an `AgentEnv`.
 
     Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
     screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`.
@@ -35,8 +36,8 @@ def make_env(name: str = "virtual-phone", **options: Any) -> Any:
     env_id = SHORT_NAMES.get(name, name)
     if env_id not in ENTRY_POINTS:
         raise ConfigError(f"there is no environment {name!r}; expected {', '.join((*SHORT_NAMES, *ENTRY_POINTS))}")
-    builder = virtual_phone_env if env_id == SHORT_NAMES["virtual-phone"] else android_env
-    env = builder(**options)
+    module, _, builder = ENTRY_POINTS[env_id].partition(":")
+    env = getattr(importlib.import_module(module), builder)(**options)
     env.spec = copy.copy(gymnasium.spec(env_id))
     env.spec.kwargs = dict(options)
     return env
@@ -50,7 +51,7 @@ def virtual_phone_env(*, size: tuple[int, int] = (1080, 2400), seed: int | None 
     from qwen2vl_agent.envs.virtual_phone.words import Words
 
     phone = VirtualPhone(random_state(seed or 0, Words.test()), (int(size[0]), int(size[1])))
-    return _screen_env(VirtualPhoneDevice(phone), seed=seed, fresh=True, **options)
+    return screen_env(VirtualPhoneDevice(phone), seed=seed, fresh=True, **options)
 
 
 def android_env(
@@ -61,21 +62,27 @@ def android_env(
 
     opened = open_phone(serial, seed=seed or 0, size=(int(size[0]), int(size[1])))
     try:
-        return _screen_env(opened.device, seed=seed, **options)
+        return screen_env(opened.device, seed=seed, **options)
     except BaseException:
         opened.device.close()
         raise
 
 
-def _screen_env(
+def screen_env(
     device: Any,
     *,
+    tasks: Any = None,
+    tools: tuple[type, ...] | None = None,
     ask_user: Any = None,
     blind: bool = False,
     dry_run: bool = False,
     render_mode: str | None = None,
     **config: Any,
 ) -> Any:
+    """A `ScreenEnv` of a device with the options that `make_env` takes.
+
+    `tasks` makes the device's `TaskSet` of the device as it is wrapped; None: a phone's. `tools`: None for a phone's.
+    """
     from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
     from qwen2vl_agent.envs.wrappers import DryRun, GreyScreens
 
@@ -85,4 +92,6 @@ def _screen_env(
         raise ConfigError(f"an environment cannot be made so: {error}") from None
     device = DryRun(device) if dry_run else device
     device = GreyScreens(device) if blind else device
-    return ScreenEnv(device, checked, ask_user=ask_user, render_mode=render_mode)
+    own = {} if tools is None else {"tools": tools}
+    task_set = tasks(device) if tasks else None
+    return ScreenEnv(device, checked, tasks=task_set, ask_user=ask_user, render_mode=render_mode, **own)

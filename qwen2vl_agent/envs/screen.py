@@ -1,7 +1,5 @@
 """The one environment of screens: a device, perhaps a bundled task, and gymnasium's contract."""
 
-import difflib
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +10,9 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
-from qwen2vl_agent.envs.device import PhoneDevice
 from qwen2vl_agent.envs.settling import Look, look
-from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
-from qwen2vl_agent.envs.virtual_phone.app_list import APPS
-from qwen2vl_agent.envs.virtual_phone.state import random_state
-from qwen2vl_agent.envs.virtual_phone.words import Words
+from qwen2vl_agent.envs.task_set import PhoneTasks, TaskSet
+from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
 from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
@@ -27,7 +22,6 @@ from qwen2vl_agent.schema.trajectory import Split
 
 BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
 NO_USER_TEXT = "Nobody is there to answer; decide yourself."
-TASK_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 HIGHEST_SEED = 2**31
 
 
@@ -79,18 +73,22 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
 
     def __init__(
         self,
-        device: PhoneDevice,
+        device: Any,
         config: ScreenConfig | None = None,
         *,
+        tasks: TaskSet | None = None,
         tools: tuple[type, ...] = PHONE_ACTIONS,
         ask_user: Callable[[str], str] | None = None,
         render_mode: str | None = None,
     ) -> None:
+        """`tasks` are the device's bundled ones; a phone's if left out."""
         self.device = device
         self.config = config or ScreenConfig()
         self.tools = tools
         self.render_mode = render_mode
-        self.task: Task | None = None
+        self.task: Any = None
+        """The bundled task of this episode; None where the task is free text."""
+        self._tasks = tasks or PhoneTasks(device)
         self.goal = ""
         self.answer: str | None = None
         self.episode_seed: int | None = None
@@ -99,9 +97,18 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         """Seconds of the last reset or step by part, by this machine's clock: `perform`, `settle`, `capture`."""
         self._num_steps = 0
         self._observation: Observation | None = None
-        self._app_names = tuple(app.label for app in APPS) if device.virtual else ()
-        self.action_space = ActionSpace(tools, app_names=self._app_names)
+        self.action_space = ActionSpace(tools, app_names=self._tasks.app_names)
         self.observation_space = _box(device.frame.width, device.frame.height)
+
+    @property
+    def device_name(self) -> str:
+        """What records call the device."""
+        return str(self.device.name)
+
+    @property
+    def split(self) -> Split:
+        """Where the words of bundled tasks come from."""
+        return self.config.split
 
     @property
     def observation(self) -> Observation:
@@ -113,12 +120,12 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
     @property
     def max_steps(self) -> int:
         """Steps after which this episode is cut off."""
-        return self.config.max_steps or (self.task.max_steps if self.task else DEFAULT_MAX_STEPS)
+        return self.config.max_steps or (int(self.task.max_steps) if self.task else DEFAULT_MAX_STEPS)
 
     @property
     def legal_tools(self) -> tuple[ToolSpec, ...]:
         """The tools as they may be called now: where the installed apps are known, an app is opened by its label."""
-        names = self._app_names
+        names = self._tasks.app_names
         specs = map(tool_spec, self.tools)
         return tuple(narrowed(spec, "name", names) if spec.name == "open_app" and names else spec for spec in specs)
 
@@ -172,7 +179,7 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
 
     def score(self) -> float:
         """The task's score of the state as it is; 0 where there is no bundled task."""
-        return 0.0 if self.task is None else float(self.task.score(self.device.phone_state(), self.answer))
+        return 0.0 if self.task is None else float(self._tasks.score(self.task, self.answer))
 
     def oracle(self) -> Decision:
         """The bundled task's own next action.
@@ -182,24 +189,11 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         """
         if self.task is None:
             raise ConfigError("only bundled tasks have an oracle; `qwen2vl-agent tasks` lists them")
-        frame = self.device.frame
-        screen = Screen(
-            self.device.elements(), self.device.phone_state(), (frame.width, frame.height), self.device.foreground()
-        )
-        return self.task.oracle(screen)
+        return self._tasks.oracle(self.task)
 
     def _set_up(self, name: str, split: Split, seed: int) -> None:
-        self.task = bundled_task(name, seed, split)
+        self.task = self._tasks.begin(name, split, seed, self.config.fresh)
         self.goal = self.task.goal if self.task else name
-        if self.task is not None:
-            if not self.device.virtual:
-                raise ConfigError(
-                    f"the bundled task {name} sets up the whole phone, so it runs on a virtual one only; give the "
-                    "task in your own words, or leave --serial out"
-                )
-            self.device.load_state(self.task.initial_state())
-        elif self.config.fresh and self.device.virtual:
-            self.device.load_state(random_state(seed, Words.of(split, seed)))
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -239,24 +233,6 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
     def _pixels(self) -> np.ndarray:
         image: Image.Image = self.observation.image
         return np.array(image)
-
-
-def bundled_task(name: str, seed: int, split: Split) -> Task | None:
-    """The bundled task of this id; None where `name` is a task in the user's own words.
-
-    Raises:
-        ConfigError: `name` looks like an id, but there is no such task.
-    """
-    from qwen2vl_agent.envs.tasks import make_task, task_ids
-
-    known = task_ids()
-    if name in known:
-        return make_task(name, seed, split)
-    if TASK_ID.fullmatch(name):
-        near = difflib.get_close_matches(name, known, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else "`qwen2vl-agent tasks` lists them"
-        raise ConfigError(f"there is no bundled task {name!r}; {hint}")
-    return None
 
 
 def _box(width: int, height: int) -> gymnasium.spaces.Box:

@@ -13,6 +13,7 @@ from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.data.examples import EpisodeSource
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.synthetic.changes import ChangeSource
+from qwen2vl_agent.data.synthetic.comparing import ComparingSource
 from qwen2vl_agent.data.synthetic.copying import CopyingSource
 from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, lines_page
 from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
@@ -83,9 +84,9 @@ def processor(recipe: Any) -> Processor:
 def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     """The sources of a phase; weights are shares of the examples."""
     seed = recipe.seed
-    copying = CopyingSource(name="copying", seed=seed)
+    copying, comparing = CopyingSource(name="copying", seed=seed), ComparingSource(name="comparing", seed=seed)
     if phase == "text":
-        return Mixture([(copying, 1.0)], seed)
+        return Mixture([(copying, 0.85), (comparing, 0.15)], seed)
     drills = DrillSource(name="drills", folder=str(folder / "pages"), seed=seed + 1, first=recipe.asked_pages)
     icons = replace(drills, name="icons", only=("launcher", "shade", "calculator"))
     reading = PageSource(
@@ -107,6 +108,6 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
         kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=recipe.line_pages)
         texts = replace(drills, name="texts", folder=str(folder / "readings"), first=recipe.read_pages, most=READINGS)
         episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
-        sources = [(episodes, 0.36), (drills, 0.26), (texts, 0.18), (icons, 0.02), (kept_lines, 0.05)]
-        sources += [(reading, 0.02), (copying, 0.1), (changes, 0.01)]
+        sources = [(episodes, 0.36), (drills, 0.24), (texts, 0.18), (icons, 0.02), (kept_lines, 0.05)]
+        sources += [(reading, 0.02), (copying, 0.08), (comparing, 0.04), (changes, 0.01)]
     return Mixture(sources, seed)

@@ -28,8 +28,8 @@ class Corridor:
     max_steps = 20
 
     def __init__(self, text_task: bool = False, lose_at: int | None = None, interrupt_at: int | None = None) -> None:
-        self.device = SimpleNamespace(name="virtual-phone", frame=FRAME, elements=self.elements)
-        self.config = SimpleNamespace(split="test")
+        self.device = SimpleNamespace(frame=FRAME, elements=self.elements)
+        self.device_name, self.split = "virtual-phone", "test"
         self.action_space = ActionSpace(self.tools)
         self.episode_seed = 0
         self.task = None if text_task else SimpleNamespace(id="corridor.walk", unseen=True)

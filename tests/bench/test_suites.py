@@ -4,7 +4,8 @@ import pytest
 
 from qwen2vl_agent.bench.result import Conditions
 from qwen2vl_agent.bench.run import bench_jobs
-from qwen2vl_agent.bench.suites import app_of, episode_seed, example_goal, get_suite, suites
+from qwen2vl_agent.bench.suites import episode_seed, get_suite, suites
+from qwen2vl_agent.envs.suite import group_of
 from qwen2vl_agent.schema.errors import ConfigError
 
 
@@ -12,7 +13,7 @@ def test_the_apps_suites_share_out_the_whole_phones_tasks():
     known = suites()
     whole = known.pop("phone")
     assert sorted(task for suite in known.values() for task in suite.tasks) == sorted(whole.tasks)
-    assert all(app_of(task) == name for name, suite in known.items() for task in suite.tasks)
+    assert all(group_of(task) == name for name, suite in known.items() for task in suite.tasks)
 
 
 def test_a_task_is_a_suite_of_its_own():
@@ -25,8 +26,8 @@ def test_an_unknown_suite_is_answered_with_those_that_are():
 
 
 def test_every_task_has_an_example_of_its_goal():
-    for task in get_suite("settings").tasks:
-        assert len(example_goal(task)) > 5
+    suite = get_suite("settings")
+    assert all(len(suite.example(task)) > 5 for task in suite.tasks)
 
 
 def test_a_measurement_runs_each_task_so_many_times_on_seeds_of_its_own():

@@ -14,7 +14,8 @@ import pytest
 from qwen2vl_agent import cli
 from qwen2vl_agent.agent.scripted import say
 from qwen2vl_agent.commands import phones, run
-from qwen2vl_agent.commands.phones import VIRTUAL, PhoneAtHand
+from qwen2vl_agent.commands.devices import AtHand
+from qwen2vl_agent.commands.phones import VIRTUAL
 from qwen2vl_agent.envs.adb_server import adb_path
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.actions import Done, OpenApp
@@ -44,9 +45,9 @@ class Hand:
         return self._screenshot()
 
     @contextlib.contextmanager
-    def _at_hand(self, serial, seed, dry_run=False):
-        self.asked.append((serial, seed, dry_run))
-        yield PhoneAtHand(self.env, "127.0.0.1:1234", True, "the phone of the test", self.own)
+    def _at_hand(self, wish):
+        self.asked.append((wish.serial, wish.seed, wish.dry_run))
+        yield AtHand(self.env, "the phone of the test", "127.0.0.1:1234", True, self.own)
 
 
 @pytest.fixture

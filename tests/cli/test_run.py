@@ -12,7 +12,7 @@ import pytest
 from qwen2vl_agent import cli
 from qwen2vl_agent.agent.scripted import say
 from qwen2vl_agent.commands import models, phones, run
-from qwen2vl_agent.commands.phones import PhoneAtHand
+from qwen2vl_agent.commands.devices import AtHand
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.envs.wrappers import DryRun
 from qwen2vl_agent.schema.actions import Done
@@ -28,10 +28,10 @@ def phone(monkeypatch):
         env = make_env("virtual-phone", seed=1)
 
     @contextlib.contextmanager
-    def phone_at_hand(serial, seed, dry_run=False):
-        if dry_run:
+    def phone_at_hand(wish):
+        if wish.dry_run:
             monkeypatch.setattr(Phone.env, "device", DryRun(Phone.env.device))
-        yield PhoneAtHand(Phone.env, serial or "abc", Phone.virtual, "the phone of the test")
+        yield AtHand(Phone.env, "the phone of the test", wish.serial or "abc", Phone.virtual, own=False)
 
     monkeypatch.setattr(phones, "phone_at_hand", phone_at_hand)
     yield Phone

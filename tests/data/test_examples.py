@@ -1,5 +1,6 @@
 """A recorded episode comes back, token for token, as an example to learn."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,8 +125,10 @@ def test_what_cannot_be_learnt_from_is_refused(tmp_path, processor):
     with pytest.raises(ConfigError, match="no episodes"):
         EpisodeSource.below(tmp_path)
     record(tmp_path / "e", processor)
-    with pytest.raises(RecordError, match="press_key"):
-        episode_example(tmp_path / "e", actions=(Tap, Done))
+    header = json.loads((tmp_path / "e" / "episode.json").read_text("utf-8"))
+    (tmp_path / "e" / "episode.json").write_text(json.dumps({**header, "tools": ["tap", "fly"]}), "utf-8")
+    with pytest.raises(RecordError, match="fly"):
+        episode_example(tmp_path / "e")
     header = EpisodeHeader(task="t", goal="g", device="gym", policy="noop", seed=0)
     with Recorder(tmp_path / "empty", replace(header, outcome="failure"), sync=False):
         pass

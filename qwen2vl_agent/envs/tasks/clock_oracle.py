@@ -1,6 +1,6 @@
 """The way through the clock: to the wanted alarms and the wanted timer."""
 
-from qwen2vl_agent.envs.tasks.hand import Hand, remembering
+from qwen2vl_agent.envs.tasks.hand import Hand, comparing
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
 from qwen2vl_agent.envs.tasks.wanted import agrees, differing, extra, missing, with_changes
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -47,8 +47,7 @@ def set_timer(task: Task, screen: Screen) -> Decision:
     if hand.page.name == "edit":
         return hand.back()
     timer, wanted = screen.state.timer, task.params["minutes"]
-    then = _set_minutes(hand, timer.ends_at_s is not None, wanted - timer.minutes)
-    return to_tab(hand, "timer") or remembering(then, "Minutes", str(timer.minutes))
+    return to_tab(hand, "timer") or _set_minutes(hand, timer.ends_at_s is not None, timer.minutes, wanted)
 
 
 def timer_runs(task: Task, state: PhoneState, answer: str | None) -> bool:
@@ -59,10 +58,12 @@ def timer_runs(task: Task, state: PhoneState, answer: str | None) -> bool:
     return 0 <= 60 * minutes - (timer.ends_at_s - state.now_s) < 60
 
 
-def _set_minutes(hand: Hand, running: bool, difference: int) -> Decision:
-    if running or difference == 0:
+def _set_minutes(hand: Hand, running: bool, now: int, wanted: int) -> Decision:
+    """One step towards the wanted minutes, or the start; a timer that runs with others is stopped first."""
+    if running:
         return hand.press("clock:timer.start")
-    return hand.press(f"clock:timer.minutes.{'more' if difference > 0 else 'less'}")
+    button = "start" if now == wanted else f"minutes.{'more' if now < wanted else 'less'}"
+    return comparing(hand.press(f"clock:timer.{button}"), "Minutes", now, wanted)
 
 
 def _alarms(state: PhoneState) -> Alarms:

@@ -39,6 +39,12 @@ def remembering(decision: Decision, label: str, text: str) -> Decision:
     return replace(decision, thought=f"{under(label, text)}\n{decision.thought}")
 
 
+def comparing(decision: Decision, label: str, now: int, wanted: int) -> Decision:
+    """The decision, with a thought that first reads a number and says which way it has to go."""
+    way = "as wanted" if now == wanted else f"wanted {wanted}: {'more' if now < wanted else 'less'}"
+    return remembering(decision, label, f"{now}, {way}.")
+
+
 class Hand:
     """Reads a screen and gives decisions on it."""
 

@@ -1,6 +1,6 @@
 """The way through Settings: to a page, and to the wanted value of every setting."""
 
-from qwen2vl_agent.envs.tasks.hand import Hand, remembering
+from qwen2vl_agent.envs.tasks.hand import Hand, comparing
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, Choice, Level, path_to
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState, SettingValue
@@ -82,11 +82,11 @@ def _set(hand: Hand, item_id: str, wanted: dict[str, SettingValue]) -> Decision:
 def _touch(hand: Hand, item_id: str, group: str, value: SettingValue) -> Decision:
     item = ITEMS[item_id]
     if isinstance(item, Level):
-        more = int(value) > int(hand.state.settings[item_id])
+        now, wanted = int(hand.state.settings[item_id]), int(value)
         order = row_order(hand, group)
         scroll = hand.scroll_towards(row_id(item_id), order, item.title)
-        then = hand.press(f"{row_id(item_id)}.{'more' if more else 'less'}")
-        return scroll or remembering(then, item.title, str(hand.state.settings[item_id]))
+        then = hand.press(f"{row_id(item_id)}.{'more' if wanted > now else 'less'}")
+        return scroll or comparing(then, item.title, now, wanted)
     return hand.reach(row_id(item_id), row_order(hand, group), item.title)
 
 

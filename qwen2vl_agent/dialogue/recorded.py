@@ -1,0 +1,42 @@
+"""The tools of a recorded episode: known by name, or as the record itself describes them."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from qwen2vl_agent.schema.actions import PHONE_ACTIONS
+from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.tools import ToolSpec, tool_spec
+from qwen2vl_agent.schema.trajectory import EpisodeHeader
+
+SPECS = "tool_specs"
+"""Key of a header's `config`."""
+
+
+def specs_to_record(tools: Iterable[type]) -> dict[str, Any]:
+    """What a header's `config` must hold of the tools so that the episode can be composed without the environment.
+
+    Those of the phone are known by name and stand in no record.
+    """
+    known = [tool_spec(kind) for kind in PHONE_ACTIONS]
+    own = [tool_spec(kind) for kind in tools]
+    described = [dataclasses.asdict(spec) for spec in own if spec not in known]
+    return {SPECS: described} if described else {}
+
+
+def recorded_tools(header: EpisodeHeader) -> tuple[ToolSpec, ...]:
+    """The tools that the model was offered, in their order.
+
+    Raises:
+        RecordError: one is neither described in the record nor one of the phone's.
+    """
+    by_name = {tool_spec(kind).name: tool_spec(kind) for kind in PHONE_ACTIONS}
+    try:
+        by_name |= {values["name"]: ToolSpec(**values) for values in header.config.get(SPECS, ())}
+    except (TypeError, KeyError) as error:
+        raise RecordError(f"the episode of {header.task!r} describes its tools wrongly: {error}") from error
+    if unknown := [name for name in header.tools if name not in by_name]:
+        raise RecordError(
+            f"the episode of {header.task!r} has the tool {unknown[0]!r}, which this program does not know"
+        )
+    return tuple(by_name[name] for name in header.tools)
