@@ -23,6 +23,7 @@ COMMANDS = {
     "collect": "record many episodes, to learn from",
     "chat": "talk with a model about pictures and videos",
     "view": "look at recorded episodes in a browser, or as one file",
+    "serve": "offer a model to other programs by OpenAI's API",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
     "quantize": "write a checkpoint with weights of 8 or 4 bits",
