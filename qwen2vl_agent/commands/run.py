@@ -13,7 +13,7 @@ from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
 from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
-from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
 
 if TYPE_CHECKING:
     from qwen2vl_agent.agent.policy import Policy
@@ -39,6 +39,7 @@ class Command:
       qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+      qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
@@ -53,7 +54,8 @@ class Command:
     policy: PolicyName = "model"
     """who acts"""
     model: str = ""
-    """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
+    """folder, hub id, or address of an OpenAI-compatible server (http://HOST:PORT/v1, #NAME behind it names one of
+    several models); the embedded model if left out, which knows the virtual phone only"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
     constrained: bool = True
@@ -185,8 +187,8 @@ class Command:
         with PlainView(console) if self.json and not self.live else live_view(console) as view:
             watcher = DryRunWatcher(view) if self.dry_run else view
             try:
-                trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher)
-            except DeviceLost:
+                trajectory = run_episode(env, policy, plan, self._config(policy, plan.model), watcher)
+            except (DeviceLost, EndpointLost):
                 _tell_how_to_go_on(plan.out, console)
                 raise
         console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
@@ -197,10 +199,12 @@ class Command:
     def _wish(self) -> Wish:
         return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
 
-    def _config(self, model: str) -> "AgentConfig":
-        from qwen2vl_agent.agent.settings import taught_settings
+    def _config(self, policy: "Policy", model: str) -> "AgentConfig":
+        from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
 
-        return dataclasses.replace(taught_settings(model), max_steps=1 if self.dry_run else self.max_steps)
+        told = getattr(policy, "agent_settings", None)  # of a model behind an address
+        settings = AgentConfig.from_json(told) if told else taught_settings(model)
+        return dataclasses.replace(settings, max_steps=1 if self.dry_run else self.max_steps)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)
@@ -259,6 +263,10 @@ def _policy(name: str, model: str, console: Console, settings: LoadSettings, sam
 
     if name != "model":
         return scripted_policy(name)
+    if model.startswith(("http://", "https://")):
+        from qwen2vl_agent.agent.endpoint_policy import connect
+
+        return connect(model, sampling.get("constrained", True))
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 

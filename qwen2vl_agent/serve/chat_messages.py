@@ -103,7 +103,7 @@ def _assistant(todo: Translation, message: dict[str, Any], where: str) -> None:
     text = _only_text(message.get("content") or "", where)
     calls = message.get("tool_calls") or []
     if not calls:
-        ids = todo.recall(text)
+        ids = _written_ids(message, where) or todo.recall(text)
         part = TextPart(text, ids)
         if todo.open:
             todo.open.append(part)
@@ -114,13 +114,23 @@ def _assistant(todo: Translation, message: dict[str, Any], where: str) -> None:
     if not isinstance(calls, list) or len(calls) > 1:
         raise RequestError(f"{where} has several calls; this model makes one at a time", where)
     call, call_id = _call(calls[0], where)
-    todo.awaits, ids = call_id, todo.recall(call_id)
+    todo.awaits, ids = call_id, _written_ids(message, where) or todo.recall(call_id)
     reply = TextPart(render_call(text, call, todo.manner.form), ids)
     if todo.manner.form == "tool_call":
         todo.messages.append(Message("assistant", (reply,)))
     else:
         # Where a model wrote, it has written the keyword itself: the encoder adds only what is missing.
         todo.open += [reply, TextPart(f"\n{RESULT}: " if ids is not None else ": ")]
+
+
+def _written_ids(message: dict[str, Any], where: str) -> tuple[int, ...] | None:
+    """The ids that a model wrote this reply in, where a client knows them and says so in `token_ids` (ours does)."""
+    ids = message.get("token_ids")
+    if ids is None:
+        return None
+    if not isinstance(ids, list) or not all(type(token_id) is int and 0 <= token_id < 2**31 for token_id in ids):
+        raise RequestError(f"{where}: token_ids are no list of ids", where)
+    return tuple(ids) or None
 
 
 def _tool(todo: Translation, message: dict[str, Any], where: str) -> None:

@@ -138,9 +138,12 @@ class Engine:
         with media_folder() as media:
             messages = translated(request.messages, request.tools, self.manner, media, self.recall)
             try:
-                return self._processor(messages).to(self._model.device)
+                inputs = self._processor(messages).to(self._model.device)
             except (MediaError, ConfigError) as error:
                 raise RequestError(str(error), "messages") from error
+        if int(inputs.input_ids.max()) >= self._model.config.text.vocab_size:
+            raise RequestError("token_ids are beyond this model's vocabulary", "messages")
+        return inputs
 
     def _calls(self, request: ChatRequest, limit: int) -> CallConstraint | None:
         """The grammar of calls; None where no call is wanted, or a schema says more than the grammar can."""
