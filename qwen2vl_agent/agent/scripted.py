@@ -13,8 +13,8 @@ from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_cal
 from qwen2vl_agent.schema.actions import Answer, AskUser, Done, PressKey, Swipe, Tap, Wait
 from qwen2vl_agent.schema.geometry import MODEL_FRAME, Frame, Point
 from qwen2vl_agent.schema.observation import Element
-from qwen2vl_agent.schema.tools import to_call
-from qwen2vl_agent.schema.trajectory import Reply
+from qwen2vl_agent.schema.tools import ToolCall, to_call
+from qwen2vl_agent.schema.trajectory import CallForm, Reply
 
 ENDING_CHANCE = 0.03
 """How often the random policy ends an episode, per step; evenly drawn, it would end after a handful."""
@@ -112,8 +112,12 @@ def drawn_for(purpose: str, seed: int | None, context: Context, index: int = 0) 
 
 def say(thought: str, action: Any, context: Context) -> Reply:
     """The reply that asks for `action`, without the keyword at which a model stops."""
-    form = context.dialogue.form
-    return Reply(cut_at_stop(render_call(thought, to_call(action), form), form))
+    return written(thought, to_call(action), context.dialogue.form)
+
+
+def written(thought: str, call: ToolCall, form: CallForm) -> Reply:
+    """A reply that no model wrote, without the keyword at which one stops."""
+    return Reply(cut_at_stop(render_call(thought, call, form), form))
 
 
 def misplaced(reply: Reply, context: Context, chance: random.Random) -> Reply | None:

@@ -11,7 +11,7 @@ from qwen2vl_agent.commands.phones import VIRTUAL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("device", "dry_run", "force", "threads", "constrained", "speculate")
+KEPT_FLAGS = ("device", "dry_run", "force", "threads", "constrained", "speculate", "secrets")
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 
@@ -57,7 +57,10 @@ class Interrupted:
     def flags(self) -> dict[str, Any]:
         """The command's own flags that go on to hold."""
         given = self.header.config.get("flags", {})
-        return {name: given[name] for name in KEPT_FLAGS if name in given} | recorded_settings(self.header).to_json()
+        kept = {name: given[name] for name in KEPT_FLAGS if name in given}
+        if "secrets" in kept:
+            kept["secrets"] = Path(kept["secrets"])
+        return kept | recorded_settings(self.header).to_json()
 
     def way(self, at_hand: AtHand) -> Literal["continue", "replay"]:
         """How to get to where it was: a phone that begins anew is led there again, any other stands there still."""

@@ -1,7 +1,10 @@
 """`qwen2vl-agent run`: a task on a phone, watched."""
 
+import contextlib
 import dataclasses
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +19,9 @@ from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
 
 if TYPE_CHECKING:
+    from qwen2vl_agent.agent.person import Person
     from qwen2vl_agent.agent.policy import Policy
+    from qwen2vl_agent.agent.rules import Rules
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
@@ -33,6 +38,9 @@ class Command:
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
     ends as unverified. Everything is recorded in --out. What Ctrl-C, a kill or a lost phone interrupted goes on with
     --resume and the record's folder.
+
+    At a terminal Ctrl-C pauses before the next action, where you may take over, act yourself, and hand back; once more
+    it stops. --rules FILE says what needs your approval and what is never done.
 
     Examples:
       qwen2vl-agent run --task settings.toggle --seed 1
@@ -75,6 +83,17 @@ class Command:
     """of torch; one for a small model, which is then faster, and one for each core otherwise if left out"""
     max_steps: int | None = None
     """actions after which the episode ends; the task's own limit if left out"""
+    max_seconds: float | None = None
+    """seconds of thinking and acting after which the episode ends; waiting for you is not counted"""
+    max_tokens: int | None = None
+    """tokens read and written after which the episode ends"""
+    rules: Path | None = None
+    """TOML file of what may be done without asking, what only if you approve, and what never"""
+    secrets: Path | None = None
+    """TOML file of mode 600 with lines "password:bank" = "value"; a task then says {{password:bank}}, and only the
+    device learns the value. Without: the environment, QWEN2VL_AGENT_SECRET_PASSWORD_BANK"""
+    ask_below: float = 0.0
+    """ask you about calls of which the model is less sure than this probability"""
     seed: int = 1
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
@@ -96,6 +115,8 @@ class Command:
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
+        if not 0 <= self.ask_below <= 1:
+            raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
         self._loading()  # numbers that make no sense are told before a phone is waited for
         work = self._work()
         return self._operate(work, resolve(self.model) if self.policy == "model" else "")
@@ -141,10 +162,12 @@ class Command:
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
+            rules = self._rules(at_hand.env.tools)
+            at_hand.env.device = self._filler(at_hand.env.device)
             policy = _policy(self.policy, name, console, self._loading(), chosen)
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
-                plan = self._plan(at_hand, task, out, name, interrupted)
+                plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
                 ended[out] = self._episode(at_hand.env, policy, plan, console)
                 if ended[out].header.outcome == "stopped":
                     break
@@ -187,7 +210,9 @@ class Command:
         with PlainView(console) if self.json and not self.live else live_view(console) as view:
             watcher = DryRunWatcher(view) if self.dry_run else view
             try:
-                trajectory = run_episode(env, policy, plan, self._config(policy, plan.model), watcher)
+                with self._person(console, view) as person:
+                    config = self._config(policy, plan.model)
+                    trajectory = run_episode(env, policy, plan, config, watcher, person=person)
             except (DeviceLost, EndpointLost):
                 _tell_how_to_go_on(plan.out, console)
                 raise
@@ -196,15 +221,45 @@ class Command:
             _tell_how_to_go_on(plan.out, console)
         return trajectory
 
+    @contextlib.contextmanager
+    def _person(self, console: Console, view: Any) -> "Iterator[Person | None]":
+        """Whoever sits at the terminal; nobody where a program reads the answers or nobody can type."""
+        if self.json or not (sys.stdin.isatty() and console.is_terminal):
+            yield None
+            return
+        from qwen2vl_agent.agent.terminal import TerminalPerson
+
+        person = TerminalPerson(console, view.aside)
+        with person.listening():
+            yield person
+
+    def _rules(self, tools: tuple[type, ...]) -> "Rules":
+        """The file's rules, with the budget that the flags make smaller or larger."""
+        from qwen2vl_agent.agent.rules import Rules
+        from qwen2vl_agent.agent.rules_file import read_rules, rules_from
+
+        given = {"seconds": self.max_seconds, "tokens": self.max_tokens}
+        limits = {name: value for name, value in given.items() if value is not None}
+        rules = read_rules(self.rules, tools) if self.rules else Rules()
+        if not limits:
+            return rules
+        return rules_from({**rules.source, "budget": {**rules.source.get("budget", {}), **limits}}, tools)
+
+    def _filler(self, device: Any) -> Any:
+        from qwen2vl_agent.envs.secrets import SecretFiller, Secrets, read_secrets
+
+        return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
+
     def _wish(self) -> Wish:
         return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
 
     def _config(self, policy: "Policy", model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
 
+        steps = 1 if self.dry_run else self.max_steps
         told = getattr(policy, "agent_settings", None)  # of a model behind an address
         settings = AgentConfig.from_json(told) if told else taught_settings(model)
-        return dataclasses.replace(settings, max_steps=1 if self.dry_run else self.max_steps)
+        return dataclasses.replace(settings, max_steps=steps, ask_below=self.ask_below)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)

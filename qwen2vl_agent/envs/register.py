@@ -76,14 +76,17 @@ def screen_env(
     ask_user: Any = None,
     blind: bool = False,
     dry_run: bool = False,
+    secrets: Any = None,
     render_mode: str | None = None,
     **config: Any,
 ) -> Any:
     """A `ScreenEnv` of a device with the options that `make_env` takes.
 
-    `tasks` makes the device's `TaskSet` of the device as it is wrapped; None: a phone's. `tools`: None for a phone's.
+    `secrets` are those of `envs/secrets.py`, to be filled in at the device. `tasks` makes the device's `TaskSet` of the
+    device as it is wrapped; None: a phone's. `tools`: None for a phone's.
     """
     from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
+    from qwen2vl_agent.envs.secrets import SecretFiller
     from qwen2vl_agent.envs.wrappers import DryRun, GreyScreens
 
     try:
@@ -91,6 +94,7 @@ def screen_env(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"an environment cannot be made so: {error}") from None
     device = DryRun(device) if dry_run else device
+    device = SecretFiller(device, secrets) if secrets is not None else device
     device = GreyScreens(device) if blind else device
     own = {} if tools is None else {"tools": tools}
     task_set = tasks(device) if tasks else None

@@ -167,6 +167,11 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         info = {"performed": performed, "action_error": error} | self._measured(seen, perform_s)
         return self._pixels(), reward, terminated, truncated, info
 
+    def look_again(self) -> Observation:
+        """Look without doing anything, as somebody else may have touched the device."""
+        self._observe(self._look(may_settle=True), "")
+        return self.observation
+
     def render(self) -> np.ndarray | None:
         """The current screen where `render_mode` is `rgb_array`."""
         return self._pixels() if self.render_mode == "rgb_array" else None

@@ -63,6 +63,7 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**reply)
+        values["events"] = tuple(values.get("events", ()))
         return Step(**values)
     except (KeyError, TypeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
