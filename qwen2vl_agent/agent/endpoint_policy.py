@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from qwen2vl_agent.agent.endpoint_messages import (
     tools_for,
 )
 from qwen2vl_agent.agent.policy import Context
+from qwen2vl_agent.dialogue.dialects.autoglm import read_autoglm
+from qwen2vl_agent.dialogue.dialects.qwen_use import MOBILE, read_mobile_use
+from qwen2vl_agent.dialogue.dialects.ui_tars import read_ui_tars
 from qwen2vl_agent.dialogue.lenient_json import read_json
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_call
 from qwen2vl_agent.model.image_source import load_rgb
@@ -147,14 +151,7 @@ def reply_text(completion: Completion, form: CallForm, way: Way) -> str:
     elif way == "schema":
         thought, call = _from_json(completion.text)
     else:
-        forms: tuple[CallForm, ...] = (form, "keyword", "tool_call")
-        for known in forms:
-            try:
-                parsed = parse_call(completion.text, known)
-                thought, call = parsed.thought, parsed.call
-                break
-            except ToolCallError:
-                continue
+        thought, call = _from_text(completion.text, form)
     return completion.text if call is None else cut_at_stop(render_call(thought, call, form), form)
 
 
@@ -169,6 +166,23 @@ def _from_tool_call(completion: Completion) -> tuple[str, ToolCall | None]:
         return completion.text, None
     thought = arguments.pop(THOUGHT, "")
     return completion.text.strip() or str(thought), ToolCall(name, arguments)
+
+
+def _from_text(text: str, form: CallForm) -> tuple[str, ToolCall | None]:
+    """The call in the form that was asked for, in the other one, or as models write it that were taught another."""
+    forms: tuple[CallForm, ...] = (form, "keyword", "tool_call")
+    for known in forms:
+        with suppress(ToolCallError):
+            parsed = parse_call(text, known)
+            parsed = read_mobile_use(text) if parsed.call.name == MOBILE else parsed
+            return parsed.thought, parsed.call
+    with suppress(ToolCallError):
+        parsed = read_autoglm(text)
+        return parsed.thought, parsed.call
+    with suppress(ToolCallError):
+        thought, calls = read_ui_tars(text)
+        return thought, calls[0]
+    return text, None
 
 
 def _from_json(text: str) -> tuple[str, ToolCall | None]:

@@ -175,6 +175,19 @@ def test_an_answer_without_a_call_is_left_for_the_model_to_be_told():
     assert replied(Server((200, [delta(content="I am done."), "[DONE]"])))[0].text == "I am done."
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '<think>So.</think><answer>do(action="Tap", element=[3, 4])</answer>',
+        "Thought: So.\nAction: click(point='<point>3 4</point>')",
+        'So.\n<tool_call>{"name": "mobile_use", "arguments": {"action": "click", "coordinate": [3, 4]}}</tool_call>',
+    ],
+)
+def test_models_that_were_taught_other_actions_are_understood(said):
+    parsed = parse_call(replied(Server((200, [delta(content=said), "[DONE]"])))[0].text, "keyword")
+    assert (parsed.thought, parsed.call) == ("So.", ToolCall("tap", {"point": [3, 4]}))
+
+
 def test_several_models_have_to_be_told_apart():
     server = Server(TAP)
     server.models = [{"id": "a"}, {"id": "b"}]
