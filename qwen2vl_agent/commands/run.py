@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
+    from qwen2vl_agent.serve.live_page import LivePage
 
 FINE = ("success", "unverified")
 """Outcomes with status 0."""
@@ -103,7 +104,8 @@ class Command:
     dry_run: bool = False
     """look at the screen once and show what would be sent; send nothing"""
     live: bool = False
-    """show the screen and the reply as it grows, as a terminal does by itself, beside --json too"""
+    """offer a local page that shows what happens and has the buttons pause, approve, deny, take over and stop; the
+    person is then asked there and not in the terminal"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -152,7 +154,7 @@ class Command:
     def _operate(self, work: list[tuple[str, Path]], name: str, interrupted: "Interrupted | None" = None) -> int:
         """Does each task, with the model of this name, on the phone at hand."""
         console = output.console(self.json)
-        with device_at_hand(self._wish()) as at_hand:
+        with self._page(console) as page, device_at_hand(self._wish()) as at_hand:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
@@ -168,7 +170,7 @@ class Command:
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
-                ended[out] = self._episode(at_hand.env, policy, plan, console)
+                ended[out] = self._episode(at_hand.env, policy, plan, console, page)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
@@ -203,14 +205,17 @@ class Command:
         split = interrupted.header.config.get("split")
         return dataclasses.replace(plan, split=split, resume=interrupted.way(at_hand))
 
-    def _episode(self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console) -> "Trajectory":
+    def _episode(
+        self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console, page: "LivePage | None"
+    ) -> "Trajectory":
         from qwen2vl_agent.agent.episode import run_episode
         from qwen2vl_agent.agent.live import PlainView, live_view
 
-        with PlainView(console) if self.json and not self.live else live_view(console) as view:
-            watcher = DryRunWatcher(view) if self.dry_run else view
+        with PlainView(console) if self.json else live_view(console) as view:
+            seen_by = view if page is None else page.beside(view)
+            watcher = DryRunWatcher(seen_by) if self.dry_run else seen_by
             try:
-                with self._person(console, view) as person:
+                with self._person(console, view, page) as person:
                     config = self._config(policy, plan.model)
                     trajectory = run_episode(env, policy, plan, config, watcher, person=person)
             except (DeviceLost, EndpointLost):
@@ -222,8 +227,26 @@ class Command:
         return trajectory
 
     @contextlib.contextmanager
-    def _person(self, console: Console, view: Any) -> "Iterator[Person | None]":
-        """Whoever sits at the terminal; nobody where a program reads the answers or nobody can type."""
+    def _page(self, console: Console) -> "Iterator[LivePage | None]":
+        """The live page, if it is wanted."""
+        if not self.live:
+            yield None
+            return
+        from qwen2vl_agent.serve.running import require_extra
+
+        require_extra()
+        from qwen2vl_agent.serve.live_page import serving_live_page
+
+        with serving_live_page() as (page, url):
+            console.print(f"live page: {url}", markup=False, soft_wrap=True)
+            yield page
+
+    @contextlib.contextmanager
+    def _person(self, console: Console, view: Any, page: "LivePage | None") -> "Iterator[Person | None]":
+        """Whoever sits at the page or the terminal; nobody where a program reads the answers or nobody can type."""
+        if page is not None:
+            yield page.controls
+            return
         if self.json or not (sys.stdin.isatty() and console.is_terminal):
             yield None
             return

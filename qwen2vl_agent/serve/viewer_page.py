@@ -37,9 +37,9 @@ def filled(template: str, values: dict[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], template)
 
 
-def page(name: str, data: str, sources: str) -> str:
-    """The page `name`.html with its style and script; `sources` says from where the content policy lets it load."""
-    style, script = asset(f"{name}.css"), asset(f"{name}.js")
+def page(name: str, data: str, sources: str, styles: tuple[str, ...] = ()) -> str:
+    """The page `name`.html with its styles and script; `sources` says from where the content policy lets it load."""
+    style, script = "".join(asset(f"{file}.css") for file in styles or (name,)), asset(f"{name}.js")
     own = f"style-src {_sha256(style)}; script-src {_sha256(script)}; {sources}"
     policy = f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
     return filled(asset(f"{name}.html"), {"policy": policy, "style": style, "script": script, "data": data})

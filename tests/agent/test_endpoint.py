@@ -69,7 +69,7 @@ def running(server):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         config = EndpointConfig(url=f"http://127.0.0.1:{http.server_address[1]}/v1", timeout_s=20, pause_s=0)
         yield config
         http.shutdown()
