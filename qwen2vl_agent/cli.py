@@ -24,6 +24,7 @@ COMMANDS = {
     "chat": "talk with a model about pictures and videos",
     "view": "look at recorded episodes in a browser, or as one file",
     "serve": "offer a model to other programs by OpenAI's API",
+    "mcp": "offer a phone's actions to other programs as MCP tools",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
     "quantize": "write a checkpoint with weights of 8 or 4 bits",
