@@ -97,10 +97,22 @@ def read_command(words: Sequence[str]) -> Command:
     command_class: Any = importlib.import_module(f"qwen2vl_agent.commands.{name}").Command
     import tyro
 
+    from qwen2vl_agent.commands.user_config import user_defaults, with_defaults
+
     description = inspect.cleandoc(command_class.__doc__)
     with_plain_flags = (tyro.conf.FlagCreatePairsOff,)  # `--json`, not `--json | --no-json`
+    given: dict[str, Any] = {}
+    # An episode goes on as its record says.
+    if not any(flag.startswith("--resume") for flag in flags):
+        given = user_defaults(name, command_class, COMMANDS)
+    defaults = {"default": with_defaults(command_class, given, tyro.MISSING)} if given else {}
     return tyro.cli(
-        command_class, prog=f"{PROGRAM} {name}", description=description, args=flags, config=with_plain_flags
+        command_class,
+        prog=f"{PROGRAM} {name}",
+        description=description,
+        args=flags,
+        config=with_plain_flags,
+        **defaults,
     )
 
 
