@@ -26,7 +26,7 @@ from qwen2vl_agent.serve.viewer_page import whole_page
 FOLDER = Path(__file__).parent / "images"
 TASK, SEED = "settings.toggle", 1
 ASK = {"rule": [{"function": "tap", "then": ["ask", "deny"], "reason": "every touch is asked about"}]}
-COLOURS = 128
+COLOURS = 256
 SHOWN = 0.75
 
 
@@ -46,7 +46,8 @@ def save(shot: bytes, name: str) -> None:
     """A screenshot, smaller and with few colours."""
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     size = round(image.width * SHOWN), round(image.height * SHOWN)
-    image.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(FOLDER / name, optimize=True)
+    smaller = image.resize(size, Image.Resampling.LANCZOS)
+    smaller.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(FOLDER / name, optimize=True)
 
 
 def viewer(folder: Path) -> None:
