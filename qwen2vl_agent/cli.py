@@ -26,6 +26,7 @@ COMMANDS = {
     "view": "look at recorded episodes in a browser, or as one file",
     "serve": "offer a model to other programs by OpenAI's API",
     "mcp": "offer a phone's actions to other programs as MCP tools",
+    "replay": "do a recorded episode again, checking each screen",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
     "data": "build data sets for training, look at them and count them",

@@ -20,6 +20,8 @@ from qwen2vl_agent.schema.trajectory import Step, StepEvent
 
 STATUS_SHARE = 0.04
 """Share of the height, from the top, that holds the clock: a minute that passes changes no screen."""
+COARSE = 8
+"""Pictures are compared this many times smaller first: that settles most of them, in a tenth of the time."""
 HARMLESS = (Note, AskUser, Answer, Done, Wait)
 """After these an unchanged screen means nothing."""
 DOTS = re.compile(r"[•●∙*·]+")
@@ -83,6 +85,8 @@ def unchanged(before: Image.Image, now: Image.Image, action: Any) -> bool:
     if before.size != now.size:
         return False
     below = (0, round(STATUS_SHARE * now.height), *now.size)
+    if before.reduce(COARSE, below).tobytes() != now.reduce(COARSE, below).tobytes():
+        return False
     return ImageChops.difference(before.crop(below), now.crop(below)).getbbox() is None
 
 
@@ -113,7 +117,7 @@ def typed(action: TypeText, before: Element | None, now: Element | None) -> Type
     """Compare the field before and after typing. Where it cannot be read, the text is taken to have arrived.
 
     Worked example, "cat" typed: "" -> "cat" arrived; "my " -> "my cat" arrived; "" -> "" is typed again;
-    "my " -> "my c" is cleared and typed as "my cat".
+    "my " -> "my c" is cleared and typed as "my cat"; "Search" (a hint) -> "c" is cleared and typed as "cat".
     """
     if before is None or now is None or "\n" in action.text or DOTS.fullmatch(now.text or ""):
         return Typed(True)
@@ -122,6 +126,8 @@ def typed(action: TypeText, before: Element | None, now: Element | None) -> Type
     old = "" if action.clear_first else before.text
     if now.text == before.text:
         return Typed(False, now.text, action)
+    if action.text.startswith(now.text):  # what stood there was a hint, or was cleared
+        return Typed(False, now.text, TypeText(text=action.text, clear_first=True))
     if now.text.startswith(old):
         return Typed(False, now.text, TypeText(text=old + action.text, clear_first=True))
     return Typed(False, now.text)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent.checkpoints import forget
 from qwen2vl_agent.agent.consult import consult
 from qwen2vl_agent.agent.guards import LoopGuard
+from qwen2vl_agent.agent.jobs import FINISHED
 from qwen2vl_agent.agent.nodes import START, Deed, Episode, Progress
 from qwen2vl_agent.agent.person import Nobody, Person
 from qwen2vl_agent.agent.policy import Policy
@@ -99,6 +101,8 @@ def run_episode(
         watcher.began(recorder.header, episode.max_steps)
         outcome, reward, message = _run(episode, plan, drive)
         trajectory = recorder.finish(outcome, reward, message)
+        if outcome in FINISHED:
+            forget(recorder.folder)
     watcher.ended(trajectory.header)
     return trajectory
 

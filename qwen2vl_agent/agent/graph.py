@@ -6,7 +6,6 @@ them; what takes part in the episode (environment, policy, recorder) comes as th
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from functools import cache
@@ -19,13 +18,12 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent.checkpoints import CHECKPOINTS
 from qwen2vl_agent.agent.consult import consult
 from qwen2vl_agent.agent.nodes import Episode, Progress
 from qwen2vl_agent.agent.person import Answer, Question
 from qwen2vl_agent.schema.errors import RecordError
 
-CHECKPOINTS = "checkpoints.sqlite"
-"""In an episode's folder while the episode is unfinished."""
 THREAD: Any = {"configurable": {"thread_id": "episode"}}
 LIMIT = {"recursion_limit": 1_000_000}
 """Steps end an episode, not the graph: a person may be asked and may act any number of times."""
@@ -44,8 +42,6 @@ def drive(episode: Episode, progress: Progress) -> Progress:
                 break
             question = Question.from_json(state["__interrupt__"][0].value)
             given = Command(resume=episode.person.answer(question).to_json())
-    if state["outcome"] != "stopped":
-        forget(path)
     return state
 
 
@@ -81,13 +77,6 @@ def saver(path: Path) -> Iterator[SqliteSaver]:
     with contextlib.closing(sqlite3.connect(path, check_same_thread=False)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         yield SqliteSaver(connection)
-
-
-def forget(path: Path) -> None:
-    """Take a file of checkpoints away."""
-    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
 
 
 @cache

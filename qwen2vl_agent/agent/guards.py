@@ -10,8 +10,8 @@ from PIL import Image
 from qwen2vl_agent.schema.tools import ToolCall
 
 GREY = (128, 128, 128)
-CELLS = (54, 120)
-"""Columns and rows of `screen_key`: on a phone of 1080 x 2400 a cell is 20 pixels wide, smaller than a letter."""
+CELLS = 54
+"""Columns of `screen_key`: on a phone of 1080 x 2400 a cell is 20 pixels wide, smaller than a letter."""
 TOP_SHARE = 0.04
 """Share of the height, from the top, that `screen_key` leaves out: the clock and the battery."""
 DEAD_LEVEL = 6
@@ -30,7 +30,8 @@ def screen_key(image: Image.Image) -> str:
     turned changes it.
     """
     below = (0, round(TOP_SHARE * image.height), *image.size)
-    cells = np.asarray(image.convert("L").resize(CELLS, Image.Resampling.BOX, below), np.int16)
+    side = max(1, min(image.size) // CELLS)
+    cells = np.asarray(image.reduce(side, below).convert("L"), np.int16)
     across, down = np.diff(cells, axis=1), np.diff(cells, axis=0)
     signs = [np.sign(np.where(np.abs(step) > DEAD_LEVEL, step, 0)).astype(np.int8).tobytes() for step in (across, down)]
     return sha256(b"".join(signs)).hexdigest()

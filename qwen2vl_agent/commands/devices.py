@@ -35,6 +35,8 @@ class AtHand:
     """Whether nothing of the user's own is touched."""
     own: bool = True
     """Whether it was started for this and ends with it."""
+    pid: int = 0
+    """The process that was started for it; 0 where there is none."""
 
 
 def device_at_hand(wish: Wish) -> AbstractContextManager[AtHand]:

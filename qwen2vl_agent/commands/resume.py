@@ -1,9 +1,11 @@
 """What `run --resume DIR` takes up: an episode that was interrupted, and how its record says it was run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from qwen2vl_agent.agent.checkpoints import CHECKPOINTS
 from qwen2vl_agent.agent.loading import recorded_settings
 from qwen2vl_agent.commands.devices import AtHand
 from qwen2vl_agent.commands.flags import PolicyName
@@ -61,6 +63,22 @@ class Interrupted:
         if "secrets" in kept:
             kept["secrets"] = Path(kept["secrets"])
         return kept | recorded_settings(self.header).to_json()
+
+    def leftovers(self) -> Iterator[str]:
+        """End what a killed run left behind, and tell it; then the question that it waited with, if it did."""
+        phone = self.header.config.get("phone", {})
+        serial, pid = str(phone.get("serial", "")), phone.get("pid")
+        if not self.finished and phone.get("own") and pid and serial.startswith("127.0.0.1:"):
+            from qwen2vl_agent.envs.virtual_phone.orphans import end_orphan
+
+            if end_orphan(pid, int(serial.rpartition(":")[2])):
+                yield f"ended the virtual phone {serial} that the interrupted run left behind"
+        if not self.finished and (self.folder / CHECKPOINTS).is_file():
+            from qwen2vl_agent.agent.graph import open_question
+            from qwen2vl_agent.agent.terminal import asked
+
+            if question := open_question(self.folder):
+                yield f"it was waiting for an answer: {asked(question)}"
 
     def way(self, at_hand: AtHand) -> Literal["continue", "replay"]:
         """How to get to where it was: a phone that begins anew is led there again, any other stands there still."""

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +121,7 @@ class Command:
             raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
         self._loading()  # numbers that make no sense are told before a phone is waited for
         work = self._work()
-        return self._operate(work, resolve(self.model) if self.policy == "model" else "")
+        return self.operate(work, resolve(self.model) if self.policy == "model" else "")
 
     def _go_on(self, folder: Path) -> int:
         """Takes up an interrupted episode as it was begun; of a finished one it only tells the outcome."""
@@ -133,6 +133,8 @@ class Command:
             raise ConfigError(f"--resume goes on as the record says; leave out {told}")
         episode = read_interrupted(folder)
         header = episode.header
+        for line in episode.leftovers():
+            output.console(self.json).print(line, markup=False, soft_wrap=True)
         again = dataclasses.replace(
             self,
             task=episode.task,
@@ -143,7 +145,7 @@ class Command:
             **episode.flags,
         )
         if not episode.finished:
-            return again._operate([(again.task, folder)], header.model, episode)
+            return again.operate([(again.task, folder)], header.model, episode)
         from qwen2vl_agent.agent.live import ending_text
         from qwen2vl_agent.trajectory.store import read_episode
 
@@ -151,8 +153,14 @@ class Command:
         output.console(self.json).print(told, markup=False, soft_wrap=True)
         return again._report({folder: read_episode(folder)})
 
-    def _operate(self, work: list[tuple[str, Path]], name: str, interrupted: "Interrupted | None" = None) -> int:
-        """Does each task, with the model of this name, on the phone at hand."""
+    def operate(
+        self,
+        work: list[tuple[str, Path]],
+        name: str,
+        interrupted: "Interrupted | None" = None,
+        wrap: "Callable[[Policy], Policy]" = lambda policy: policy,
+    ) -> int:
+        """Does each task, with the model of this name, on the phone at hand; `wrap` puts a policy around the usual."""
         console = output.console(self.json)
         with self._page(console) as page, device_at_hand(self._wish()) as at_hand:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
@@ -166,7 +174,7 @@ class Command:
             chosen = sampling(self.constrained, self.speculate)
             rules = self._rules(at_hand.env.tools)
             at_hand.env.device = self._filler(at_hand.env.device)
-            policy = _policy(self.policy, name, console, self._loading(), chosen)
+            policy = wrap(_policy(self.policy, name, console, self._loading(), chosen))
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
@@ -196,7 +204,7 @@ class Command:
 
         notes = {
             "flags": self._flags(),
-            "phone": {"serial": at_hand.serial, "own": at_hand.own},
+            "phone": {"serial": at_hand.serial, "own": at_hand.own, "pid": at_hand.pid},
             "loading": self._loading().to_json(),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)

@@ -12,6 +12,7 @@ from qwen2vl_agent.envs import adb_server, android_input
 from qwen2vl_agent.envs.adb_link import AdbLink, ShellResult
 from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app, parse_apps
 from qwen2vl_agent.envs.android_capture import Capture
+from qwen2vl_agent.envs.android_condition import COMMAND, Condition, read_condition
 from qwen2vl_agent.envs.hierarchy import parse_xml
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.schema.actions import (
@@ -112,6 +113,10 @@ class AndroidDevice:
             return "", ""
         package, activity = match.groups()
         return package, activity.removeprefix(package) if activity.startswith(package + ".") else activity
+
+    def condition(self) -> Condition:
+        """Whether the lock screen is up, or the app in front forbids pictures of itself."""
+        return read_condition(self._shell(COMMAND).text)
 
     # What it does --------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ import pytest
 from corridor import FRAME, Corridor, Says, call
 from rich.console import Console
 
+from qwen2vl_agent.agent.checkpoints import CHECKPOINTS
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
-from qwen2vl_agent.agent.graph import CHECKPOINTS, checkpoint_bytes, open_question
+from qwen2vl_agent.agent.graph import checkpoint_bytes, open_question
 from qwen2vl_agent.agent.person import Answer, Controls, Question, fits
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.rules_file import rules_from
