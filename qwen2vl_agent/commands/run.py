@@ -17,7 +17,7 @@ from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
 from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
-from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
 from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
+    from qwen2vl_agent.serve.live_page import LivePage
 
 FINE = ("success", "unverified")
 """Outcomes with status 0."""
@@ -49,6 +50,7 @@ class Command:
       qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+      qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
@@ -63,7 +65,8 @@ class Command:
     policy: PolicyName = "model"
     """who acts"""
     model: str = ""
-    """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
+    """folder, hub id, or address of an OpenAI-compatible server (http://HOST:PORT/v1, #NAME behind it names one of
+    several models); the embedded model if left out, which knows the virtual phone only"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
     constrained: bool = True
@@ -107,7 +110,8 @@ class Command:
     dry_run: bool = False
     """look at the screen once and show what would be sent; send nothing"""
     live: bool = False
-    """show the screen and the reply as it grows, as a terminal does by itself, beside --json too"""
+    """offer a local page that shows what happens and has the buttons pause, approve, deny, take over and stop; the
+    person is then asked there and not in the terminal"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -172,7 +176,7 @@ class Command:
     ) -> int:
         """Does each task, with the model of this name, on the phone at hand; `wrap` puts a policy around the usual."""
         console = output.console(self.json)
-        with device_at_hand(self._wish()) as at_hand:
+        with self._page(console) as page, device_at_hand(self._wish()) as at_hand:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
@@ -188,7 +192,7 @@ class Command:
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
-                ended[out] = self._episode(at_hand.env, policy, plan, console)
+                ended[out] = self._episode(at_hand.env, policy, plan, console, page)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
@@ -225,16 +229,20 @@ class Command:
         split = interrupted.header.config.get("split")
         return dataclasses.replace(plan, split=split, resume=interrupted.way(at_hand))
 
-    def _episode(self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console) -> "Trajectory":
+    def _episode(
+        self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console, page: "LivePage | None"
+    ) -> "Trajectory":
         from qwen2vl_agent.agent.episode import run_episode
         from qwen2vl_agent.agent.live import PlainView, live_view
 
-        with PlainView(console) if self.json and not self.live else live_view(console) as view:
-            watcher = DryRunWatcher(view) if self.dry_run else view
+        with PlainView(console) if self.json else live_view(console) as view:
+            seen_by = view if page is None else page.beside(view)
+            watcher = DryRunWatcher(seen_by) if self.dry_run else seen_by
             try:
-                with self._person(console, view) as person:
-                    trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher, person=person)
-            except DeviceLost:
+                with self._person(console, view, page) as person:
+                    config = self._config(policy, plan.model)
+                    trajectory = run_episode(env, policy, plan, config, watcher, person=person)
+            except (DeviceLost, EndpointLost):
                 if not self.record:
                     raise
                 _tell_how_to_go_on(plan.out, console)
@@ -246,8 +254,26 @@ class Command:
         return trajectory
 
     @contextlib.contextmanager
-    def _person(self, console: Console, view: Any) -> "Iterator[Person | None]":
-        """Whoever sits at the terminal; nobody where a program reads the answers or nobody can type."""
+    def _page(self, console: Console) -> "Iterator[LivePage | None]":
+        """The live page, if it is wanted."""
+        if not self.live:
+            yield None
+            return
+        from qwen2vl_agent.serve.running import require_extra
+
+        require_extra()
+        from qwen2vl_agent.serve.live_page import serving_live_page
+
+        with serving_live_page() as (page, url):
+            console.print(f"live page: {url}", markup=False, soft_wrap=True)
+            yield page
+
+    @contextlib.contextmanager
+    def _person(self, console: Console, view: Any, page: "LivePage | None") -> "Iterator[Person | None]":
+        """Whoever sits at the page or the terminal; nobody where a program reads the answers or nobody can type."""
+        if page is not None:
+            yield page.controls
+            return
         if self.json or not (sys.stdin.isatty() and console.is_terminal):
             yield None
             return
@@ -277,11 +303,13 @@ class Command:
     def _wish(self) -> Wish:
         return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
 
-    def _config(self, model: str) -> "AgentConfig":
-        from qwen2vl_agent.agent.settings import taught_settings
+    def _config(self, policy: "Policy", model: str) -> "AgentConfig":
+        from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
 
         steps = 1 if self.dry_run else self.max_steps
-        return dataclasses.replace(taught_settings(model), max_steps=steps, ask_below=self.ask_below)
+        told = getattr(policy, "agent_settings", None)  # of a model behind an address
+        settings = AgentConfig.from_json(told) if told else taught_settings(model)
+        return dataclasses.replace(settings, max_steps=steps, ask_below=self.ask_below)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)
@@ -351,6 +379,10 @@ def _policy(name: str, model: str, console: Console, settings: LoadSettings, sam
 
     if name != "model":
         return scripted_policy(name)
+    if model.startswith(("http://", "https://")):
+        from qwen2vl_agent.agent.endpoint_policy import connect
+
+        return connect(model, sampling.get("constrained", True))
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 

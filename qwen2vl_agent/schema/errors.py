@@ -1,7 +1,8 @@
 """The one error tree. Who is to read an error decides its class.
 
 * The model can mend it: `ToolCallError`, `ActionRejected`. They become the next result that the model reads.
-* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `CheckpointError`, `RecordError`.
+* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `EndpointLost`, `CheckpointError`,
+  `RecordError`.
   The command line prints them as one red line and exits with status 2.
 * A developer's mistake is an `assert` or a plain `ValueError` with a traceback.
 """
@@ -33,6 +34,10 @@ class MediaError(OperatorError):
 
 class DeviceLost(OperatorError):
     """The device does not answer, or is not in a state to be used."""
+
+
+class EndpointLost(OperatorError):
+    """A model that is asked over the network does not answer."""
 
 
 class CheckpointError(OperatorError):
