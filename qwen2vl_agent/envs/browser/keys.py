@@ -14,6 +14,7 @@ NAMES = {
     **{f"f{number}": f"F{number}" for number in range(1, 13)},
 }  # fmt: skip
 
+EXAMPLES = "enter, escape, tab, space, backspace, delete, up, home, pagedown, f5, ctrl, alt, shift"
 BROWSER_KEYS = {
     frozenset({"Alt", "ArrowLeft"}): "back",
     frozenset({"Alt", "ArrowRight"}): "forward",
@@ -34,7 +35,7 @@ def key(name: str) -> str:
         return name
     found = NAMES.get(name.strip().lower())
     if found is None:
-        raise ActionRejected(f"there is no key {name!r}; expected a character or one of {', '.join(NAMES)}")
+        raise ActionRejected(f"there is no key {name!r}; expected a character or a name such as {EXAMPLES}")
     return found
 
 
