@@ -21,8 +21,8 @@ class Command:
     """Measure how often a policy solves the tasks of a suite.
 
     The tasks are drawn with names and texts that are partly never seen in training (see --split), on a virtual phone
-    or in a browser of each worker's own. Every episode is recorded in --out; run the same command again to go on after an
-    interruption. There you also find results.json, results.md, results.png and, of a model, failures.md with pictures.
+    or in a browser of each worker's own. Every episode is recorded in --out; run the same command again to go on after
+    an interruption. There you also find results.json, results.md, results.png and, of a model, failures.md.
 
     Examples:
       qwen2vl-agent bench phone --episodes 10 --seed 7 --out runs/bench
