@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from qwen2vl_agent.envs.browser.chromium import find_chromium
-from qwen2vl_agent.envs.miniwob.device import MiniWoBDevice
+from qwen2vl_agent.envs.miniwob.device import REUSED, MiniWoBDevice
 from qwen2vl_agent.envs.miniwob.oracles import ORACLES
 from qwen2vl_agent.envs.miniwob.pages import page_names, task_id
 from qwen2vl_agent.envs.register import make_env
@@ -77,6 +77,14 @@ def test_the_words_of_a_page_depend_on_the_split(env):
 @pytest.mark.parametrize("page", ["click-collapsible", "stock-market", "click-menu", "use-autocomplete", "drag-items"])
 def test_the_same_actions_lead_to_the_same_screens(env, page):
     assert play(env, page, 77) == play(env, page, 77)
+
+
+@pytest.mark.parametrize("page", sorted(REUSED))
+def test_a_page_that_is_not_loaded_again_shows_what_a_fresh_one_shows(env, page):
+    env.device.begin("click-dialog", 1, "test")  # another page, so that the next is loaded
+    fresh = play(env, page, 41)
+    play(env, page, 42)
+    assert play(env, page, 41) == fresh
 
 
 def test_time_stands_still_while_one_thinks(env):

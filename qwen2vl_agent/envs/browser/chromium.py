@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,8 +62,8 @@ def find_chromium() -> Path | None:
 class Chromium:
     """A running browser. `run` does the work of a coroutine in its thread."""
 
-    def __init__(self, *, headless: bool = True) -> None:
-        """Start it.
+    def __init__(self, *, headless: bool = True, arguments: tuple[str, ...] = ()) -> None:
+        """Start it, with more `arguments` on its command line.
 
         Raises:
             ConfigError: Chromium or the extra is not installed.
@@ -83,7 +83,7 @@ class Chromium:
         self._playwright: Any = None
         self._browser: Any = None
         try:
-            self.run(self._start(headless))
+            self.run(self._start(headless, arguments))
         except BaseException:
             self.close()
             raise
@@ -138,7 +138,7 @@ class Chromium:
         if not self._thread.is_alive():
             self._loop.close()
 
-    async def _start(self, headless: bool) -> None:
+    async def _start(self, headless: bool, arguments: tuple[str, ...]) -> None:
         from playwright.async_api import Error, async_playwright
 
         self._playwright = await async_playwright().start()
@@ -146,7 +146,7 @@ class Chromium:
             self._browser = await self._playwright.chromium.launch(
                 executable_path=str(self.executable),
                 headless=headless,
-                args=list(ARGUMENTS),
+                args=[*ARGUMENTS, *arguments],
                 chromium_sandbox=_may_have_sandbox(),
                 handle_sigint=False,  # Ctrl-C is for the program to decide about
                 handle_sigterm=False,
@@ -168,11 +168,6 @@ class Chromium:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
-
-
-def in_thread(chromium: Chromium, work: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
-    """`work` as an ordinary function."""
-    return lambda *given: chromium.run(work(*given))
 
 
 def _may_have_sandbox() -> bool:

@@ -13,6 +13,7 @@ from qwen2vl_agent.schema.geometry import Point
 FIND = r"""
 selector => [...document.querySelectorAll(selector)].map(node => {
   const box = node.getBoundingClientRect(), style = getComputedStyle(node);
+  const clearly = ([x, y]) => [[0, 0], [2, 0], [-2, 0], [0, 2], [0, -2]].every(([dx, dy]) => meets([x + dx, y + dy]));
   const meets = ([x, y]) => {
     const above = document.elementFromPoint(x, y);
     return x >= 0 && y >= 0 && x < 160 && y < 210 && !!above && node.contains(above);
@@ -27,7 +28,7 @@ selector => [...document.querySelectorAll(selector)].map(node => {
           selected: !!node.selected, focused: document.activeElement === node,
           box: [box.left, box.top, box.right, box.bottom], shown: box.width > 0 && box.height > 0
             && style.visibility !== 'hidden' && style.display !== 'none',
-          spot: places.find(meets) || null, attributes};
+          spot: places.find(clearly) || places.find(meets) || null, attributes};
 })
 """
 

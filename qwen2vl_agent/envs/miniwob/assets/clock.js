@@ -25,11 +25,17 @@
     return found;
   };
 
-  const realFrame = window.requestAnimationFrame.bind(window);
-  window.__painted = () => new Promise(done => {  // the wheel's scrolling reaches the page some frames later
-    let left = 4;
-    const step = () => left-- ? realFrame(step) : done();
-    step();
+  const realTimeout = window.setTimeout.bind(window), realNow = RealDate.now;
+  let turned = 0, scrolled = 0;  // when the wheel last turned and something last scrolled, by the real clock
+  addEventListener('wheel', () => { turned = realNow(); }, {capture: true, passive: true});
+  addEventListener('scroll', () => { scrolled = realNow(); }, {capture: true, passive: true});
+  window.__scrolled = () => new Promise(done => {  // the wheel's scrolling reaches the page some frames later
+    const begun = realNow();
+    const look = () => {
+      const still = scrolled >= turned && turned > 0 && realNow() - scrolled > 50;
+      if (still || realNow() - begun > 300) done(); else realTimeout(look, 10);
+    };
+    look();
   });
 
   window.setTimeout = (run, delay, ...given) => add(run, delay, false, given, false);
@@ -45,6 +51,7 @@
   window.Date.UTC = RealDate.UTC;
   window.Date.parse = RealDate.parse;
 
+  window.__restart = () => { waiting.clear(); now = 0; };
   window.__advance = span => {
     const until = now + span;
     for (let done = 0; done < 100000; done++) {
