@@ -81,6 +81,7 @@ class BenchResult:
             "sampling": self.conditions.sampling,
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),
+            "mean_reward": round(mean([episode.reward for episode in self.episodes]), 4),
             "seen": _rate_json(self.seen),
             "unseen": _rate_json(self.unseen),
             "per_task": {task: _group_json(group) for task, group in self.by_task().items()},
@@ -101,6 +102,7 @@ def mean(numbers: Sequence[float]) -> float:
 def _group_json(group: list[EpisodeResult]) -> dict[str, Any]:
     return {
         **_rate_json(success_rate(group)),
+        "mean_reward": round(mean([episode.reward for episode in group]), 4),
         "mean_steps": round(mean([episode.steps for episode in group]), 2),
         "mean_seconds": round(mean([episode.seconds for episode in group]), 3),
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.schema.errors import ConfigError
 
-PROVIDERS = ("qwen2vl_agent.envs.tasks.suites:suites",)
+PROVIDERS = ("qwen2vl_agent.envs.tasks.suites:suites", "qwen2vl_agent.envs.miniwob.suites:suites")
 """Functions that give suites by name; the first one's come first. What they need beyond the core is imported later."""
 SEEDS_APART = 1_000_000
 """The seeds of a run of many episodes begin at its own seed times this, so that two runs share no episode."""

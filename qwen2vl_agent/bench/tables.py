@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from qwen2vl_agent.agent.jobs import EpisodeResult
+from qwen2vl_agent.bench.published import published_page
 from qwen2vl_agent.bench.result import BenchResult, mean, success_rate
 
 HEADINGS = ("task", "solved", "95 % range", "runs", "steps", "seconds")
@@ -50,6 +51,7 @@ def markdown(result: BenchResult) -> str:
         ]
     lines += ["", "Intervals are Wilson's, at 95 % confidence. Unseen tasks are about words that training never shows."]
     lines += ["Seconds are those of the recorded steps: looking, thinking, acting."]
+    lines += published_page(result.conditions.suite)
     return "\n".join(lines) + "\n"
 
 

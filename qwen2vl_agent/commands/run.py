@@ -1,4 +1,4 @@
-"""`qwen2vl-agent run`: a task on a phone, watched."""
+"""`qwen2vl-agent run`: a task on a phone or in a browser, watched."""
 
 import contextlib
 import dataclasses
@@ -35,7 +35,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, and watch it.
+    """Do a task on a phone or in a browser, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -51,13 +51,21 @@ class Command:
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
       qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
+      qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
+      qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android)"""
+    """what to operate; this version knows phones (android) and Chromium (browser)"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    url: str = ""
+    """the page that a browser begins with"""
+    allow: tuple[str, ...] = ()
+    """origins beside that page's own to which a browser may go, for example https://docs.example.org; * for all"""
+    downloads: Path | None = None
+    """folder for what a browser downloads; refused if left out"""
     task: str = ""
     """a bundled task's id (see: qwen2vl-agent tasks), or what to do in your own words"""
     tasks: Path | None = None
@@ -120,7 +128,7 @@ class Command:
         if self.resume is not None:
             return self._go_on(self.resume)
         if self.device not in OPENERS:
-            raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+            raise ConfigError(f"--device {self.device}: this version operates {', '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
         if not 0 <= self.ask_below <= 1:
@@ -182,7 +190,8 @@ class Command:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
             if not at_hand.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(
-                    f"the embedded model has only ever seen the virtual phone and refuses {at_hand.serial}; name "
+                    "the embedded model has only ever seen the virtual phone and refuses "
+                    f"{at_hand.serial or 'the ' + self.device}; name "
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
@@ -301,7 +310,11 @@ class Command:
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
     def _wish(self) -> Wish:
-        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
+        options: dict[str, Any] = {}
+        if self.device == "browser":
+            tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
+            options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
+        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
     def _config(self, policy: "Policy", model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import AgentConfig, taught_settings

@@ -61,6 +61,8 @@ class ActionSpace(gymnasium.Space[Any]):
             low = float(item.metadata.get("minimum", 0.0))
             high = min(float(item.metadata.get("maximum", LONGEST_WAIT_S)), LONGEST_WAIT_S)
             return round(float(self.np_random.uniform(low, high)), 2)
+        if hint is int:
+            return int(self.np_random.integers(item.metadata["minimum"], item.metadata["maximum"] + 1))
         assert hint is str, hint
         if tool_name(action) == "open_app" and self.app_names:
             return self.app_names[int(self.np_random.integers(len(self.app_names)))]

@@ -11,23 +11,33 @@ from qwen2vl_agent.schema.errors import ConfigError
 ENTRY_POINTS = {
     "qwen2vl_agent/VirtualPhone-v0": "qwen2vl_agent.envs.register:virtual_phone_env",
     "qwen2vl_agent/Android-v0": "qwen2vl_agent.envs.register:android_env",
+    "qwen2vl_agent/Browser-v0": "qwen2vl_agent.envs.browser.env:browser_env",
+    "qwen2vl_agent/MiniWoB-v0": "qwen2vl_agent.envs.miniwob.env:miniwob_env",
 }
 """gymnasium ids; the entry points are loaded when an environment is made."""
-SHORT_NAMES = {"virtual-phone": "qwen2vl_agent/VirtualPhone-v0", "android": "qwen2vl_agent/Android-v0"}
+TIMED = frozenset({"qwen2vl_agent/Android-v0", "qwen2vl_agent/Browser-v0"})
+"""Those that live in the wall clock's time: an episode cannot be repeated to the last bit."""
+SHORT_NAMES = {
+    "virtual-phone": "qwen2vl_agent/VirtualPhone-v0",
+    "android": "qwen2vl_agent/Android-v0",
+    "browser": "qwen2vl_agent/Browser-v0",
+    "miniwob": "qwen2vl_agent/MiniWoB-v0",
+}
 
 
 def register_envs() -> None:
     """Tell gymnasium of our environments; a second time changes nothing."""
     for name, entry_point in ENTRY_POINTS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point=entry_point)
+            gymnasium.register(name, entry_point=entry_point, nondeterministic=name in TIMED)
 
 
 def make_env(name: str = "virtual-phone", **options: Any) -> Any:
-    """The environment of this name (`virtual-phone`, `android`) or gymnasium id: an `AgentEnv`.
+    """The environment of this name (see `SHORT_NAMES`) or gymnasium id: an `AgentEnv`.
 
     Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
-    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`.
+    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`; for `browser`
+    and `miniwob` see `envs/browser/env.py` and `envs/miniwob/env.py`.
 
     Raises:
         ConfigError: unknown name or option.

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
+from qwen2vl_agent.envs.device import TellsNews
 from qwen2vl_agent.envs.settling import Look, look
-from qwen2vl_agent.envs.task_set import PhoneTasks, TaskSet
+from qwen2vl_agent.envs.task_set import EndsByItself, PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
 from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
@@ -162,7 +163,7 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         self._observe(seen, text)
         reward = self.score()
         ended = not error and isinstance(action, Done | Answer)
-        terminated = ended or (self.config.end_when_solved and reward >= 1.0)
+        terminated = ended or (self.config.end_when_solved and reward >= 1.0) or self._over()
         truncated = not terminated and self._num_steps >= self.max_steps
         info = {"performed": performed, "action_error": error} | self._measured(seen, perform_s)
         return self._pixels(), reward, terminated, truncated, info
@@ -196,6 +197,10 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
             raise ConfigError("only bundled tasks have an oracle; `qwen2vl-agent tasks` lists them")
         return self._tasks.oracle(self.task)
 
+    def _over(self) -> bool:
+        """Whether the task has ended by itself, solved or not."""
+        return self.task is not None and isinstance(self._tasks, EndsByItself) and self._tasks.over(self.task)
+
     def _set_up(self, name: str, split: Split, seed: int) -> None:
         self.task = self._tasks.begin(name, split, seed, self.config.fresh)
         self.goal = self.task.goal if self.task else name
@@ -223,7 +228,8 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         )
 
     def _observe(self, seen: Look, text: str) -> None:
-        words = " ".join(filter(None, (text, BLACK_TEXT if seen.black else "")))
+        news = self.device.news() if isinstance(self.device, TellsNews) else ""
+        words = " ".join(filter(None, (text, news, BLACK_TEXT if seen.black else "")))
         frame = Frame("screenshot", *seen.image.size, self.device.frame.rotation)
         self._observation = Observation(seen.image, frame, words)
         if self.observation_space.shape != (seen.image.height, seen.image.width, 3):
