@@ -11,7 +11,7 @@ from qwen2vl_agent.commands.phones import VIRTUAL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("device", "dry_run", "force", "threads", "constrained", "speculate")
+KEPT_FLAGS = ("device", "env_id", "env_kwargs", "import_modules", "dry_run", "force", "threads", "constrained", "speculate")
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 

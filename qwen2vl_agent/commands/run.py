@@ -1,11 +1,12 @@
-"""`qwen2vl-agent run`: a task on a phone, watched."""
+"""`qwen2vl-agent run`: a task on a phone or in a gymnasium environment, watched."""
 
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
@@ -27,7 +28,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, and watch it.
+    """Do a task on a phone or in a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -39,11 +40,20 @@ class Command:
       qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+      qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
+      qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android)"""
+    """what to operate; this version knows phones (android) and gymnasium environments (gym)"""
+    env_id: str = ""
+    """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
+    where --task is left out, and it says itself whether it is solved"""
+    env_kwargs: str = ""
+    """with --device gym: what the environment is made with beside its id, as a JSON object"""
+    import_modules: Annotated[str, tyro.conf.arg(name="import")] = ""
+    """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
     task: str = ""
@@ -91,7 +101,7 @@ class Command:
         if self.resume is not None:
             return self._go_on(self.resume)
         if self.device not in OPENERS:
-            raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+            raise ConfigError(f"--device {self.device}: this version operates {' and '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
         self._loading()  # numbers that make no sense are told before a phone is waited for
@@ -150,7 +160,8 @@ class Command:
 
     def _work(self) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
-        if bool(self.task) == (self.tasks is not None):
+        own = self.device == "gym" and bool(self.env_id)
+        if (bool(self.task) and self.tasks is not None) or not (self.task or self.tasks or own):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
 
@@ -158,7 +169,7 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(self.out, self.task))]
+            return [(self.task or self.env_id, out_folder(self.out, self.task or self.env_id))]
         root = out_folder(self.out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
@@ -195,7 +206,11 @@ class Command:
         return trajectory
 
     def _wish(self) -> Wish:
-        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
+        given = {name: getattr(self, name) for name in ("env_id", "env_kwargs", "import_modules")}
+        options = {name: value for name, value in given.items() if value}
+        if options and self.device != "gym":
+            raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
+        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
     def _config(self, model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import taught_settings
