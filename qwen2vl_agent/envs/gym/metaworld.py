@@ -27,6 +27,8 @@ GOALS = {
     "faucet-open-v3": "Turn the faucet on.",
     "handle-press-v3": "Press the handle down.",
 }
+FAINT = 0.02
+"""Commands below this share of a full one are nothing."""
 UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
 """Cameras whose pictures Meta-World gives upside down."""
 
@@ -83,8 +85,14 @@ class MetaWorldAdapter(Adapter):
         observation = np.asarray(self.env.unwrapped._get_obs(), dtype=np.float64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it asks for more than a full command
-            raw = np.clip(self._policy.get_action(observation), -1.0, 1.0)
+            raw = felt(np.clip(self._policy.get_action(observation), -1.0, 1.0))
         return Decision(_told(raw), control.from_raw(raw))
+
+
+def felt(raw: np.ndarray) -> np.ndarray:
+    """The command with what is too small for a whole number enlarged to one, lest the hand stop short of its aim."""
+    faint = (np.abs(raw) >= FAINT) & (np.abs(raw) < 1 / LEVELS)
+    return np.where(faint, np.sign(raw) / LEVELS, raw)
 
 
 def _told(raw: np.ndarray) -> str:
