@@ -37,7 +37,7 @@ class MetaWorldAdapter(Adapter):
     """One task of Meta-World. `info["success"]` says whether it is solved."""
 
     seeded_when_made = True
-    action_repeat = 3
+    action_repeat = 2
 
     def __init__(self, env: Any, env_id: str) -> None:
         super().__init__(env, env_id)
