@@ -1,4 +1,4 @@
-"""`qwen2vl-agent run`: a task on a phone or in a browser, watched."""
+"""`qwen2vl-agent run`: a task on a phone, in a browser or in a gymnasium environment, watched."""
 
 import contextlib
 import dataclasses
@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
@@ -35,7 +36,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone or in a browser, and watch it.
+    """Do a task on a phone, in a browser or in a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -53,11 +54,21 @@ class Command:
       qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
       qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
       qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
+      qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
+      qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android) and Chromium (browser)"""
+    """what to operate; this version knows phones (android), Chromium (browser) and gymnasium
+    environments (gym)"""
+    env_id: str = ""
+    """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
+    where --task is left out, and it says itself whether it is solved"""
+    env_kwargs: str = ""
+    """with --device gym: what the environment is made with beside its id, as a JSON object"""
+    import_modules: Annotated[str, tyro.conf.arg(name="import")] = ""
+    """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
     url: str = ""
@@ -209,7 +220,8 @@ class Command:
     def _work(self, out: Path | None = None) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
         out = out or self.out
-        if bool(self.task) == (self.tasks is not None):
+        own = self.device == "gym" and bool(self.env_id)
+        if (bool(self.task) and self.tasks is not None) or not (self.task or self.tasks or own):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
 
@@ -217,7 +229,7 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(out, self.task))]
+            return [(self.task or self.env_id, out_folder(out, self.task or self.env_id))]
         root = out_folder(out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
@@ -310,7 +322,10 @@ class Command:
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
     def _wish(self) -> Wish:
-        options: dict[str, Any] = {}
+        given = {name: getattr(self, name) for name in ("env_id", "env_kwargs", "import_modules")}
+        options = {name: value for name, value in given.items() if value}
+        if options and self.device != "gym":
+            raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
         if self.device == "browser":
             tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
             options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
