@@ -1,6 +1,7 @@
 """The one error tree. Who is to read an error decides its class.
 
-* The model can mend it: `ToolCallError`, `ActionRejected`. They become the next result that the model reads.
+* The model can mend it: `ToolCallError`, `ActionRejected`, `ActionVoid`. They become the next result that the model
+  reads.
 * The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `EndpointLost`, `CheckpointError`,
   `RecordError`.
   The command line prints them as one red line and exits with status 2.
@@ -18,6 +19,10 @@ class ToolCallError(AgentError):
 
 class ActionRejected(AgentError):
     """The call is valid, but the device cannot or may not do it now; nothing was sent."""
+
+
+class ActionVoid(AgentError):
+    """The action was sent, but not done as asked, or nobody knows whether it was; the step counts for nothing."""
 
 
 class OperatorError(AgentError):
