@@ -1,4 +1,4 @@
-"""Small jobs of several processes: a tiny network, rows of every kind, and a way to start processes and see them end."""
+"""Small jobs of several processes: a tiny network, rows of every kind, and a way to see the processes end."""
 
 import multiprocessing
 import os

@@ -1,8 +1,9 @@
 """`qwen2vl-agent train`: a recipe, run."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,10 +23,24 @@ class Command:
       qwen2vl-agent train tiny --out runs/tiny
       qwen2vl-agent train tiny --out runs/tiny --resume
       qwen2vl-agent train tiny --out runs/short --set look_steps=100 --set seed=3
+      qwen2vl-agent train stage3 --model FOLDER --data talks.jsonl --out runs/talks
+      torchrun --nproc-per-node 4 -m qwen2vl_agent train stage2 --dp 2 --pp 2 --model FOLDER --data a.jsonl --out runs/a
     """
 
     recipe: tyro.conf.Positional[str]
-    """which recipe, for example tiny"""
+    """which recipe: stage1, stage2, stage3 (the three stages, on your data) or tiny (the embedded model)"""
+    size: Literal["tiny", "2b", "7b", "72b"] | None = None
+    """of the stages' network; with --model it is the checkpoint's"""
+    model: str | None = None
+    """checkpoint folder or hub id that a stage begins from"""
+    data: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FILE.jsonl or FILE.jsonl=SHARE: conversations to train a stage on; repeat it to mix"""
+    dp: int | None = None
+    """replicas, each with its share of the data; dp x pp x tp processes, started with torchrun"""
+    pp: int | None = None
+    """pipeline stages"""
+    tp: int | None = None
+    """processes that share each matrix"""
     out: Path | None = None
     """folder for checkpoints and metrics; a new one below runs/ if left out"""
     resume: bool = False
@@ -44,15 +59,25 @@ class Command:
         share_cores()  # before a recipe imports torch
         from qwen2vl_agent.recipes import registry
 
-        overrides = read_overrides(self.set)
+        overrides = self._named() | read_overrides(self.set)
+        if self.out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ConfigError("a job of several processes needs --out: the folder that all of them use")
         train = registry.get(self.recipe)
         out = out_folder(self.out, f"train-{self.recipe}")
         model = train(out=out, resume=self.resume, overrides=overrides)
+        if os.environ.get("RANK", "0") != "0":
+            return 0
         told = f"trained; use it with --model {model}"
         output.console(self.json).print(told, markup=False, soft_wrap=True)
         if self.json:
             output.print_object({"recipe": self.recipe, "out": str(out), "model": str(model)})
         return 0
+
+    def _named(self) -> dict[str, str]:
+        """The recipe's fields that have a flag of their own, where it was given."""
+        given = {name: getattr(self, name) for name in ("size", "model", "dp", "pp", "tp")}
+        given["data"] = ",".join(self.data) or None
+        return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:

@@ -6,7 +6,12 @@ from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError
 
-RECIPES = {"tiny": "qwen2vl_agent.recipes.tiny"}
+RECIPES = {
+    "stage1": "qwen2vl_agent.recipes.stage1",
+    "stage2": "qwen2vl_agent.recipes.stage2",
+    "stage3": "qwen2vl_agent.recipes.stage3",
+    "tiny": "qwen2vl_agent.recipes.tiny",
+}
 """Module of each recipe, with a function `train(*, out, resume, overrides)`; imported when asked for."""
 
 

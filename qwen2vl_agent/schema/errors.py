@@ -1,7 +1,7 @@
 """The one error tree. Who is to read an error decides its class.
 
 * The model can mend it: `ToolCallError`, `ActionRejected`. They become the next result that the model reads.
-* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `CheckpointError`, `RecordError`.
+* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `JobLost`, `CheckpointError`, `RecordError`.
   The command line prints them as one red line and exits with status 2.
 * A developer's mistake is an `assert` or a plain `ValueError` with a traceback.
 """
@@ -33,6 +33,10 @@ class MediaError(OperatorError):
 
 class DeviceLost(OperatorError):
     """The device does not answer, or is not in a state to be used."""
+
+
+class JobLost(OperatorError):
+    """A process of a training job has ended, and with it the job."""
 
 
 class CheckpointError(OperatorError):

@@ -5,10 +5,11 @@
 | `gather` | every process's tokens, put together | sum, then each its own tokens |
 | `scatter_sum` | sum, then each its own tokens | every process's tokens, put together |
 | `split` | each its own tokens | every process's tokens, put together |
+| `unite` | every process's tokens, put together | each its own tokens |
 | `copy` | nothing | sum |
 | `sum_parts` | sum | nothing |
 
-Tokens are the last dimension but one. The first three are sequence parallelism's, the last two are for parts whose
+Tokens are the last dimension but one. The first four are sequence parallelism's, the last two are for parts whose
 activations every process holds in full. Source: Megatron-LM, arXiv 1909.08053 §3 and 2205.05198 §4.2.
 """
 
@@ -37,6 +38,11 @@ def scatter_sum(x: Tensor, group: Group) -> Tensor:
 def split(x: Tensor, group: Group) -> Tensor:
     """`[..., T, D]`, the same everywhere, to `[..., T / parts, D]`."""
     return _Split.apply(x, group)
+
+
+def unite(x: Tensor, group: Group) -> Tensor:
+    """`[..., T / parts, D]` to `[..., T, D]`, with which every process goes on in the same way."""
+    return _Unite.apply(x, group)
 
 
 def copy(x: Tensor, group: Group) -> Tensor:
@@ -104,6 +110,17 @@ class _Split(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _gathered(gradient, ctx.group), None
+
+
+class _Unite(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
+        ctx.group = group
+        return _gathered(x, group)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _own(gradient, ctx.group), None
 
 
 class _Copy(torch.autograd.Function):

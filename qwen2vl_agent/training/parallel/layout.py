@@ -1,12 +1,13 @@
 """How a job's processes are laid out, and whether a network can be cut that way."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from qwen2vl_agent.model.config import Qwen2VLConfig
 from qwen2vl_agent.schema.errors import ConfigError
 
 PATCHES_PER_TOKEN = 2.0
-"""Patches that the vision encoder reads for each token of the language model: four make a token, half of them visual."""
+"""Patches that the vision encoder reads for each token of the language model, if half of the tokens are visual."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +36,11 @@ class Layout:
         Raises:
             ConfigError: a number of heads, widths or layers that does not divide.
         """
-        text, vision = config.text, config.vision
+        text = config.text
         for name, count in (
             ("attention heads", text.num_attention_heads),
             ("key and value heads", text.num_key_value_heads),
             ("the feed-forward width", text.intermediate_size),
-            ("the vocabulary", text.vocab_size),
-            ("the vision encoder's heads", vision.num_heads),
         ):
             if count % self.tp:
                 raise ConfigError(f"--tp {self.tp} does not divide {name} ({count})")
@@ -65,7 +64,7 @@ def stage_layers(config: Qwen2VLConfig, layout: Layout) -> list[range]:
     edges = [0, first]
     for stage in range(others):
         edges.append(edges[-1] + each + (stage < over))
-    return [range(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    return [range(start, end) for start, end in pairwise(edges)]
 
 
 def _first_layers(config: Qwen2VLConfig, others: int) -> int:

@@ -48,6 +48,8 @@ class Stage(Qwen2VL):
         """Parameters whose gradient is a summand of the tensor-parallel processes'."""
         self.group: Any = None
         """The tensor-parallel processes; None for one."""
+        self.cut_vocabulary = False
+        """Whether each of those processes has a stretch of the vocabulary only."""
         self.logits_chunk = 8192
         self.done: list[LossSums] = []
         """What the last stage found, micro-batch by micro-batch, since it was last emptied."""
@@ -93,14 +95,16 @@ class Stage(Qwen2VL):
 
     def leave(self, x_BTD: Tensor) -> Tensor:
         """All tokens, on every process."""
-        return x_BTD if self.group is None else collectives.gather(x_BTD, self.group)
+        if self.group is None:
+            return x_BTD
+        return (collectives.gather if self.cut_vocabulary else collectives.unite)(x_BTD, self.group)
 
     def _loss(self, hidden_TD: Tensor, batch: Batch) -> LossSums:
         return hidden_loss(hidden_TD, batch, self._cross_entropy, self.logits_chunk)
 
     def _cross_entropy(self, hidden_ND: Tensor, ids_N: Tensor) -> Tensor:
         logits = self.lm_head(hidden_ND).float()
-        if self.group is None:
+        if not self.cut_vocabulary:
             return nn.functional.cross_entropy(logits, ids_N, reduction="none")
         return vocabulary.cross_entropy(logits, ids_N, self.group)
 

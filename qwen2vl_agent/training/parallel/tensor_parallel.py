@@ -3,6 +3,7 @@
 A module gets another class, of which everything stays but where its weights come from: stored as DTensors over the
 tensor-parallel processes, used as this process's plain part. Patch embedding, merger and the vision encoder's norms
 are the same on every process and cost no message: their gradients are equal but for rounding (`reduction.py`).
+Vision encoder and vocabulary stay whole where their heads or words do not divide.
 The language model's norms and residuals hold each process's own tokens only (sequence parallelism), so that the norms'
 gradients are summands; `Sharded.partial` names them, to be summed once a step.
 
@@ -63,31 +64,36 @@ class VocabularyEmbedding(Local, nn.Embedding):
 
 def apply_tensor_parallel(stage: Stage, mesh: DeviceMesh) -> None:
     """Shard a stage over `mesh` (one dimension). The weights may be on the meta device."""
-    group = mesh.get_group()
-    stage.group = group
-    if stage.visual is not None:
+    stage.group = mesh.get_group()
+    if stage.visual is not None and stage.config.vision.num_heads % mesh.size() == 0:
         for block in stage.visual.blocks:
             _vision_block(block, mesh)
-    language = stage.language_model
-    for layer in language.layers.values():
+    for layer in stage.language_model.layers.values():
         _decoder_layer(layer, mesh)
-    if language.embed_tokens is not None:
-        _shard(language.embed_tokens, mesh, weight=0)
-        _become(language.embed_tokens, VocabularyEmbedding)
-        language.embed_tokens.group = group
-    if stage.lm_head is not None:
-        if language.embed_tokens is not None and stage.config.tie_word_embeddings:
-            stage.lm_head.weight = language.embed_tokens._parameters["weight"]
-        else:
-            _shard(stage.lm_head, mesh, weight=0)
-        _become(stage.lm_head, _local(type(stage.lm_head)))
+    stage.cut_vocabulary = stage.config.text.vocab_size % mesh.size() == 0
+    if stage.cut_vocabulary:
+        _vocabulary(stage, mesh)
     for module in stage.modules():
         _replicate_rest(module, mesh)
+    if stage.lm_head is not None and stage.config.tie_word_embeddings:
+        stage.lm_head.weight = stage.language_model.embed_tokens._parameters["weight"]
     stage.partial = {
         name
         for name, _ in stage.named_parameters()
         if name.startswith("language_model.") and "norm" in name.rsplit(".", 2)[-2]
     }
+
+
+def _vocabulary(stage: Stage, mesh: DeviceMesh) -> None:
+    embedding, head = stage.language_model.embed_tokens, stage.lm_head
+    if embedding is not None:
+        _shard(embedding, mesh, weight=0)
+        _become(embedding, VocabularyEmbedding)
+        embedding.group = mesh.get_group()
+    if head is not None and not stage.config.tie_word_embeddings:
+        _columns(head, mesh)
+    elif head is not None:
+        _become(head, _local(type(head)))
 
 
 def _vision_block(block: nn.Module, mesh: DeviceMesh) -> None:
