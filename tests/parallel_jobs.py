@@ -21,7 +21,7 @@ from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.parallel.grid import Grid, make_grid
 from qwen2vl_agent.training.parallel.layout import Layout
 
-PATIENCE_S = 240.0
+PATIENCE_S = 900.0
 SOURCES = ("a", "b")
 
 

@@ -1,14 +1,14 @@
 """`qwen2vl-agent train`: a recipe, run."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import out_folder
+from qwen2vl_agent.commands.flags import at_least_one, out_folder
 from qwen2vl_agent.schema.errors import ConfigError
 
 
@@ -43,6 +43,8 @@ class Command:
     """processes that share each matrix"""
     out: Path | None = None
     """folder for checkpoints and metrics; a new one below runs/ if left out"""
+    dry_run: int | None = None
+    """print what a stage's job of so many processes would hold, stage by stage, and train nothing"""
     resume: bool = False
     """go on with what is in --out"""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -60,6 +62,8 @@ class Command:
         from qwen2vl_agent.recipes import registry
 
         overrides = self._named() | read_overrides(self.set)
+        if self.dry_run is not None:
+            return self._plan(registry.planner(self.recipe), overrides)
         if self.out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("a job of several processes needs --out: the folder that all of them use")
         train = registry.get(self.recipe)
@@ -73,11 +77,36 @@ class Command:
             output.print_object({"recipe": self.recipe, "out": str(out), "model": str(model)})
         return 0
 
+    def _plan(self, planner: Any, overrides: dict[str, str]) -> int:
+        world = at_least_one("--dry-run", self.dry_run or 0)
+        stages = planner(world, overrides)
+        output.console(self.json).print(_table(stages, world))
+        if self.json:
+            told = [{**asdict(stage), "layers": len(stage.layers), "total_gib": stage.total_gib} for stage in stages]
+            output.print_object({"recipe": self.recipe, "world": world, "stages": told})
+        return 0
+
     def _named(self) -> dict[str, str]:
         """The recipe's fields that have a flag of their own, where it was given."""
         given = {name: getattr(self, name) for name in ("size", "model", "dp", "pp", "tp")}
         given["data"] = ",".join(self.data) or None
         return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _table(stages: list[Any], world: int) -> Any:
+    """Memory of one process of each pipeline stage."""
+    from rich.table import Table
+
+    whole = sum(stage.parameters for stage in stages) / 1e9
+    table = Table(title=f"{whole:.2f} B parameters on {world} processes; GiB of one process, activations estimated")
+    for name in ("stage", "holds", "parameters", "own", "weights", "gradients", "optimizer", "activations", "total"):
+        table.add_column(name, justify="left" if name == "holds" else "right")
+    for stage in stages:
+        parts = ["vision encoder"] * stage.has_vision + [f"{len(stage.layers)} layers"] + ["head"] * stage.has_head
+        sizes = (stage.weights_gib, stage.gradients_gib, stage.optimizer_gib, stage.activations_gib, stage.total_gib)
+        counts = (f"{stage.parameters / 1e9:.2f} B", f"{stage.own_parameters / 1e9:.2f} B")
+        table.add_row(str(stage.stage), ", ".join(parts), *counts, *(f"{size:.1f}" for size in sizes))
+    return table
 
 
 def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:

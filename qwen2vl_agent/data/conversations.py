@@ -1,4 +1,4 @@
-"""Conversations in JSON lines, `{"messages": [{"role": …, "content": …}, …]}`; images and videos lie beside the file."""
+"""Conversations in JSON lines, `{"messages": [{"role": …, "content": …}, …]}`; media lie beside the file."""
 
 import json
 from dataclasses import dataclass, field, replace

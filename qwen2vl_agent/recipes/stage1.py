@@ -6,8 +6,9 @@ Source: Qwen2-VL technical report §2.2.
 """
 
 from pathlib import Path
+from typing import Any
 
-from qwen2vl_agent.recipes.staged import StageRecipe, train_stage
+from qwen2vl_agent.recipes.staged import StageRecipe, plan_stage, train_stage
 
 RECIPE = StageRecipe(stage="stage1", targets="text", token_budget=600e9, lr=1e-4)
 
@@ -19,3 +20,12 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
         ConfigError: a field, a file or a layout that cannot be used.
     """
     return train_stage(RECIPE, out=out, resume=resume, overrides=overrides or {})
+
+
+def plan(world: int, overrides: dict[str, str]) -> list[Any]:
+    """What every pipeline stage of a job of `world` processes would hold.
+
+    Raises:
+        ConfigError: a layout that fits neither the processes nor the network.
+    """
+    return plan_stage(RECIPE, world, overrides)

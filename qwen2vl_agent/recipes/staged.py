@@ -15,6 +15,9 @@ from qwen2vl_agent.training.parallel.layout import Layout
 EMBEDDED = Path(__file__).parents[1] / "checkpoints" / "tiny"
 """Whose tokenizer a tiny model from nothing takes."""
 
+PLANNED = {"72b": (8, 8), "7b": (4, 1)}
+"""Tensor and pipeline parallel that a dry run takes for a size: nodes of eight devices."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageRecipe:
@@ -127,6 +130,29 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
         )
         trainer.fit()
     return out / "model"
+
+
+def plan_stage(recipe: StageRecipe, world: int, overrides: dict[str, str]) -> list[Any]:
+    """What every pipeline stage of a job of `world` processes would hold (`dry_run.StagePlan`), without starting it.
+
+    What --tp and --pp leave open is `PLANNED`; --dp is what remains.
+
+    Raises:
+        ConfigError: a layout that fits neither the processes nor the network.
+    """
+    tp, pp = PLANNED.get(overrides.get("size", recipe.size), (1, 1))
+    overrides = {"tp": str(tp), "pp": str(pp)} | overrides
+    if "dp" not in overrides:
+        layout = with_overrides(recipe, overrides).layout
+        overrides["dp"] = str(max(1, world // layout.world))
+    recipe = with_overrides(recipe, overrides)
+    if recipe.layout.world != world:
+        raise ConfigError(
+            f"dp {recipe.dp} x pp {recipe.pp} x tp {recipe.tp} are not the {world} processes of --dry-run"
+        )
+    from qwen2vl_agent.training.parallel.dry_run import plan
+
+    return plan(network(recipe), recipe.layout, recipe.train_config(), recipe.recompute)  # type: ignore[arg-type]
 
 
 def network(recipe: StageRecipe) -> Qwen2VLConfig:

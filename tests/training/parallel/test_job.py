@@ -1,4 +1,4 @@
-"""Whole runs: resumed bit for bit, resumed in another layout, exported from any, and ended by the death of a process."""
+"""Whole runs: resumed bit for bit or in another layout, exported from any, and ended by the death of a process."""
 
 import json
 import os
@@ -25,6 +25,7 @@ from qwen2vl_agent.training.parallel.grid import Grid
 from qwen2vl_agent.training.parallel.layout import Layout
 from qwen2vl_agent.training.parallel.trainer import JobTrainer
 
+pytestmark = pytest.mark.timeout(2400)  # on a machine that others use too, a job takes minutes to begin
 CONFIG = TrainConfig(
     steps=4,
     dtype="float32",

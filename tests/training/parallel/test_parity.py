@@ -18,6 +18,7 @@ from qwen2vl_agent.training.parallel.stage import Stage, published
 from qwen2vl_agent.training.parallel.step import ParallelStep
 from qwen2vl_agent.training.stages import freeze_all_but, trainable_names
 
+pytestmark = pytest.mark.timeout(2400)  # on a machine that others use too, a job takes minutes to begin
 STEPS = 5
 LR = 1e-3
 CLIP = 1.0
