@@ -47,6 +47,9 @@ class StageRecipe:
     lr: float = 1e-5
     warmup_steps: int = 100
     dtype: str = "bfloat16"
+    lora_rank: int = 0
+    """Of thin matrices that learn beside the language model's, which stay (LoRA); 0: the matrices themselves learn."""
+    lora_alpha: float = 32.0
     recompute: str = "selective"
     """Activations computed again in backward: `none`, `selective` or `full`."""
     reconcile_every: int = 100
@@ -68,6 +71,8 @@ class StageRecipe:
             raise ConfigError(f"dtype is {self.dtype!r}; expected bfloat16 or float32")
         if self.rows_per_step < 1 or self.reconcile_every < 1:
             raise ConfigError("rows_per_step and reconcile_every must be at least 1")
+        if self.lora_rank < 0 or (self.lora_rank and self.stage != "stage3"):
+            raise ConfigError(f"lora_rank is {self.lora_rank}; it is for stage3, and at least 1")
 
     @property
     def layout(self) -> Layout:
@@ -104,11 +109,14 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
     mixture = _mixture(recipe)
     from qwen2vl_agent.training.parallel.data_order import RowStreams
     from qwen2vl_agent.training.parallel.grid import joined
+    from qwen2vl_agent.training.parallel.lora import add_lora
     from qwen2vl_agent.training.parallel.trainer import JobTrainer
 
     recipe.layout.check(network(recipe))
     with joined(recipe.layout, recipe.device) as grid:
         processor, model = _processor(recipe), _model(recipe)
+        if recipe.lora_rank:
+            add_lora(model, recipe.lora_rank, recipe.lora_alpha, recipe.seed)
         data = RowStreams(
             mixture,
             processor,

@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from qwen2vl_agent.model.hf_checkpoint import INDEX, SINGLE, published_name, write_configs
 from qwen2vl_agent.training.parallel.grid import Grid
+from qwen2vl_agent.training.parallel.lora import THIN, is_thin
 from qwen2vl_agent.training.parallel.stage import Stage, published
 from qwen2vl_agent.training.parallel.step import EMBEDDING
 
@@ -19,13 +20,19 @@ SHARD_BYTES = 5 * 10**9
 
 
 def export(stage: Stage, grid: Grid, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the whole model; a collective call. One process of each stage writes files of at most 5 GB."""
+    """Write the whole model, thin matrices merged; a collective call.
+
+    One process of each stage writes files of at most 5 GB.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     writes = grid.replica == 0 and grid.part == 0
     files: list[dict[str, int]] = []
     held: dict[str, Tensor] = {}
-    for name, parameter in stage.named_parameters():
-        whole = whole_tensor(name, parameter)
+    named = dict(stage.named_parameters())
+    for name in named:
+        if is_thin(name):
+            continue
+        whole = merged(stage, name, named)
         again = name == EMBEDDING and not grid.first  # the tied head; the first stage writes it
         if not writes or again:
             continue
@@ -42,6 +49,16 @@ def export(stage: Stage, grid: Grid, folder: Path, dtype: torch.dtype = torch.bf
         _name_files(folder, [(number, part) for number, part in sorted(everyone, key=lambda one: one[0]) if part])
         write_configs(folder, stage.config, str(dtype).removeprefix("torch."))
     dist.barrier()
+
+
+def merged(stage: Stage, name: str, named: dict[str, Any]) -> Tensor:
+    """The parameter with what thin matrices beside it add; a collective call among the processes of the stage."""
+    whole = whole_tensor(name, named[name])
+    owner = name.removesuffix(".weight")
+    if f"{owner}.lora_a" not in named:
+        return whole
+    a, b = (whole_tensor(name, named[f"{owner}.{thin}"]) for thin in THIN)
+    return whole + stage.get_submodule(owner).lora_scale * (b @ a)
 
 
 def whole_tensor(name: str, parameter: Tensor) -> Tensor:

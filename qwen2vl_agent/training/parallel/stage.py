@@ -50,6 +50,8 @@ class Stage(Qwen2VL):
         """The tensor-parallel processes; None for one."""
         self.cut_vocabulary = False
         """Whether each of those processes has a stretch of the vocabulary only."""
+        self.computes_in = torch.float32
+        """Type of the products."""
         self.logits_chunk = 8192
         self.done: list[LossSums] = []
         """What the last stage found, micro-batch by micro-batch, since it was last emptied."""
@@ -71,6 +73,11 @@ class Stage(Qwen2VL):
 
         The loss is this micro-batch's summand of the step's mean over all targets.
         """
+        half = self.computes_in is torch.bfloat16
+        with torch.autocast(batch.inputs.input_ids.device.type, torch.bfloat16, enabled=half):
+            return self._through(x, batch, total_weight)
+
+    def _through(self, x: Tensor, batch: Batch, total_weight: float) -> Tensor:
         inputs = batch.inputs
         x_BTD = self.enter(self.embed(inputs)) if self.first else x
         tokens, device = inputs.input_ids.numel(), inputs.input_ids.device

@@ -21,6 +21,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
 from qwen2vl_agent.training.parallel import collectives, vocabulary
+from qwen2vl_agent.training.parallel.lora import THIN, LoraLinear
 from qwen2vl_agent.training.parallel.stage import Stage
 
 
@@ -49,8 +50,19 @@ class RowLinear(Local, nn.Linear):
     add_up: Any
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.add_up(F.linear(x, self.weight))
+        out = self.add_up(self.summand(x))
         return out if self.bias is None else out + self.bias
+
+    def summand(self, x: Tensor) -> Tensor:
+        """What this process's columns give."""
+        return F.linear(x, self.weight)
+
+
+class RowLoraLinear(RowLinear, LoraLinear):
+    """The same with thin matrices beside it: of A, too, each process has some columns."""
+
+    def summand(self, x: Tensor) -> Tensor:
+        return super().summand(x) + self.beside(x)
 
 
 class VocabularyEmbedding(Local, nn.Embedding):
@@ -77,11 +89,16 @@ def apply_tensor_parallel(stage: Stage, mesh: DeviceMesh) -> None:
         _replicate_rest(module, mesh)
     if stage.lm_head is not None and stage.config.tie_word_embeddings:
         stage.lm_head.weight = stage.language_model.embed_tokens._parameters["weight"]
-    stage.partial = {
-        name
-        for name, _ in stage.named_parameters()
-        if name.startswith("language_model.") and "norm" in name.rsplit(".", 2)[-2]
-    }
+    stage.partial = {name for name, _ in stage.named_parameters() if _is_partial(stage, name)}
+
+
+def _is_partial(stage: Stage, name: str) -> bool:
+    """Whether each process finds a summand of the gradient: it saw its own tokens, or its own part of a product."""
+    owner, _, own_name = name.rpartition(".")
+    if own_name in THIN:
+        row = isinstance(stage.get_submodule(owner), RowLinear)
+        return own_name == ("lora_b" if row else "lora_a")
+    return name.startswith("language_model.") and "norm" in owner.rsplit(".", 1)[-1]
 
 
 def _vocabulary(stage: Stage, mesh: DeviceMesh) -> None:
@@ -120,13 +137,13 @@ def _decoder_layer(layer: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def _columns(linear: nn.Module, mesh: DeviceMesh) -> None:
-    _shard(linear, mesh, weight=0, bias=0)
+    _shard(linear, mesh, weight=0, bias=0, lora_b=0)
     _become(linear, _local(type(linear)))
 
 
 def _rows(linear: nn.Module, mesh: DeviceMesh, add_up: Any) -> None:
-    _shard(linear, mesh, weight=1)
-    _become(linear, RowLinear)
+    _shard(linear, mesh, weight=1, lora_a=1)
+    _become(linear, RowLoraLinear if isinstance(linear, LoraLinear) else RowLinear)
     linear.add_up = add_up
 
 

@@ -29,9 +29,9 @@ from qwen2vl_agent.training.parallel.checkpoint import (
 from qwen2vl_agent.training.parallel.data_order import RowStreams
 from qwen2vl_agent.training.parallel.export import export
 from qwen2vl_agent.training.parallel.grid import Grid
+from qwen2vl_agent.training.parallel.lora import trained_names
 from qwen2vl_agent.training.parallel.reduction import reconcile
 from qwen2vl_agent.training.parallel.step import ParallelStep
-from qwen2vl_agent.training.stages import trainable_names
 from qwen2vl_agent.training.trainer import INTERRUPTED_STATUS, MAX_SKIPPED, Progress
 
 _BROKEN = ("connection", "peer", "gloo", "nccl", "socket")
@@ -73,7 +73,7 @@ class JobTrainer:
         self._data, self._grid, self._out = data, grid, out
         self._processor, self._console, self._reconcile_every = processor, console, reconcile_every
         torch.manual_seed(config.seed)
-        self.trained = trainable_names(model, config)
+        self.trained = trained_names(model, config)
         self.stage = apply_parallel(model, grid, config, recompute)
         trains = any(parameter.requires_grad for parameter in self.stage.parameters())
         self.optimizer = make_optimizer(self.stage, config) if trains else None

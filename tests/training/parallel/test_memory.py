@@ -24,7 +24,7 @@ def every_way(grid: Grid) -> dict[str, Any]:
         "selective": together(grid, "stage2", "sgd", tied=False, recompute="selective"),
         "bfloat16": in_bfloat16(grid),
         "drift": drifting(grid),
-        "kept": [kept_bytes(grid, way) for way in ("none", "selective", "full")],
+        "kept": [kept_bytes(grid, way) for way in ("none", "full")],
     }
 
 
@@ -104,6 +104,6 @@ def test_shared_weights_that_drifted_apart_come_together_at_their_mean(found):
 
 
 @pytest.mark.multiprocess
-def test_the_more_is_recomputed_the_less_is_kept(found):
-    none, selective, full = found["kept"]
-    assert none > selective > full
+def test_recomputing_keeps_less(found):
+    none, full = found["kept"]
+    assert none > 1.5 * full
