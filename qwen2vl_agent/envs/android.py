@@ -191,7 +191,7 @@ class AndroidDevice:
         return package, activity.removeprefix(package) if activity.startswith(package + ".") else activity
 
     def condition(self) -> str:
-        """`locked` where the lock screen is up, `secure` where the app in front forbids pictures of itself; else empty."""
+        """`locked` by the lock screen, `secure` where the app in front forbids pictures of itself, or empty."""
         state = self.screen_state()
         return state if state in ("locked", "secure") else ""
 

@@ -2,7 +2,7 @@
 
 * The model can mend it: `ToolCallError`, `ActionRejected`, `ActionVoid`. They become the next result that the model
   reads.
-* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `EndpointLost`, `CheckpointError`,
+* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `EndpointLost`, `JobLost`, `CheckpointError`,
   `RecordError`.
   The command line prints them as one red line and exits with status 2.
 * A developer's mistake is an `assert` or a plain `ValueError` with a traceback.
@@ -43,6 +43,10 @@ class DeviceLost(OperatorError):
 
 class EndpointLost(OperatorError):
     """A model that is asked over the network does not answer."""
+
+
+class JobLost(OperatorError):
+    """A process of a training job has ended, and with it the job."""
 
 
 class CheckpointError(OperatorError):
