@@ -202,6 +202,11 @@ class AndroidDevice:
         package, activity = match.groups()
         return package, activity.removeprefix(package) if activity.startswith(package + ".") else activity
 
+    def condition(self) -> str:
+        """`locked` by the lock screen, `secure` where the app in front forbids pictures of itself, or empty."""
+        state = self.screen_state()
+        return state if state in ("locked", "secure") else ""
+
     # What it does --------------------------------------------------------------------------------------------------
 
     def perform(self, action: Action) -> dict[str, Any]:

@@ -33,6 +33,11 @@ class OwnPhone(AndroidDevice):
             self._end()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Of the phone's process."""
+        return self._process.process.pid
+
     def close(self) -> None:
         """End the phone, and have the adb server forget it."""
         self.capture.close()

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
+from qwen2vl_agent.envs.device import TellsNews
 from qwen2vl_agent.envs.settling import BLACK_TEXT, Look, look
-from qwen2vl_agent.envs.task_set import PhoneTasks, TaskSet
+from qwen2vl_agent.envs.task_set import EndsByItself, PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
 from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, ToolCallError
@@ -164,10 +165,15 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         self._observe(seen, text)
         reward = self.score()
         ended = not error and isinstance(action, Done | Answer)
-        terminated = ended or (self.config.end_when_solved and reward >= 1.0)
+        terminated = ended or (self.config.end_when_solved and reward >= 1.0) or self._over()
         truncated = not terminated and self._num_steps >= self.max_steps
         info = {"performed": performed, "action_error": error} | self._measured(seen, perform_s)
         return self._pixels(), reward, terminated, truncated, info
+
+    def look_again(self) -> Observation:
+        """Look without doing anything, as somebody else may have touched the device."""
+        self._observe(self._look(may_settle=True), "")
+        return self.observation
 
     def render(self) -> np.ndarray | None:
         """The current screen where `render_mode` is `rgb_array`."""
@@ -192,6 +198,10 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         if self.task is None:
             raise ConfigError("only bundled tasks have an oracle; `qwen2vl-agent tasks` lists them")
         return self._tasks.oracle(self.task)
+
+    def _over(self) -> bool:
+        """Whether the task has ended by itself, solved or not."""
+        return self.task is not None and isinstance(self._tasks, EndsByItself) and self._tasks.over(self.task)
 
     def _set_up(self, name: str, split: Split, seed: int) -> None:
         self.task = self._tasks.begin(name, split, seed, self.config.fresh)
@@ -220,8 +230,9 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         )
 
     def _observe(self, seen: Look, text: str) -> None:
+        news = self.device.news() if isinstance(self.device, TellsNews) else ""
         black = getattr(self.device, "why_black", lambda: BLACK_TEXT)() if seen.black else ""
-        words = " ".join(filter(None, (text, black)))
+        words = " ".join(filter(None, (text, news, black)))
         frame = Frame("screenshot", *seen.image.size, self.device.frame.rotation)
         self._observation = Observation(seen.image, frame, words)
         if self.observation_space.shape != (seen.image.height, seen.image.width, 3):

@@ -1,8 +1,9 @@
 """The one error tree. Who is to read an error decides its class.
 
-* The model can mend it: `ToolCallError`, `ActionRejected`, `ActionVoid`. They become the next
-  result that the model reads.
-* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `CheckpointError`, `RecordError`.
+* The model can mend it: `ToolCallError`, `ActionRejected`, `ActionVoid`. They become the next result that the model
+  reads.
+* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `EndpointLost`, `JobLost`, `CheckpointError`,
+  `RecordError`.
   The command line prints them as one red line and exits with status 2.
 * A developer's mistake is an `assert` or a plain `ValueError` with a traceback.
 """
@@ -38,6 +39,14 @@ class MediaError(OperatorError):
 
 class DeviceLost(OperatorError):
     """The device does not answer, or is not in a state to be used."""
+
+
+class EndpointLost(OperatorError):
+    """A model that is asked over the network does not answer."""
+
+
+class JobLost(OperatorError):
+    """A process of a training job has ended, and with it the job."""
 
 
 class CheckpointError(OperatorError):
