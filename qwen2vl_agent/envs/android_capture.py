@@ -1,6 +1,8 @@
 """Pictures of a phone's screen: four ways to get one, the best by measurement, another where it fails."""
 
+import functools
 import io
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -69,7 +71,6 @@ class Capture:
         self.display = display
         self._raw: bool | None = {"raw": True, "png": False}.get(way)
         self._live: LiveScreen | None = None
-        self._video_failed = False
         self._acted = 0.0
         self._checked = True
         self.measured: dict[str, float] = {}
@@ -120,18 +121,19 @@ class Capture:
 
     # Video -----------------------------------------------------------------------------------------------------------
 
-    def _start_video(self, **kept: int) -> None:
-        opened: Callable = lambda: self._link.open_service(f"exec:{RECORD}")  # noqa: E731
+    def _start_video(self) -> None:
+        self._live = LiveScreen(self._opener())
+
+    def _opener(self) -> Callable[[], socket.socket]:
+        """What begins a recording."""
         if self._wanted == "scrcpy":
-            server = find_server()
-            opened = lambda: open_scrcpy(self._link, server)  # noqa: E731
-        self._live = LiveScreen(opened, **kept)
+            return functools.partial(open_scrcpy, self._link, find_server())
+        return functools.partial(self._link.open_service, f"exec:{RECORD}")
 
     def keep_frames(self, keep: int, spacing_s: float = 0.1) -> LiveScreen:
         """A video that remembers its last frames, whatever way pictures are taken."""
         self.close()
-        opened: Callable = lambda: self._link.open_service(f"exec:{RECORD}")  # noqa: E731
-        self._live = LiveScreen(opened, keep=keep, spacing_s=spacing_s)
+        self._live = LiveScreen(self._opener(), keep=keep, spacing_s=spacing_s)
         return self._live
 
     def _from_video(self, live: LiveScreen) -> Image.Image | None:
