@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from qwen2vl_agent.envs.virtual_phone.adbd import PRIVATE_MODEL
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
 USB_BUS = Path("/dev/bus/usb")
+LOCAL = ("127.0.0.1", "localhost", "::1")
 START_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
 WHAT_TO_DO = {
@@ -60,12 +63,22 @@ def adb_path() -> str:
 
 
 def adb_client() -> adbutils.AdbClient:
-    """A client of the server on `$ANDROID_ADB_SERVER_PORT` (5037 unless set), which is started if need be.
+    """A client of the server at `$ANDROID_ADB_SERVER_HOST` and `$ANDROID_ADB_SERVER_PORT` (this machine's 5037 unless
+    set). One on this machine is started if need be.
 
     Raises:
-        DeviceLost: the server does not start.
+        DeviceLost: the server does not start, or another machine's does not answer.
     """
     client = adbutils.AdbClient()
+    if client.host not in LOCAL:
+        try:
+            with socket.create_connection((client.host, client.port), CONNECT_LIMIT_S):
+                return client
+        except OSError as error:
+            raise DeviceLost(
+                f"no adb server answers at {client.host}:{client.port} ({error}); start it there with "
+                "`adb -a nodaemon server start`, or unset ANDROID_ADB_SERVER_HOST"
+            ) from None
     environment = dict(os.environ)
     if sys.platform == "linux" and not USB_BUS.exists():
         environment.setdefault("ADB_USB", "0")  # without a bus it would wait three seconds for one
@@ -119,6 +132,31 @@ def connect(client: adbutils.AdbClient, address: str) -> str:
     except (AdbError, OSError) as error:
         answer = str(error)
     raise DeviceLost(f"no phone answers at {address}: {answer}")
+
+
+def pair(address: str, code: str) -> str:
+    """Have the adb server and a phone that shows a pairing code know each other; what adb says of it.
+
+    Raises:
+        ConfigError: the address or the code cannot be one.
+        DeviceLost: they did not pair.
+    """
+    if not re.fullmatch(r"[^\s:]+:\d{1,5}", address):
+        raise ConfigError(f"{address!r} is no address; the phone shows one as 192.168.1.20:37123 beside the code")
+    if not re.fullmatch(r"\d{6}", code):
+        raise ConfigError("the pairing code is the six digits that the phone shows")
+    command = [adb_path(), "-P", str(adbutils.AdbClient().port), "pair", address, code]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=START_LIMIT_S)
+        answer = " ".join((result.stdout + result.stderr).split())
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DeviceLost(f"adb could not pair with {address}: {type(error).__name__}") from None
+    if "Successfully paired" not in answer:
+        raise DeviceLost(
+            f"the phone at {address} did not pair ({answer or 'no word'}); leave its pairing dialog open, and take the "
+            "address and code that it shows now"
+        )
+    return answer
 
 
 def choose(client: adbutils.AdbClient, serial: str | None = None) -> str:

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import time
-from typing import Any, get_args
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import adbutils
 from PIL import Image
@@ -49,6 +50,8 @@ HIDDEN = re.compile(r"[•*·●]*")
 PATIENCE_S, TIMEOUT_S = 10.0, 30.0
 LOOK_FOR_TURNS_S = 1.0
 PIN_VARIABLE, CAPTURE_VARIABLE = "QWEN2VL_AGENT_PIN", "QWEN2VL_AGENT_CAPTURE"
+CONSENT_VARIABLE = "QWEN2VL_AGENT_CONSENT"
+KEYBOARD_CHANGE = "ADBKeyBoard, which is installed, becomes the phone's keyboard until the agent is done"
 NO_FIELD = "no text field has the focus; tap the field first"
 
 
@@ -65,6 +68,7 @@ class AndroidDevice:
         capture: CaptureName | None = None,
         patience_s: float = PATIENCE_S,
         timeout_s: float = TIMEOUT_S,
+        consent: Callable[[str], bool] | None = None,
     ) -> None:
         """Take the phone of this serial, or the only one attached.
 
@@ -73,6 +77,8 @@ class AndroidDevice:
                 and the best by measurement for a real one.
             patience_s: how long a phone that goes away is waited for.
             timeout_s: how long a command may take.
+            consent: asked, with what is to be done in words, before a setting of a real phone is changed; left out,
+                `$QWEN2VL_AGENT_CONSENT` set to `keyboard` agrees, and nothing else does. No app is ever installed.
 
         Raises:
             DeviceLost: there is none, none that is ready, or several.
@@ -83,9 +89,10 @@ class AndroidDevice:
         self.connection = Reconnecting(self._link, patience_s=patience_s)
         self._apps: list[InstalledApp] | None = None
         self._previous_keyboard: str | None = None
+        self._enabled_keyboard = False
+        self._consent = consent or (lambda what: os.environ.get(CONSENT_VARIABLE) == "keyboard")
         self.virtual = self._link.shell("getprop ro.product.name").text.strip() == VIRTUAL_PRODUCT
         self.name = "virtual-phone" if self.virtual else "android"
-        self.still = self.virtual
         self._display = ""
         self._turned_at = 0.0
         self._frame = self._read_frame()
@@ -98,6 +105,11 @@ class AndroidDevice:
     def frame(self) -> Frame:
         """The coordinate system of `input`: the logical size, turned as the screen is."""
         return self._frame
+
+    @property
+    def still(self) -> bool:
+        """Whether one look after an action is enough: on a virtual phone, unless it is seen by video, which is late."""
+        return self.virtual and self._capture.live is None
 
     def _read_frame(self) -> Frame:
         answer = self._shell(
@@ -290,7 +302,7 @@ class AndroidDevice:
         """Make ADBKeyBoard the keyboard; the owner's comes back in `close`.
 
         Raises:
-            ActionRejected: it is not installed.
+            ActionRejected: it is not installed, or the owner does not agree.
         """
         listing = self._read("ime list -s -a; settings get secure default_input_method").split()
         if ADB_KEYBOARD not in listing[:-1]:
@@ -298,7 +310,13 @@ class AndroidDevice:
                 "this phone can only be sent ASCII text; for other characters its owner must install ADBKeyBoard"
             )
         if listing[-1] != ADB_KEYBOARD:
+            if not (self.virtual or self._consent(KEYBOARD_CHANGE)):
+                raise ActionRejected(
+                    f"the phone's owner has not agreed to this: {KEYBOARD_CHANGE} (to agree, set {CONSENT_VARIABLE} to "
+                    "keyboard); until then only ASCII text can be typed"
+                )
             self._previous_keyboard = self._previous_keyboard or listing[-1]
+            self._enabled_keyboard |= ADB_KEYBOARD not in self._read("ime list -s").split()
             self._send(f"ime enable {ADB_KEYBOARD} && ime set {ADB_KEYBOARD}", {})
 
     def _open(self, name: str, done: dict[str, Any]) -> None:
@@ -350,6 +368,37 @@ class AndroidDevice:
 
     # -----------------------------------------------------------------------------------------------------------------
 
+    # Beside the action set -------------------------------------------------------------------------------------------
+
+    def shell(self, line: str) -> str:
+        """What a line of shell answers, for tools that know what they do.
+
+        Raises:
+            ActionVoid: the phone went away while it ran.
+            DeviceLost: the phone does not answer.
+        """
+        return self.connection.act(lambda: self._shell(line)).text
+
+    def open_link(self, link: str) -> dict[str, Any]:
+        """Open a deep link or an address in whatever app answers to it.
+
+        Raises:
+            ActionRejected: none does.
+        """
+        done: dict[str, Any] = {"action": "open_link", "link": link}
+        line = "am start -a android.intent.action.VIEW -d " + android_input.quote(link)
+        result = self.connection.act(lambda: self._shell(line))
+        answer = (result.stdout + result.stderr).decode("utf-8", "replace")
+        if result.status or "Error:" in answer:
+            raise ActionRejected(f"no app of this phone opens {_short(link)!r}: {_complaint(result)}")
+        return done | {"sent": [line]}
+
+    def pull_down(self, what: Literal["notifications", "settings"] | None) -> dict[str, Any]:
+        """Show the notifications or the quick settings; None for neither."""
+        done: dict[str, Any] = {"action": "pull_down", "what": what}
+        self._send(f"cmd statusbar {f'expand-{what}' if what else 'collapse'}", done)
+        return done
+
     def _read(self, line: str) -> str:
         return self.connection.look(lambda: self._shell(line)).text
 
@@ -361,7 +410,9 @@ class AndroidDevice:
         self._capture.close()
         if self._previous_keyboard:
             keyboard, self._previous_keyboard = self._previous_keyboard, None
-            self._shell(f"ime set {android_input.quote(keyboard)}")
+            disable = f"; ime disable {ADB_KEYBOARD}" if self._enabled_keyboard else ""
+            self._shell(f"ime set {android_input.quote(keyboard)}{disable}")
+            self._enabled_keyboard = False
 
 
 def _chosen_capture() -> CaptureName | None:

@@ -1,6 +1,8 @@
 """Pictures of a phone's screen: four ways to get one, the best by measurement, another where it fails."""
 
+import functools
 import io
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from typing import Literal
 from PIL import Image
 
 from qwen2vl_agent.envs.adb_link import AdbLink
-from qwen2vl_agent.envs.live_screen import LiveScreen
+from qwen2vl_agent.envs.live_screen import LiveScreen, TimedFrame
 from qwen2vl_agent.envs.scrcpy_server import find_server, open_scrcpy
 from qwen2vl_agent.envs.settling import agree
 from qwen2vl_agent.schema.errors import DeviceLost
@@ -27,6 +29,8 @@ FIRST_FRAME_S = 4.0
 """How long a video may take to show that it works, where the way is chosen by measurement."""
 EFFECT_S = 0.5
 """How long after an action a video may stay silent before a screenshot tells whether it still runs."""
+PAUSE_S, BURST_S = 0.1, 2.0
+"""A pause that ends a burst of frames, and how long one may last before it is taken for a screen that moves."""
 RECORD = "screenrecord --output-format=h264 --time-limit=180 --bit-rate=16000000 -"
 
 
@@ -67,7 +71,6 @@ class Capture:
         self.display = display
         self._raw: bool | None = {"raw": True, "png": False}.get(way)
         self._live: LiveScreen | None = None
-        self._video_failed = False
         self._acted = 0.0
         self._checked = True
         self.measured: dict[str, float] = {}
@@ -118,28 +121,28 @@ class Capture:
 
     # Video -----------------------------------------------------------------------------------------------------------
 
-    def _start_video(self, **kept: int) -> None:
-        opened: Callable = lambda: self._link.open_service(f"exec:{RECORD}")  # noqa: E731
+    def _start_video(self) -> None:
+        self._live = LiveScreen(self._opener())
+
+    def _opener(self) -> Callable[[], socket.socket]:
+        """What begins a recording."""
         if self._wanted == "scrcpy":
-            server = find_server()
-            opened = lambda: open_scrcpy(self._link, server)  # noqa: E731
-        self._live = LiveScreen(opened, **kept)
+            return functools.partial(open_scrcpy, self._link, find_server())
+        return functools.partial(self._link.open_service, f"exec:{RECORD}")
 
     def keep_frames(self, keep: int, spacing_s: float = 0.1) -> LiveScreen:
         """A video that remembers its last frames, whatever way pictures are taken."""
         self.close()
-        opened: Callable = lambda: self._link.open_service(f"exec:{RECORD}")  # noqa: E731
-        self._live = LiveScreen(opened, keep=keep, spacing_s=spacing_s)
+        self._live = LiveScreen(self._opener(), keep=keep, spacing_s=spacing_s)
         return self._live
 
     def _from_video(self, live: LiveScreen) -> Image.Image | None:
         """The newest frame; a screenshot where the video is silent after an action that changed the screen."""
         try:
             newest = live.newest()
-            if self._checked or newest.arrived > self._acted:
+            if self._checked:
                 return newest.image
-            waited = self._acted + EFFECT_S - time.monotonic()
-            newest = live.after(newest.number, timeout_s=max(waited, 0.0))
+            newest = self._last_of_burst(live, newest)
         except DeviceLost:
             self.close()
             return None
@@ -151,6 +154,16 @@ class Capture:
             return newest.image
         live.restart()
         return truth
+
+    def _last_of_burst(self, live: LiveScreen, newest: TimedFrame) -> TimedFrame:
+        """The frame after which nothing came for a moment: the first one after an action may be from before it."""
+        wait_s = max(self._acted + EFFECT_S - time.monotonic(), 0.0)
+        while (following := live.after(newest.number, timeout_s=wait_s)).number > newest.number:
+            newest = following
+            if time.monotonic() > self._acted + BURST_S:
+                break
+            wait_s = PAUSE_S
+        return newest
 
     # Screenshots -----------------------------------------------------------------------------------------------------
 

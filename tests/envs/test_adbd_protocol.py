@@ -216,6 +216,22 @@ def test_a_bad_sync_request_fails_in_words(request_bytes: bytes) -> None:
     assert asyncio.run(talk()).startswith(b"FAIL")
 
 
+def test_a_stream_that_the_host_closes_is_closed_on_the_phone_too() -> None:
+    """As adbd does it, and as the client of the package adb-shell waits for."""
+
+    async def talk() -> Packet:
+        async with serving() as connect:
+            host = await connect()
+            await host.greet()
+            await host.send(Packet(OPEN, 5, 0, b"sync:\0"))
+            opened = await host.receive()
+            await host.send(Packet(CLSE, 5, opened.arg0))
+            return await host.receive()
+
+    packet = asyncio.run(talk())
+    assert (packet.command, packet.arg1) == (CLSE, 5)
+
+
 @settings(deadline=None)
 @given(st.sampled_from([CNXN, OPEN, OKAY, WRTE, CLSE]), st.integers(0, 2**32 - 1), st.binary(max_size=200))
 def test_a_packet_comes_back_from_its_bytes(command: int, number: int, data: bytes) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from qwen2vl_agent.envs.adb_server import connect, disconnect
 from qwen2vl_agent.envs.android import PIN_VARIABLE, AndroidDevice
 from qwen2vl_agent.envs.device import Device, PhoneDevice
-from qwen2vl_agent.envs.settling import agree, is_black
+from qwen2vl_agent.envs.settling import agree, is_black, look
 from qwen2vl_agent.envs.virtual_phone.device import VirtualPhoneDevice
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.server import start_virtual_phone
@@ -82,6 +82,11 @@ def device(request: pytest.FixtureRequest, adb_client: adbutils.AdbClient) -> It
         disconnect(process.serial)
 
 
+def settled(device: Device) -> Image.Image:
+    """The screen as an environment looks at it."""
+    return look(device, interval_s=0.3, limit_s=20.0, may_settle=True).image
+
+
 def test_it_is_a_phone(device: Device) -> None:
     assert isinstance(device, PhoneDevice)
 
@@ -99,7 +104,7 @@ def test_a_screenshot_is_a_picture_of_the_frames_shape(device: Device) -> None:
 
 def test_two_looks_at_a_screen_that_stands_still_agree(device: Device) -> None:
     device.perform(OpenApp(name="Settings"))
-    assert agree(device.screenshot(), device.screenshot())
+    assert agree(settled(device), settled(device))
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: tool_name(type(action)))
@@ -124,10 +129,10 @@ def test_elements_lie_on_the_screen_and_settings_opens(device: Device) -> None:
 
 def test_what_cannot_be_done_is_rejected_and_changes_nothing(device: Device) -> None:
     device.perform(PressKey(name="home"))
-    before = device.screenshot()
+    before = settled(device)
     with pytest.raises(ActionRejected):
         device.perform(OpenApp(name="No such app, surely"))
-    assert agree(before, device.screenshot())
+    assert agree(before, settled(device))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -173,7 +173,7 @@ class Connection:
         elif packet.command == WRTE:
             await stream.feed(packet.data)
         else:
-            stream.lost()
+            await stream.close()  # a phone confirms it; some clients wait for that
 
     async def _greet(self, packet: Packet) -> None:
         if packet.arg0 < VERSION_WITH_CHECKSUM or packet.arg1 == 0:

@@ -126,6 +126,17 @@ def _input_method(system: System, args: list[str]) -> list[str]:
     ]
 
 
+def _input(system: System, args: list[str]) -> list[str]:
+    """The recent queue. Source: AOSP's InputDispatcher.cpp, `dumpDispatchStateLocked`."""
+    events = [
+        f"    MotionEvent(deviceId=-1, eventTime=1, source=TOUCHSCREEN, displayId=0, action=DOWN, "
+        f"actionButton=0x00000000, flags=0x00000000, pointers=[0: ({x:.1f}, {y:.1f})]), "
+        f"policyFlags=0x6b000000, age={10 * index}ms"
+        for index, (x, y) in enumerate(system.touches)
+    ]
+    return ["INPUT MANAGER (dumpsys input)", "Input Dispatcher State:", f"  RecentQueue: length={len(events)}", *events]
+
+
 def _power(system: System, args: list[str]) -> list[str]:
     awake = system.phone.state.screen_on
     return [
@@ -179,6 +190,7 @@ SERVICES: dict[str, Callable[[System, list[str]], list[str]]] = {
     "activity": _activity,
     "battery": _battery,
     "display": _display,
+    "input": _input,
     "input_method": _input_method,
     "package": _package,
     "power": _power,

@@ -102,6 +102,7 @@ def tap(system: System, args: list[str]) -> None:
     """`tap X Y`."""
     x, y = _numbers(args[:2], 2)
     system.all_selected = False
+    system.touches = [*system.touches[-9:], (x, y)]
     pixel = _pixel(system, x, y)
     if pixel and system.lock:
         system.touch_lock(*pixel, *pixel)
@@ -137,6 +138,7 @@ def motion_event(system: System, args: list[str]) -> None:
     x, y = _numbers(args[1:3], 2)
     if args[0].upper() == "DOWN":
         system.finger_down = (x, y)
+        system.touches = [*system.touches[-9:], (x, y)]
     elif args[0].upper() == "UP" and system.finger_down is not None:
         start, system.finger_down = system.finger_down, None
         swipe(system, [str(number) for number in (*start, x, y)])

@@ -41,6 +41,8 @@ class System:
     """Where `input motionevent DOWN` put the finger, until it lifts."""
     rotation: int = 0
     """Quarter turns of the screen."""
+    touches: list[tuple[float, float]] = field(default_factory=list)
+    """Where fingers went down lately, in pixels of the screen as it was held."""
     pin: str | None = None
     """What locks the phone whenever its screen goes off; None for no lock, empty for one that a swipe opens."""
     lock: Lock | None = None
