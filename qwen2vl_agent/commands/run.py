@@ -1,22 +1,25 @@
-"""`qwen2vl-agent run`: a task on a phone, watched."""
+"""`qwen2vl-agent run`: a task on a phone, in a browser or in a gymnasium environment, watched."""
 
 import contextlib
 import dataclasses
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
+from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
+from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
     from qwen2vl_agent.agent.person import Person
@@ -33,7 +36,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, and watch it.
+    """Do a task on a phone, in a browser or in a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -49,13 +52,31 @@ class Command:
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
       qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
+      qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
+      qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
+      qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
+      qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android)"""
+    """what to operate; this version knows phones (android), Chromium (browser) and gymnasium
+    environments (gym)"""
+    env_id: str = ""
+    """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
+    where --task is left out, and it says itself whether it is solved"""
+    env_kwargs: str = ""
+    """with --device gym: what the environment is made with beside its id, as a JSON object"""
+    import_modules: Annotated[str, tyro.conf.arg(name="import")] = ""
+    """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    url: str = ""
+    """the page that a browser begins with"""
+    allow: tuple[str, ...] = ()
+    """origins beside that page's own to which a browser may go, for example https://docs.example.org; * for all"""
+    downloads: Path | None = None
+    """folder for what a browser downloads; refused if left out"""
     task: str = ""
     """a bundled task's id (see: qwen2vl-agent tasks), or what to do in your own words"""
     tasks: Path | None = None
@@ -99,6 +120,10 @@ class Command:
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
     """folder of the record; a new one below runs/ if left out"""
+    record: bool = True
+    """keep a record; without, nothing of the episode is left when it ends, and it cannot be resumed"""
+    keep_days: float | None = None
+    """days after which `trajectory prune` deletes the record, as does every later run for those below runs/"""
     resume: Path | None = None
     """folder of an interrupted episode to go on with; needs no other flag, its record has them"""
     dry_run: bool = False
@@ -114,14 +139,22 @@ class Command:
         if self.resume is not None:
             return self._go_on(self.resume)
         if self.device not in OPENERS:
-            raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+            raise ConfigError(f"--device {self.device}: this version operates {', '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
         if not 0 <= self.ask_below <= 1:
             raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
+        if self.keep_days is not None and self.keep_days <= 0:
+            raise ConfigError(f"--keep-days is {self.keep_days:g}; expected more than 0")
+        if not self.record and (self.out or self.keep_days):
+            raise ConfigError("--no-record keeps nothing; leave out --out and --keep-days")
         self._loading()  # numbers that make no sense are told before a phone is waited for
-        work = self._work()
-        return self.operate(work, resolve(self.model) if self.policy == "model" else "")
+        name = resolve(self.model) if self.policy == "model" else ""
+        if self.record:
+            prune(RUNS)
+            return self.operate(self._work(), name)
+        with tempfile.TemporaryDirectory(prefix="qwen2vl-agent-") as unkept:
+            return self.operate(self._work(Path(unkept) / "run"), name)
 
     def _go_on(self, folder: Path) -> int:
         """Takes up an interrupted episode as it was begun; of a finished one it only tells the outcome."""
@@ -168,7 +201,8 @@ class Command:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
             if not at_hand.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(
-                    f"the embedded model has only ever seen the virtual phone and refuses {at_hand.serial}; name "
+                    "the embedded model has only ever seen the virtual phone and refuses "
+                    f"{at_hand.serial or 'the ' + self.device}; name "
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
@@ -183,9 +217,11 @@ class Command:
                     break
         return self._report(ended)
 
-    def _work(self) -> list[tuple[str, Path]]:
+    def _work(self, out: Path | None = None) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
-        if bool(self.task) == (self.tasks is not None):
+        out = out or self.out
+        own = self.device == "gym" and bool(self.env_id)
+        if (bool(self.task) and self.tasks is not None) or not (self.task or self.tasks or own):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
 
@@ -193,8 +229,8 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(self.out, self.task))]
-        root = out_folder(self.out, self.tasks.stem)
+            return [(self.task or self.env_id, out_folder(out, self.task or self.env_id))]
+        root = out_folder(out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
     def _plan(
@@ -206,6 +242,7 @@ class Command:
             "flags": self._flags(),
             "phone": {"serial": at_hand.serial, "own": at_hand.own, "pid": at_hand.pid},
             "loading": self._loading().to_json(),
+            **({"keep_days": self.keep_days} if self.keep_days else {}),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
         if interrupted is None:
@@ -227,10 +264,13 @@ class Command:
                     config = self._config(policy, plan.model)
                     trajectory = run_episode(env, policy, plan, config, watcher, person=person)
             except (DeviceLost, EndpointLost):
+                if not self.record:
+                    raise
                 _tell_how_to_go_on(plan.out, console)
                 raise
-        console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
-        if trajectory.header.outcome == "stopped":
+        if self.record:
+            console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
+        if self.record and trajectory.header.outcome == "stopped":
             _tell_how_to_go_on(plan.out, console)
         return trajectory
 
@@ -282,7 +322,14 @@ class Command:
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
     def _wish(self) -> Wish:
-        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
+        given = {name: getattr(self, name) for name in ("env_id", "env_kwargs", "import_modules")}
+        options = {name: value for name, value in given.items() if value}
+        if options and self.device != "gym":
+            raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
+        if self.device == "browser":
+            tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
+            options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
+        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
     def _config(self, policy: "Policy", model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
@@ -301,6 +348,8 @@ class Command:
 
     def _report(self, ended: dict[Path, "Trajectory"]) -> int:
         results = [_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
+        if not self.record:
+            results = [{**result, "trajectory": ""} for result in results]
         if self.json:
             output.print_object(results[0] if self.tasks is None else _together(results))
         if any(result["outcome"] == "stopped" for result in results):
@@ -335,6 +384,15 @@ def read_tasks(path: Path) -> list[str]:
     if not tasks:
         raise ConfigError(f"--tasks {path}: it lists no task")
     return tasks
+
+
+def prune(root: Path) -> None:
+    """Delete the episodes below a folder that were to be kept for some days only, and have been."""
+    from qwen2vl_agent.trajectory.privacy import delete, expired
+
+    for folder in expired(root):
+        with contextlib.suppress(RecordBusy):
+            delete(folder)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:
