@@ -61,6 +61,10 @@ def step_view(step: Step, spell: Spell) -> dict[str, Any]:
         "tokens": tokens_view(step.reply, spell),
         "deed": deed_text(step),
         "error": step.error,
+        "noticed": [
+            *(["by the person"] if step.by == "person" else []),
+            *(event.replace("_", " ") for event in step.events),
+        ],
         "reward": step.reward,
         "confidence": step.reply.confidence,
         "counts": step.reply.tokens,

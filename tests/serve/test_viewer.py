@@ -39,6 +39,11 @@ def test_parts_of_a_step_add_up_to_its_time(tmp_path):
     assert sum(seconds for _, seconds in step["times"]) == pytest.approx(0.65 + 0.02 + 0.3 + 0.1)
 
 
+def test_who_acted_and_what_was_noticed_is_told(tmp_path):
+    folder = record(tmp_path / "a", 2, {1: {"by": "person", "events": ("approved",)}})
+    assert [step["noticed"] for step in episode_view(folder, "a")["steps"]] == [[], ["by the person", "approved"]]
+
+
 def test_the_tokens_of_a_reply_spell_it_also_where_a_letter_takes_several():
     tokenizer = Tokenizer.from_pretrained(EMBEDDED)
     text = 'Tap "Ω 日本 😀" now'

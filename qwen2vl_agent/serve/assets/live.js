@@ -85,7 +85,7 @@ function drawScreen() {
 function stepItem(step) {
   const item = make("li");
   item.value = step.index + 1;
-  item.append(make("p", "thought", step.thought), make("p", "call", step.call), make("p", `deed${step.error ? " error" : ""}`, step.deed), make("p", "time", seconds(step.times)));
+  item.append(make("p", "thought", step.thought), make("p", "call", step.call), make("p", `deed${step.error ? " error" : ""}`, step.deed), make("p", "time", [...step.noticed, seconds(step.times)].filter(Boolean).join(" · ")));
   return item;
 }
 

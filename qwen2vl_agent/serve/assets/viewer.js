@@ -193,7 +193,7 @@ function drawSide(side, index, row) {
   image.alt = `The screen before step ${index + 1}`;
   image.src = address(side, step);
   overlay(page.querySelector("svg"), step);
-  put("figcaption", `${step.width} × ${step.height} · reward ${step.reward}`);
+  put("figcaption", [`${step.width} × ${step.height}`, `reward ${step.reward}`, ...step.noticed].join(" · "));
   page.querySelector(".observation").hidden = !step.observation;
   put(".observation p", step.observation);
   put(".thought", step.thought || "(none)");
