@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
 from qwen2vl_agent.agent.difference import Said, difference
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.picture import marked, points_of
+from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.schema.tools import ToolCall, to_call
 from qwen2vl_agent.schema.trajectory import Step
@@ -75,14 +77,23 @@ def first_departure(folder: Path) -> Departure | None:
         for step in trajectory.steps:
             decision = env.oracle()
             wanted = to_call(decision.action)
-            said = Said(step.reply.text, step.call, step.error)
-            kind = difference(said, Said(decision.thought, wanted), env.device.elements(), env.device.frame)
+            kind = _difference(step, decision.thought, wanted, env)
             if kind:
                 return Departure(folder, header.goal, step, wanted, decision.thought, kind)
             env.step(step.call)
+    except ConfigError:
+        return None  # there is no solution to compare with
     finally:
         env.close()
     return None
+
+
+def _difference(step: Step, thought: str, wanted: ToolCall, env: Any) -> str:
+    said, solution = Said(step.reply.text, step.call, step.error), Said(thought, wanted)
+    device = getattr(env, "device", None)
+    if device is not None:
+        return difference(said, solution, device.elements(), device.frame)
+    return difference(said, solution, [], None) or ("" if step.call == wanted else "other arguments")
 
 
 def picture_of(departure: Departure) -> Image.Image:

@@ -207,7 +207,8 @@ class Command:
                 )
             chosen = sampling(self.constrained, self.speculate)
             rules = self._rules(at_hand.env.tools)
-            at_hand.env.device = self._filler(at_hand.env.device)
+            if hasattr(at_hand.env, "device"):  # elsewhere nothing is typed that could be a secret
+                at_hand.env.device = self._filler(at_hand.env.device)
             policy = wrap(_policy(self.policy, name, console, self._loading(), chosen))
             ended: dict[Path, Trajectory] = {}
             for task, out in work:

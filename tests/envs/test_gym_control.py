@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from qwen2vl_agent.dialogue.constrain import Constrainer
+from qwen2vl_agent.dialogue.tool_call import render_call
 from qwen2vl_agent.envs.action_space import ActionSpace
 from qwen2vl_agent.envs.gym.control import MOST_ARGUMENTS, control_of, quantised
 from qwen2vl_agent.envs.gym.words import labels, slug
+from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.tools import to_action, to_call, tool_spec
 
@@ -91,6 +94,24 @@ def test_what_a_space_takes_can_be_asked_for(name):
         found = control.to_raw(control.from_raw(raw))
         for one, other in zip(_flat(raw), _flat(found), strict=True):
             assert one == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["keyword", "tool_call"])
+@pytest.mark.parametrize("name", SPACES)
+def test_the_grammar_of_constrained_replies_takes_every_call(name, form, constrainer):
+    control = control_of(Silent(SPACES[name]))
+    drawn = ActionSpace(control.tools, seed=2)
+    for _ in range(5):
+        constraint = constrainer[1](tuple(map(tool_spec, control.tools)), form, 64)
+        for token in constrainer[0].encode(render_call("So.", to_call(drawn.sample()), form)):
+            constraint.accept(token)
+        assert constraint.finished
+
+
+@pytest.fixture(scope="module")
+def constrainer():
+    tokenizer = spelled_tokenizer()
+    return tokenizer, Constrainer(tokenizer)
 
 
 def _flat(raw):
