@@ -7,6 +7,7 @@ from typing import Any
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.bench.statistics import Rate, rate
+from qwen2vl_agent.bench.suites import get_suite
 from qwen2vl_agent.schema.trajectory import Split
 
 RESULT_VERSION = 1
@@ -69,6 +70,7 @@ class BenchResult:
     def to_json(self) -> dict[str, Any]:
         """The object that `results.json` and `bench --json` carry."""
         whole = self.overall
+        ceilings = get_suite(self.conditions.suite).ceilings
         return {
             "version": RESULT_VERSION,
             "suite": self.conditions.suite,
@@ -84,7 +86,10 @@ class BenchResult:
             "mean_reward": round(mean([episode.reward for episode in self.episodes]), 4),
             "seen": _rate_json(self.seen),
             "unseen": _rate_json(self.unseen),
-            "per_task": {task: _group_json(group) for task, group in self.by_task().items()},
+            "per_task": {
+                task: _group_json(group) | ({"ceiling": ceilings[task]} if task in ceilings else {})
+                for task, group in self.by_task().items()
+            },
             "failures": list(self.failures),
         }
 

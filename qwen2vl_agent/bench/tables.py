@@ -9,6 +9,7 @@ from rich.table import Table
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.bench.published import published_page
 from qwen2vl_agent.bench.result import BenchResult, mean, success_rate
+from qwen2vl_agent.bench.suites import get_suite
 
 HEADINGS = ("task", "solved", "95 % range", "runs", "steps", "seconds")
 Row = tuple[str, str, str, str, str, str]
@@ -56,8 +57,9 @@ def markdown(result: BenchResult) -> str:
 
 
 def _task_rows(result: BenchResult) -> Iterator[Row]:
+    ceilings = get_suite(result.conditions.suite).ceilings
     for task, group in result.by_task().items():
-        yield _row(task, group)
+        yield _row(f"{task} (at most {ceilings[task]:.1%})" if task in ceilings else task, group)
 
 
 def _summary_rows(result: BenchResult) -> Iterator[Row]:

@@ -11,17 +11,16 @@ from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
 from qwen2vl_agent.envs.device import TellsNews
-from qwen2vl_agent.envs.settling import Look, look
+from qwen2vl_agent.envs.settling import BLACK_TEXT, Look, look
 from qwen2vl_agent.envs.task_set import EndsByItself, PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
-from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
+from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
-BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
 NO_USER_TEXT = "Nobody is there to answer; decide yourself."
 HIGHEST_SEED = 2**31
 
@@ -151,15 +150,18 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do an action or a `ToolCall`, wait until the screen stands still, and score the state."""
         self._num_steps += 1
-        performed, error, text, begin = None, "", "", time.perf_counter()
+        performed, error, text, touched, begin = None, "", "", False, time.perf_counter()
         try:
             if isinstance(action, ToolCall):
                 action = to_action(action, self.tools)
             performed, text = self._perform(action)
         except (ActionRejected, ToolCallError) as refusal:
             error = text = str(refusal)
+        except ActionVoid as void:
+            error = text = str(void)
+            touched = True
         perform_s = time.perf_counter() - begin
-        seen = self._look(may_settle=performed is not None)
+        seen = self._look(may_settle=touched or performed is not None)
         self._observe(seen, text)
         reward = self.score()
         ended = not error and isinstance(action, Done | Answer)
@@ -167,6 +169,11 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         truncated = not terminated and self._num_steps >= self.max_steps
         info = {"performed": performed, "action_error": error} | self._measured(seen, perform_s)
         return self._pixels(), reward, terminated, truncated, info
+
+    def look_again(self) -> Observation:
+        """Look without doing anything, as somebody else may have touched the device."""
+        self._observe(self._look(may_settle=True), "")
+        return self.observation
 
     def render(self) -> np.ndarray | None:
         """The current screen where `render_mode` is `rgb_array`."""
@@ -224,7 +231,8 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _observe(self, seen: Look, text: str) -> None:
         news = self.device.news() if isinstance(self.device, TellsNews) else ""
-        words = " ".join(filter(None, (text, news, BLACK_TEXT if seen.black else "")))
+        black = getattr(self.device, "why_black", lambda: BLACK_TEXT)() if seen.black else ""
+        words = " ".join(filter(None, (text, news, black)))
         frame = Frame("screenshot", *seen.image.size, self.device.frame.rotation)
         self._observation = Observation(seen.image, frame, words)
         if self.observation_space.shape != (seen.image.height, seen.image.width, 3):

@@ -20,6 +20,12 @@ def test_a_task_is_a_suite_of_its_own():
     assert get_suite("settings.toggle").tasks == ("settings.toggle",)
 
 
+def test_a_gymnasium_id_is_a_suite_of_its_own():
+    suite = get_suite("FrozenLake8x8-v1")
+    assert (suite.tasks, suite.env, suite.env_kwargs) == (("FrozenLake8x8-v1",), "gym", {"env_id": "FrozenLake8x8-v1"})
+    assert get_suite("ALE/Pong-v5").tasks == ("ALE/Pong-v5",)
+
+
 def test_an_unknown_suite_is_answered_with_those_that_are():
     with pytest.raises(ConfigError, match="there is no suite 'setings'; there are phone, "):
         get_suite("setings")
