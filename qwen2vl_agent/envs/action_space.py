@@ -13,6 +13,12 @@ from qwen2vl_agent.schema.geometry import MODEL_FRAME, Point
 from qwen2vl_agent.schema.tools import ToolCall, to_action, to_call, tool_name
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz 0123456789"
+KEYS = {
+    "key": ("enter", "escape", "tab", "shift", "ctrl", "left", "right", "up", "down", "a"),
+    "keys": ("enter", "escape", "tab", "space", "backspace", "left", "right", "up", "down", "ctrl+a", "ctrl+v"),
+    "modifiers": ("", "ctrl", "shift"),
+}
+"""What is drawn for arguments that name keys: letters at random would name none."""
 LONGEST_SAMPLE = 8
 LONGEST_WAIT_S = 2.0
 TIMES = ("seconds", "duration_s")
@@ -67,6 +73,8 @@ class ActionSpace(gymnasium.Space[Any]):
             low, high = item.metadata.get("minimum", -LARGEST_SAMPLE), item.metadata.get("maximum", LARGEST_SAMPLE)
             return int(self.np_random.integers(max(low, -(2**62)), min(high, 2**62), endpoint=True))
         assert hint is str, hint
+        if item.name in KEYS:
+            return KEYS[item.name][int(self.np_random.integers(len(KEYS[item.name])))]
         if tool_name(action) == "open_app" and self.app_names:
             return self.app_names[int(self.np_random.integers(len(self.app_names)))]
         length = int(self.np_random.integers(1, LONGEST_SAMPLE + 1))

@@ -65,7 +65,7 @@ def layout(dialog: OpenDialog, size: tuple[int, int], scale: float) -> Layout:
     right = left + width - margin
     buttons: dict[Choice, Box] = {}
     for choice in ("dismiss", "accept") if dialog.can_be_refused else ("accept",):
-        buttons[choice] = (right - button_width, below, right, below + button_height)  # type: ignore[index]
+        buttons[choice] = (right - button_width, below, right, below + button_height)
         right -= button_width + margin // 2
     return Layout((left, top, left + width, below + button_height + margin), lines, field, buttons)
 

@@ -50,23 +50,27 @@ REUSED = frozenset(
 )  # fmt: skip
 """Pages that build everything anew for each episode, so that they need not be loaded again: a test compares the two."""
 
-FORGET = """
-() => {
-  if (document.activeElement) document.activeElement.blur();
-  core.endEpisode(0);
-  __restart();
-}
-"""
 START = """
-([seed, mode, limit]) => {
+([seed, mode, limit, again]) => {
+  if (again) {
+    if (document.activeElement) document.activeElement.blur();
+    core.endEpisode(0);
+    __restart();
+  }
   core.EPISODE_MAX_TIME = limit;
   core.setDataMode(mode);
   Math.seedrandom(String(seed));
   core.startEpisodeReal();
 }
 """
-READY = "span => { if (WOB_TASK_READY) __advance(span); return WOB_TASK_READY; }"
-GOAL = "() => { const said = core.getUtterance(); return typeof said === 'object' ? said.utterance : said; }"
+BEGUN = """
+span => {
+  if (!WOB_TASK_READY) return null;
+  __advance(span);
+  const said = core.getUtterance();
+  return typeof said === 'object' ? said.utterance : said;
+}
+"""
 ADVANCE = (
     "span => { __advance(span); return [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, String(WOB_REWARD_REASON || '')]; }"
 )
@@ -161,23 +165,20 @@ class MiniWoBDevice:
 
     async def _begin(self, name: str, seed: int, mode: str) -> str:
         page, address = self._page, page_file(name).as_uri()
-        if page.url == address and name in REUSED:
-            await page.evaluate(FORGET)
-        else:
+        again = page.url == address and name in REUSED
+        if not again:
             await page.goto(address)
         if self._pointer_moved:
             await page.mouse.move(0, 0)
             self._pointer_moved = False
-        await page.evaluate(START, [seed, mode, FOREVER_MS])
+        self.over, self.raw_reward, self.reason = False, 0.0, ""
+        await page.evaluate(START, [seed, mode, FOREVER_MS, again])
         for _ in range(READY_TRIES):
-            if await page.evaluate(READY, STEP_MS):
-                break
+            goal: str | None = await page.evaluate(BEGUN, STEP_MS)
+            if goal is not None:
+                return " ".join(goal.split())
             await asyncio.sleep(READY_TRY_S)  # it reads its words from a file
-        else:
-            raise DeviceLost(f"the page {name} does not get ready")
-        await self._advance(0)
-        goal: str = await page.evaluate(GOAL)
-        return " ".join(goal.split())
+        raise DeviceLost(f"the page {name} does not get ready")
 
     async def _perform(self, action: Action) -> dict[str, Any]:
         sent: dict[str, Any] = {"action": tool_name(type(action))}

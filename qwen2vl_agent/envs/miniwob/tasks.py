@@ -6,6 +6,7 @@ from typing import Any
 
 from qwen2vl_agent.envs.miniwob.pages import PREFIX, Protocol, page_names, protocol, task_id
 from qwen2vl_agent.envs.tasks.task import Decision
+from qwen2vl_agent.schema.actions import Done
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
 
@@ -65,7 +66,7 @@ class MiniWoBTasks:
         return bool(self._device.over)
 
     def oracle(self, task: WobTask) -> Decision:
-        """The solution's next action, by what stands on the page.
+        """The solution's next action, by what stands on the page; it gives up where it cannot read the page.
 
         Raises:
             ConfigError: this page has no solution.
@@ -75,7 +76,10 @@ class MiniWoBTasks:
 
         if task.page not in ORACLES:
             raise ConfigError(f"{task.id} has no bundled solution")
-        return ORACLES[task.page](View(self._device, task.goal))
+        try:
+            return ORACLES[task.page](View(self._device, task.goal))
+        except (LookupError, ValueError, StopIteration):  # another has led the page to where no solution passes
+            return Decision("It is not known how to go on from here.", Done(status="failure"))
 
 
 def page_of(name: str) -> str:

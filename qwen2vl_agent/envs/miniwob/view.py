@@ -1,6 +1,5 @@
 """What a solution sees of a page, and how it acts: elements by CSS selector, and decisions on their places."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,8 +173,3 @@ class View:
     def steps(self, *wanted: Decision | None) -> Decision:
         """The first decision that is still to be made."""
         return next(decision for decision in wanted if decision is not None)
-
-
-def in_order(nodes: Sequence[Node]) -> list[Node]:
-    """Elements from top to bottom and from left to right."""
-    return sorted(nodes, key=lambda node: (round(node.middle[1]), node.middle[0]))
