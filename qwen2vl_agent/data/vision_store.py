@@ -15,6 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -220,16 +221,18 @@ class VisionStore:
     async def _earlier(self, path: str) -> bytes:
         """An object's bytes; of two requests for it the one that ends first counts."""
         settings, waiting = self.settings, {asyncio.create_task(self._files._cat_file(path))}
-        done, _ = await asyncio.wait(waiting, timeout=min(settings.hedge_s, settings.timeout_s))
-        if not done and settings.hedge_s < settings.timeout_s:
-            waiting.add(asyncio.create_task(self._files._cat_file(path)))
-            left_s = settings.timeout_s - settings.hedge_s
-            done, _ = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting - done:
-            task.cancel()
-        if not done:
-            raise TimeoutError(f"no answer within {settings.timeout_s:g} s")
-        return done.pop().result()
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=min(settings.hedge_s, settings.timeout_s))
+            if not done and settings.hedge_s < settings.timeout_s:
+                waiting.add(asyncio.create_task(self._files._cat_file(path)))
+                left_s = settings.timeout_s - settings.hedge_s
+                done, _ = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise TimeoutError(f"no answer within {settings.timeout_s:g} s")
+            return min(done, key=lambda task: task.exception() is not None).result()
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def _write(self, path: str, data: bytes) -> None:
         if _is_local(self._files):
@@ -275,7 +278,7 @@ class StoredVideo:
             return self.sha256
         path = self.store.local_path(self.name)
         if path is None or not path.is_file():
-            return hashlib.sha256(self.store.get(self.name)).hexdigest()
+            return _fetched_digest(self.store, self.name)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -292,6 +295,12 @@ def _checked(data: bytes, sha256: str | None) -> bytes:
 
 class _Different(Exception):
     """The bytes that came are not those that were stored."""
+
+
+@lru_cache(maxsize=1024)
+def _fetched_digest(store: VisionStore, name: str) -> str:
+    """The SHA-256 of an object, fetched for it once."""
+    return hashlib.sha256(store.get(name)).hexdigest()
 
 
 def _open(url: str, settings: FetchSettings) -> tuple[Any, str]:
