@@ -60,6 +60,8 @@ class Record:
     value: dict[str, Any]
     where: str
     """File and place, for an error to name."""
+    problem: str = ""
+    """Why it cannot be read, where those after it can."""
 
 
 def pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> list[Piece]:
@@ -110,15 +112,16 @@ def _lines(piece: Piece) -> Iterator[Record]:
         while (at := file.tell()) < piece.end:
             line = file.readline()
             if line.strip():
-                where = f"{piece.path}, byte {at}"
-                yield Record(_object(_parsed(line, where), where), where)
+                yield _line(line, f"{piece.path}, byte {at}")
 
 
-def _parsed(line: bytes, where: str) -> Any:
+def _line(line: bytes, where: str) -> Record:
     try:
-        return json.loads(line)
+        return Record(_object(json.loads(line), where), where)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: not JSON: {error}") from error
+        return Record({}, where, f"not JSON: {error}")
+    except RecordError as error:
+        return Record({}, where, str(error).removeprefix(f"{where}: "))
 
 
 def _array(piece: Piece) -> Iterator[Record]:
