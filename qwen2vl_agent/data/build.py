@@ -7,6 +7,7 @@ moment leaves finished files, which the next run keeps, and drafts, which it rem
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -125,7 +126,8 @@ def _plan(settings: BuildSettings, out: Path) -> list[_Job]:
     tasks = [{**piece.describe(), **how} for piece in found]
     plan = json.dumps({"version": VERSION, "tasks": tasks}, indent=1).encode()
     path = out / PLAN_FILE
-    if path.is_file() and path.read_bytes() != plan:
+    begun = any(out.glob("shard-*.text"))
+    if begun and path.is_file() and path.read_bytes() != plan:
         raise ConfigError(f"{out} holds the build of other files, or by another model; give a new folder")
     write_whole(path, plan)
     return [
@@ -165,6 +167,7 @@ def _built(jobs: list[_Job], workers: int) -> Iterator[_Job]:
 
 
 def _settle() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the whole group: a worker just ends
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process per core already
 

@@ -4,6 +4,7 @@ What the records mean is not known here: `readers/` makes examples of them.
 """
 
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ PIECE_ROWS = 65_536
 CHUNK = 2**20
 ROWS = 256
 """Of a Parquet file, held at once."""
+_BETWEEN = re.compile(r"[\s,]*")
 KINDS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -60,6 +62,8 @@ class Record:
     value: dict[str, Any]
     where: str
     """File and place, for an error to name."""
+    problem: str = ""
+    """Why it cannot be read, where those after it can."""
 
 
 def pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> list[Piece]:
@@ -110,43 +114,42 @@ def _lines(piece: Piece) -> Iterator[Record]:
         while (at := file.tell()) < piece.end:
             line = file.readline()
             if line.strip():
-                where = f"{piece.path}, byte {at}"
-                yield Record(_object(_parsed(line, where), where), where)
+                yield _line(line, f"{piece.path}, byte {at}")
 
 
-def _parsed(line: bytes, where: str) -> Any:
+def _line(line: bytes, where: str) -> Record:
     try:
-        return json.loads(line)
+        return Record(_object(json.loads(line), where), where)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: not JSON: {error}") from error
+        return Record({}, where, f"not JSON: {error}")
+    except RecordError as error:
+        return Record({}, where, str(error).removeprefix(f"{where}: "))
 
 
 def _array(piece: Piece) -> Iterator[Record]:
     """The objects of an array, parsed one by one: the file is never held as a whole."""
-    decoder, text, number = json.JSONDecoder(), "", 0
+    decoder, number = json.JSONDecoder(), 0
     with open(piece.path, encoding="utf-8") as file:
         text = file.read(CHUNK).lstrip("\ufeff").lstrip()
         if not text.startswith("["):
             raise RecordError(f"{piece.path} is no JSON array; expected [ at its beginning")
-        text = text[1:]
+        at = 1
         while True:
-            text = text.lstrip(", \t\r\n")
             where = f"{piece.path}, entry {number}"
+            at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
+            if text.startswith("]", at):
+                return
             try:
-                if text.startswith("]"):
-                    return
-                value, end = decoder.raw_decode(text)
+                value, at = decoder.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
-                more = file.read(max(CHUNK, len(text)))
+                more = file.read(max(CHUNK, len(text) - at))
                 if not more:
                     raise RecordError(f"{where}: the file ends, or is no JSON: {error}") from error
-                text += more
+                text, at = text[at:] + more, 0
                 continue
             if number % piece.end == piece.start:
                 yield Record(_object(value, where), where)
-            text, number = text[end:], number + 1
-            if len(text) < CHUNK // 2:
-                text += file.read(CHUNK)
+            number += 1
 
 
 def _row_groups(path: Path) -> list[Piece]:

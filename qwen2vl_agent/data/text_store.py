@@ -125,8 +125,11 @@ def _read_list(folder: Path) -> dict[str, Any]:
     try:
         listed = json.loads(path.read_text("utf-8"))
         version = listed["version"]
+        lacking = {"source", "processor", "vision", "shards"} - listed.keys()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path} is damaged: {error!r}") from error
+    if lacking:
+        raise RecordError(f"{path} is damaged: it lacks {min(lacking)}")
     if version > VERSION:
         raise ConfigError(f"{path} has version {version}; this program reads up to {VERSION}")
     return listed

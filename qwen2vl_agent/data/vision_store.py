@@ -6,6 +6,7 @@ Credentials come from where each storage's own tools look for them (for S3: `AWS
 
 import asyncio
 import hashlib
+import itertools
 import random
 import re
 import threading
@@ -14,6 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,8 @@ LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryE
 """Errors that another attempt would not mend."""
 LASTING_NAMES = {"NoCredentialsError", "PartialCredentialsError", "ParamValidationError", "ProfileNotFound"}
 """The same, of libraries that are imported only where they are needed."""
+LARGE = 2**20
+"""Bytes beyond which a digest is computed beside the loop that fetches."""
 SLOWEST_BYTES_S = 250_000
 """What a connection must carry: a large object has so much more time."""
 Item = tuple[str, str | None]
@@ -82,6 +86,7 @@ class VisionStore:
         self._lock = threading.Lock()
         self._ahead: OrderedDict[Item, Future[bytes]] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
+        self._slots = asyncio.Semaphore(self.settings.concurrency)
 
     def get(self, name: str, sha256: str | None = None) -> bytes:
         """An object's bytes, waited for where they are on their way.
@@ -107,12 +112,16 @@ class VisionStore:
     def fetch_many(self, items: Iterable[Item]) -> Iterator[tuple[str, bytes | MediaError]]:
         """Each object once and in order, or the error that it failed with; many are on their way at a time."""
         waiting: deque[tuple[str, Future[bytes]]] = deque()
-        for item in items:
-            waiting.append((item[0], self._submit(item)))
-            if len(waiting) >= self.settings.ahead:
+        try:
+            for item in items:
+                waiting.append((item[0], self._submit(item)))
+                if len(waiting) >= self.settings.ahead:
+                    yield _outcome(*waiting.popleft())
+            while waiting:
                 yield _outcome(*waiting.popleft())
-        while waiting:
-            yield _outcome(*waiting.popleft())
+        finally:
+            for _, future in waiting:  # nobody takes them any more
+                future.cancel()
 
     def put(self, data: bytes, ending: str) -> tuple[str, str]:
         """Keeps bytes under a name made of their SHA-256; the same bytes are kept once. Name and SHA-256.
@@ -138,6 +147,8 @@ class VisionStore:
         """Ends what is on its way. The store can be used again."""
         with self._lock:
             pool, self._pool = self._pool, None
+            for future in self._ahead.values():
+                future.cancel()
             self._ahead.clear()
         if pool is not None:
             pool.shutdown(cancel_futures=True)
@@ -146,32 +157,56 @@ class VisionStore:
         return VisionStore, (self.url, self.settings)
 
     def _submit(self, item: Item) -> "Future[bytes]":
+        """An object on its way: as a task of the driver's own loop, or in a thread where the driver has none."""
+        if self._files.async_impl:
+            return asyncio.run_coroutine_threadsafe(self._fetch_among(*item), self._files.loop)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="vision-store")
         return self._pool.submit(self._fetch, *item)
 
     def _fetch(self, name: str, sha256: str | None) -> bytes:
-        def read(path: str) -> bytes:
-            data = self._read(path)
-            if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256:
-                raise _Different(f"{len(data)} bytes with the SHA-256 {found[:12]}…; expected {sha256[:12]}…")
-            return data
-
-        return self._patiently(name, read)
+        if self._files.async_impl:
+            return self._submit((name, sha256)).result()
+        return self._patiently(name, lambda path: _checked(self._read(path), sha256))
 
     def _patiently(self, name: str, act: Callable[[str], T]) -> T:
         """What `act` gives for an object's path, in as many attempts as it takes."""
         path, began = self._path(name), time.monotonic()
-        for attempt in range(1, self.settings.attempts + 1):
+        for attempt in itertools.count(1):
             try:
                 return act(path)
             except Exception as error:  # drivers raise whatever their network library raises
-                if attempt == self.settings.attempts or _lasts(error):
-                    raise self._failure(name, error, attempt, time.monotonic() - began) from error
-                with self._lock:
-                    self.retries += 1
-            time.sleep(self.settings.wait_s(attempt, random.uniform))
+                wait_s = self._wait_s(name, error, attempt, began)
+            time.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _fetch_among(self, name: str, sha256: str | None) -> bytes:
+        """As `_patiently`, for one of many: waiting takes no thread."""
+        path = self._path(name)
+        async with self._slots:
+            began = time.monotonic()
+            for attempt in itertools.count(1):
+                try:
+                    data = await self._earlier(path)
+                    return (
+                        _checked(data, sha256) if len(data) < LARGE else await asyncio.to_thread(_checked, data, sha256)
+                    )
+                except Exception as error:
+                    wait_s = self._wait_s(name, error, attempt, began)
+                await asyncio.sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait_s(self, name: str, error: Exception, attempt: int, began: float) -> float:
+        """How long to wait after a failed attempt.
+
+        Raises:
+            MediaError: another one would not help, or was the last.
+        """
+        if attempt == self.settings.attempts or _lasts(error):
+            raise self._failure(name, error, attempt, time.monotonic() - began) from error
+        with self._lock:
+            self.retries += 1
+        return self.settings.wait_s(attempt, random.uniform)
 
     def _failure(self, name: str, error: Exception, attempts: int, seconds: float) -> MediaError:
         reason = "no such object" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
@@ -181,25 +216,23 @@ class VisionStore:
         return MediaError(f"{self.url}/{name} cannot be had: {told}")
 
     def _read(self, path: str) -> bytes:
-        if not self._files.async_impl:
-            return self._files.cat_file(path)
-        from fsspec.asyn import sync
-
-        return sync(self._files.loop, self._earlier, path)
+        return self._files.cat_file(path)
 
     async def _earlier(self, path: str) -> bytes:
         """An object's bytes; of two requests for it the one that ends first counts."""
         settings, waiting = self.settings, {asyncio.create_task(self._files._cat_file(path))}
-        done, _ = await asyncio.wait(waiting, timeout=min(settings.hedge_s, settings.timeout_s))
-        if not done and settings.hedge_s < settings.timeout_s:
-            waiting.add(asyncio.create_task(self._files._cat_file(path)))
-            left_s = settings.timeout_s - settings.hedge_s
-            done, _ = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting - done:
-            task.cancel()
-        if not done:
-            raise TimeoutError(f"no answer within {settings.timeout_s:g} s")
-        return done.pop().result()
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=min(settings.hedge_s, settings.timeout_s))
+            if not done and settings.hedge_s < settings.timeout_s:
+                waiting.add(asyncio.create_task(self._files._cat_file(path)))
+                left_s = settings.timeout_s - settings.hedge_s
+                done, _ = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise TimeoutError(f"no answer within {settings.timeout_s:g} s")
+            return min(done, key=lambda task: task.exception() is not None).result()
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def _write(self, path: str, data: bytes) -> None:
         if _is_local(self._files):
@@ -245,13 +278,29 @@ class StoredVideo:
             return self.sha256
         path = self.store.local_path(self.name)
         if path is None or not path.is_file():
-            return hashlib.sha256(self.store.get(self.name)).hexdigest()
+            return _fetched_digest(self.store, self.name)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _checked(data: bytes, sha256: str | None) -> bytes:
+    """
+    Raises:
+        _Different: they are not the bytes with that SHA-256.
+    """
+    if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise _Different(f"{len(data)} bytes with the SHA-256 {found[:12]}…; expected {sha256[:12]}…")
+    return data
+
+
 class _Different(Exception):
     """The bytes that came are not those that were stored."""
+
+
+@lru_cache(maxsize=1024)
+def _fetched_digest(store: VisionStore, name: str) -> str:
+    """The SHA-256 of an object, fetched for it once."""
+    return hashlib.sha256(store.get(name)).hexdigest()
 
 
 def _open(url: str, settings: FetchSettings) -> tuple[Any, str]:

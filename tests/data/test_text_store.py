@@ -30,7 +30,7 @@ from qwen2vl_agent.data.text_shard import Document, Media, Shard, ShardWriter
 from qwen2vl_agent.data.text_store import StoredSource, TextStore, labels, runs
 from qwen2vl_agent.data.vision_store import VisionStore
 from qwen2vl_agent.dialogue.processor import Processor
-from qwen2vl_agent.schema.errors import ConfigError, RecordError
+from qwen2vl_agent.schema.errors import ConfigError, MediaError, RecordError
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,22 @@ def test_an_unfinished_store_says_how_to_go_on(tmp_path, model):
         TextStore(tmp_path / "store")
     store = build(settings([lines], model, media=str(media), skip_bad=True), tmp_path / "store")
     assert (len(store), store.listed["skipped"]) == (3, 1)
+
+
+def test_lines_that_are_no_json_are_bad_records_like_others(tmp_path, model):
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"text": "the cat"}\n{"text": \n[1, 2]\n\n{"text": "sat"}\n' + "[" * 100_000 + "\n")
+    with pytest.raises(RecordError, match="byte 20: not JSON"):
+        build(settings([lines], model, "text"), tmp_path / "store")
+    store = build(settings([lines], model, "text", skip_bad=True), tmp_path / "store")
+    assert (len(store), store.listed["skipped"]) == (2, 3)
+
+
+def test_settings_can_be_mended_until_the_first_file_is_there(tmp_path, model):
+    lines = write_lines(tmp_path / "lines.jsonl", dialogues(3, tmp_path / "pictures"))
+    with pytest.raises(MediaError, match="no such object"):
+        build(settings([lines], model, media=str(tmp_path / "elsewhere")), tmp_path / "store")
+    assert len(build(settings([lines], model, media=str(tmp_path / "pictures")), tmp_path / "store")) == 3
 
 
 def test_any_flipped_byte_is_found(tmp_path):

@@ -40,6 +40,8 @@ def example(record: Record, read: Reader, root: MediaRoot, source: str) -> Examp
         MediaError: a picture cannot be had.
     """
     try:
+        if record.problem:
+            raise RecordError(record.problem)
         return read(record.value, root, source)
     except RecordError as error:
         raise RecordError(f"{record.where}: {error}") from error
