@@ -64,6 +64,8 @@ class Command:
     """who acts"""
     model: str = ""
     """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
+    samples: int = 1
+    """replies that the model draws at each step; the call that it finds likeliest itself is done"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
     constrained: bool = True
@@ -119,6 +121,7 @@ class Command:
             raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
+        at_least_one("--samples", self.samples)
         if not 0 <= self.ask_below <= 1:
             raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
         if self.keep_days is not None and self.keep_days <= 0:
@@ -182,6 +185,8 @@ class Command:
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
+            if self.samples > 1:
+                chosen["samples"] = self.samples
             rules = self._rules(at_hand.env.tools)
             at_hand.env.device = self._filler(at_hand.env.device)
             policy = wrap(_policy(self.policy, name, console, self._loading(), chosen))
