@@ -122,7 +122,7 @@ class ModelPolicy:
             logprobs=tuple(result.logprobs),
             sampling_logprobs=tuple(result.sampling_logprobs),
             forced=tuple(result.forced),
-            confidence=_confidence(result, constraint) if number == 0 else _likelihood(result, constraint),
+            confidence=call_confidence(result, constraint) if number == 0 else _likelihood(result, constraint),
             prompt_ids=tuple(inputs.input_ids.tolist()),
             timings=dict(result.timings),
             tokens=dict(result.tokens),
@@ -182,7 +182,7 @@ def _likelihood(result: Any, constraint: CallConstraint | None) -> float:
     return math.exp(sum(logprob for logprob, forced in free if not forced))
 
 
-def _confidence(result: Any, constraint: CallConstraint | None) -> float | None:
+def call_confidence(result: Any, constraint: CallConstraint | None) -> float | None:
     """Probability of a complete call; what was forced has probability 1."""
     if constraint is None or constraint.call_start is None or not constraint.finished:
         return None

@@ -129,6 +129,10 @@ class Deed:
     reward: float = 0.0
     terminated: bool = False
     truncated: bool = False
+    verdict: Ending | None = None
+    """The environment's own, where it gives one at the last step."""
+    earned: float | None = None
+    """The sum of the rewards so far, where the environment counts it; else the last reward stands for the episode."""
     timings: dict[str, float] = field(default_factory=dict)
     events: tuple[StepEvent, ...] = ()
 
@@ -267,7 +271,7 @@ def consequence(episode: Episode, progress: Progress, deed: Deed) -> dict[str, A
     return {
         "index": steps,
         "mistakes": mistakes,
-        "reward": deed.reward,
+        "reward": deed.reward if deed.earned is None else deed.earned,
         "outcome": ending.outcome if ending else None,
         "message": ending.message if ending else "",
         "question": None,
@@ -324,7 +328,18 @@ def _done(env: Any, call: ToolCall, action: Any) -> Deed:
     _, reward, terminated, truncated, info = env.step(action)
     waited_s = max(0.0, info["settle_s"] - info["capture_s"])
     timings = {"perform": info["perform_s"], "settle": waited_s, "capture": info["capture_s"]}
-    return Deed(call, action, info["action_error"], info["performed"], float(reward), terminated, truncated, timings)
+    return Deed(
+        call,
+        action,
+        info["action_error"],
+        info["performed"],
+        float(reward),
+        terminated,
+        truncated,
+        Ending(info["outcome"], info.get("message", "")) if "outcome" in info else None,
+        info.get("return"),
+        timings,
+    )
 
 
 def _typed_again(env: Any, deed: Deed, before: Element) -> Deed:
@@ -397,6 +412,8 @@ def turn_of(step: Step, image: Any) -> Turn:
 
 def ending_of(episode: Episode, deed: Deed, mistakes: int, screen: str, steps: int) -> Ending | None:
     """How the episode ends after this step, or None if it goes on."""
+    if deed.verdict is not None:
+        return deed.verdict
     if deed.terminated:
         return _verdict(episode, deed)
     if mistakes >= episode.config.mistakes_in_a_row:

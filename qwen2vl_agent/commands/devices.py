@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 DeviceName = Literal["android", "desktop", "browser", "gym"]
-OPENERS = {"android": "qwen2vl_agent.commands.phones:phone_at_hand"}
+OPENERS = {
+    "android": "qwen2vl_agent.commands.phones:phone_at_hand",
+    "browser": "qwen2vl_agent.commands.browsers:browser_at_hand",
+    "gym": "qwen2vl_agent.commands.gyms:gym_at_hand",
+}
 """Context managers that take a `Wish` and give an `AtHand`."""
 
 

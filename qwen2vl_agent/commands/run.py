@@ -1,4 +1,4 @@
-"""`qwen2vl-agent run`: a task on a phone, watched."""
+"""`qwen2vl-agent run`: a task on a phone, in a browser or in a gymnasium environment, watched."""
 
 import contextlib
 import dataclasses
@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
@@ -17,7 +18,7 @@ from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
 from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
-from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
 from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
+    from qwen2vl_agent.serve.live_page import LivePage
 
 FINE = ("success", "unverified")
 """Outcomes with status 0."""
@@ -34,7 +36,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, and watch it.
+    """Do a task on a phone, in a browser or in a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -49,13 +51,32 @@ class Command:
       qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+      qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
+      qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
+      qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
+      qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
+      qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android)"""
+    """what to operate; this version knows phones (android), Chromium (browser) and gymnasium
+    environments (gym)"""
+    env_id: str = ""
+    """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
+    where --task is left out, and it says itself whether it is solved"""
+    env_kwargs: str = ""
+    """with --device gym: what the environment is made with beside its id, as a JSON object"""
+    import_modules: Annotated[str, tyro.conf.arg(name="import")] = ""
+    """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    url: str = ""
+    """the page that a browser begins with"""
+    allow: tuple[str, ...] = ()
+    """origins beside that page's own to which a browser may go, for example https://docs.example.org; * for all"""
+    downloads: Path | None = None
+    """folder for what a browser downloads; refused if left out"""
     task: str = ""
     """a bundled task's id (see: qwen2vl-agent tasks), or what to do in your own words"""
     tasks: Path | None = None
@@ -63,7 +84,8 @@ class Command:
     policy: PolicyName = "model"
     """who acts"""
     model: str = ""
-    """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
+    """folder, hub id, or address of an OpenAI-compatible server (http://HOST:PORT/v1, #NAME behind it names one of
+    several models); the embedded model if left out, which knows the virtual phone only"""
     samples: int = 1
     """replies that the model draws at each step; the call that it finds likeliest itself is done"""
     force: bool = False
@@ -109,7 +131,8 @@ class Command:
     dry_run: bool = False
     """look at the screen once and show what would be sent; send nothing"""
     live: bool = False
-    """show the screen and the reply as it grows, as a terminal does by itself, beside --json too"""
+    """offer a local page that shows what happens and has the buttons pause, approve, deny, take over and stop; the
+    person is then asked there and not in the terminal"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -118,7 +141,7 @@ class Command:
         if self.resume is not None:
             return self._go_on(self.resume)
         if self.device not in OPENERS:
-            raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+            raise ConfigError(f"--device {self.device}: this version operates {', '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
         at_least_one("--samples", self.samples)
@@ -175,13 +198,14 @@ class Command:
     ) -> int:
         """Does each task, with the model of this name, on the phone at hand; `wrap` puts a policy around the usual."""
         console = output.console(self.json)
-        with device_at_hand(self._wish()) as at_hand:
+        with self._page(console) as page, device_at_hand(self._wish()) as at_hand:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
             if not at_hand.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(
-                    f"the embedded model has only ever seen the virtual phone and refuses {at_hand.serial}; name "
+                    "the embedded model has only ever seen the virtual phone and refuses "
+                    f"{at_hand.serial or 'the ' + self.device}; name "
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
@@ -193,7 +217,7 @@ class Command:
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
-                ended[out] = self._episode(at_hand.env, policy, plan, console)
+                ended[out] = self._episode(at_hand.env, policy, plan, console, page)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
@@ -201,7 +225,8 @@ class Command:
     def _work(self, out: Path | None = None) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
         out = out or self.out
-        if bool(self.task) == (self.tasks is not None):
+        own = self.device == "gym" and bool(self.env_id)
+        if (bool(self.task) and self.tasks is not None) or not (self.task or self.tasks or own):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
 
@@ -209,7 +234,7 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(out, self.task))]
+            return [(self.task or self.env_id, out_folder(out, self.task or self.env_id))]
         root = out_folder(out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
@@ -230,16 +255,20 @@ class Command:
         split = interrupted.header.config.get("split")
         return dataclasses.replace(plan, split=split, resume=interrupted.way(at_hand))
 
-    def _episode(self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console) -> "Trajectory":
+    def _episode(
+        self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console, page: "LivePage | None"
+    ) -> "Trajectory":
         from qwen2vl_agent.agent.episode import run_episode
         from qwen2vl_agent.agent.live import PlainView, live_view
 
-        with PlainView(console) if self.json and not self.live else live_view(console) as view:
-            watcher = DryRunWatcher(view) if self.dry_run else view
+        with PlainView(console) if self.json else live_view(console) as view:
+            seen_by = view if page is None else page.beside(view)
+            watcher = DryRunWatcher(seen_by) if self.dry_run else seen_by
             try:
-                with self._person(console, view) as person:
-                    trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher, person=person)
-            except DeviceLost:
+                with self._person(console, view, page) as person:
+                    config = self._config(policy, plan.model)
+                    trajectory = run_episode(env, policy, plan, config, watcher, person=person)
+            except (DeviceLost, EndpointLost):
                 if not self.record:
                     raise
                 _tell_how_to_go_on(plan.out, console)
@@ -251,8 +280,26 @@ class Command:
         return trajectory
 
     @contextlib.contextmanager
-    def _person(self, console: Console, view: Any) -> "Iterator[Person | None]":
-        """Whoever sits at the terminal; nobody where a program reads the answers or nobody can type."""
+    def _page(self, console: Console) -> "Iterator[LivePage | None]":
+        """The live page, if it is wanted."""
+        if not self.live:
+            yield None
+            return
+        from qwen2vl_agent.serve.running import require_extra
+
+        require_extra()
+        from qwen2vl_agent.serve.live_page import serving_live_page
+
+        with serving_live_page() as (page, url):
+            console.print(f"live page: {url}", markup=False, soft_wrap=True)
+            yield page
+
+    @contextlib.contextmanager
+    def _person(self, console: Console, view: Any, page: "LivePage | None") -> "Iterator[Person | None]":
+        """Whoever sits at the page or the terminal; nobody where a program reads the answers or nobody can type."""
+        if page is not None:
+            yield page.controls
+            return
         if self.json or not (sys.stdin.isatty() and console.is_terminal):
             yield None
             return
@@ -280,13 +327,22 @@ class Command:
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
     def _wish(self) -> Wish:
-        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
+        given = {name: getattr(self, name) for name in ("env_id", "env_kwargs", "import_modules")}
+        options = {name: value for name, value in given.items() if value}
+        if options and self.device != "gym":
+            raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
+        if self.device == "browser":
+            tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
+            options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
+        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
-    def _config(self, model: str) -> "AgentConfig":
-        from qwen2vl_agent.agent.settings import taught_settings
+    def _config(self, policy: "Policy", model: str) -> "AgentConfig":
+        from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
 
         steps = 1 if self.dry_run else self.max_steps
-        return dataclasses.replace(taught_settings(model), max_steps=steps, ask_below=self.ask_below)
+        told = getattr(policy, "agent_settings", None)  # of a model behind an address
+        settings = AgentConfig.from_json(told) if told else taught_settings(model)
+        return dataclasses.replace(settings, max_steps=steps, ask_below=self.ask_below)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)
@@ -356,6 +412,14 @@ def _policy(name: str, model: str, console: Console, settings: LoadSettings, sam
 
     if name != "model":
         return scripted_policy(name)
+    if model.startswith(("http://", "https://")):
+        from qwen2vl_agent.agent.endpoint_policy import connect
+
+        if "samples" in sampling:
+            raise ConfigError(
+                "--samples compares what a model in this process finds likely; leave it out with an address"
+            )
+        return connect(model, sampling.get("constrained", True))
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 

@@ -144,6 +144,11 @@ def save_model(model: "Qwen2VL", folder: str | Path, dtype: str | torch.dtype | 
     _remove_old(folder, {*names, INDEX} if len(shards) > 1 else set(names))
 
 
+def write_configs(folder: Path, config: Qwen2VLConfig, dtype: str) -> None:
+    """Write `config.json` and `generation_config.json` beside weights of type `dtype`."""
+    _write_configs(folder, replace(config, dtype=dtype), {})
+
+
 def _write_configs(folder: Path, config: Qwen2VLConfig, more: dict[str, Any]) -> None:
     _write_json(folder / "config.json", config.to_hf() | more)
     _write_json(folder / "generation_config.json", write_generation(config))

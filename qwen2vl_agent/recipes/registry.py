@@ -6,7 +6,12 @@ from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError
 
-RECIPES = {"tiny": "qwen2vl_agent.recipes.tiny"}
+RECIPES = {
+    "stage1": "qwen2vl_agent.recipes.stage1",
+    "stage2": "qwen2vl_agent.recipes.stage2",
+    "stage3": "qwen2vl_agent.recipes.stage3",
+    "tiny": "qwen2vl_agent.recipes.tiny",
+}
 """Module of each recipe, with a function `train(*, out, resume, overrides)`; imported when asked for."""
 
 
@@ -16,7 +21,23 @@ def get(name: str) -> Callable[..., Any]:
     Raises:
         ConfigError: there is none of this name.
     """
+    train: Callable[..., Any] = _module(name).train
+    return train
+
+
+def planner(name: str) -> Callable[..., Any]:
+    """The function that tells what a job by this recipe would hold.
+
+    Raises:
+        ConfigError: there is no such recipe, or it is for one machine only.
+    """
+    found: Callable[..., Any] | None = getattr(_module(name), "plan", None)
+    if found is None:
+        raise ConfigError(f"the recipe {name} has no --dry-run; stage1, stage2 and stage3 have")
+    return found
+
+
+def _module(name: str) -> Any:
     if name not in RECIPES:
         raise ConfigError(f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}")
-    train: Callable[..., Any] = importlib.import_module(RECIPES[name]).train
-    return train
+    return importlib.import_module(RECIPES[name])

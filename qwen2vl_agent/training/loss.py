@@ -1,5 +1,6 @@
 """Cross-entropy of the target tokens, with logits at the targets' places only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +28,21 @@ class LossSums:
 
 def target_loss(model: Any, batch: Batch, chunk: int = 8192) -> LossSums:
     """The sums of one packed row; never more than `chunk` rows of logits exist at a time."""
+    hidden_TD = model.hidden_states(batch.inputs)
+    return hidden_loss(hidden_TD, batch, lambda hidden, ids: _cross_entropy(model.lm_head, hidden, ids), chunk)
+
+
+def hidden_loss(
+    hidden_TD: Tensor, batch: Batch, cross_entropy: Callable[[Tensor, Tensor], Tensor], chunk: int = 8192
+) -> LossSums:
+    """The same of states that are there already; `cross_entropy` takes some of them and the ids they are to predict."""
     targets, size = batch.targets, len(batch.sources)
-    hidden_ND = model.hidden_states(batch.inputs).index_select(0, targets.where)
+    hidden_ND = hidden_TD.index_select(0, targets.where)
     if len(targets.ids) <= chunk:
-        losses_N = _cross_entropy(model.lm_head, hidden_ND, targets.ids)
+        losses_N = cross_entropy(hidden_ND, targets.ids)
     else:
         parts = zip(hidden_ND.split(chunk), targets.ids.split(chunk), strict=True)
-        losses_N = torch.cat(
-            [checkpoint(_cross_entropy, model.lm_head, part, ids, use_reentrant=False) for part, ids in parts]
-        )
+        losses_N = torch.cat([checkpoint(cross_entropy, part, ids, use_reentrant=False) for part, ids in parts])
     by_source = torch.zeros(size, device=losses_N.device).index_add_(0, targets.source, losses_N.detach())
     return LossSums(
         batch.sources, (losses_N * targets.weights).sum(), by_source, torch.bincount(targets.source, minlength=size)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwen2vl_agent.envs.android_condition import read_condition
+from qwen2vl_agent.envs.android_screen import parse_state
 
 OPEN = """    showing=false
   Window #3 Window{aa1 u0 com.bank/com.bank.Main}:
@@ -12,11 +12,11 @@ OPEN = """    showing=false
 """
 
 
-@pytest.mark.parametrize(("focus", "condition"), [("aa1", "secure"), ("bb2", ""), ("cc3", "")])
+@pytest.mark.parametrize(("focus", "condition"), [("aa1", "secure"), ("bb2", "on"), ("cc3", "on")])
 def test_only_a_secure_app_in_front_counts(focus: str, condition: str) -> None:
-    assert read_condition(OPEN.replace("FOCUS", focus)) == condition
+    assert parse_state(OPEN.replace("FOCUS", focus)) == condition
 
 
 def test_a_lock_screen_is_told() -> None:
-    assert read_condition(OPEN.replace("showing=false", "showing=true")) == "locked"
-    assert read_condition("") == ""
+    assert parse_state(OPEN.replace("showing=false", "showing=true")) == "locked"
+    assert parse_state("") == "on"

@@ -1,0 +1,42 @@
+"""Activation checkpointing: what a block computes in forward is kept, kept in part, or computed again in backward."""
+
+from functools import partial
+from typing import Any, Literal
+
+from torch import nn
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+from qwen2vl_agent.training.parallel.stage import Stage
+
+Recompute = Literal["none", "selective", "full"]
+_KEPT = (
+    "aten.mm.default",
+    "aten.addmm.default",
+    "aten._scaled_dot_product_flash_attention_for_cpu.default",
+    "aten._scaled_dot_product_flash_attention.default",
+    "aten._scaled_dot_product_efficient_attention.default",
+    "aten._scaled_dot_product_cudnn_attention.default",
+)
+"""What `selective` keeps: products and attention, which cost most to compute again. Norms, activations, rotations and
+messages are cheap beside what they hold. Source: arXiv 2205.05198 §5."""
+
+
+def apply_activation_checkpoint(stage: Stage, recompute: Recompute) -> None:
+    """Let every transformer block keep as much as `recompute` says. The parameters' names stay."""
+    if recompute == "none":
+        return
+    blocks = list(stage.language_model.layers.values())
+    blocks += list(stage.visual.blocks) if stage.visual is not None else []
+    for block in blocks:
+        _checkpoint(block, recompute)
+
+
+def _checkpoint(block: nn.Module, recompute: Recompute) -> None:
+    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
+    if recompute == "selective":
+        options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
+    block.forward = partial(checkpoint, block.forward, **options)  # type: ignore[method-assign]
+
+
+def _policy(_: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if str(op) in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE

@@ -1,0 +1,136 @@
+"""What a job of any size would look like: the real mesh, cut and sharding code, on tensors without memory.
+
+One process plays the first process of each stage in turn, on `torch.distributed`'s fake backend, whose messages go
+nowhere. Numbers are of a process, in GiB (2^30 bytes); activations are an estimate, the rest is counted.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from qwen2vl_agent.model.config import Qwen2VLConfig
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
+from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.parallel.activation_checkpoint import Recompute
+from qwen2vl_agent.training.parallel.apply import apply_parallel
+from qwen2vl_agent.training.parallel.grid import Grid, make_grid, rank_at
+from qwen2vl_agent.training.parallel.layout import PATCHES_PER_TOKEN, Layout, stage_layers
+from qwen2vl_agent.training.parallel.stage import Stage
+from qwen2vl_agent.training.parallel.step import local_part
+
+GIB = 2**30
+KEPT = {"none": 50.0, "selective": 24.0, "full": 2.0}
+"""Bytes that a block keeps for backward, for each number of its input, in half precision: an estimate. `full` keeps the
+input; `selective` what products and attention give, which in all sizes is 10 to 12 times as wide; without recomputing
+norms, activations and rotated heads about double it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One pipeline stage's processes."""
+
+    stage: int
+    layers: range
+    has_vision: bool
+    has_head: bool
+    parameters: int
+    """Of the whole stage."""
+    own_parameters: int
+    """Of a process while it computes: its part of the matrices."""
+    shared_parameters: int
+    """Of those, what every tensor-parallel process has alike."""
+    trained_parameters: int
+    weights_gib: float
+    """Gathered for a step."""
+    gradients_gib: float
+    """Of all micro-batches, in float32."""
+    optimizer_gib: float
+    """Float32 weights and AdamW's two moments, shared out among the replicas."""
+    activations_gib: float
+    """Estimate, of as many micro-batches as 1F1B keeps in flight."""
+
+    @property
+    def total_gib(self) -> float:
+        """All of it."""
+        return self.weights_gib + self.gradients_gib + self.optimizer_gib + self.activations_gib
+
+
+def plan(config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: Recompute) -> list[StagePlan]:
+    """Every stage's memory, by running what a job runs to cut and share out the network.
+
+    Raises:
+        ConfigError: the network cannot be cut so.
+    """
+    layout.check(config)
+    if dist.is_initialized():
+        raise ConfigError("a dry run is one process by itself; start it without torchrun")
+    return [_stage_plan(config, layout, train, recompute, stage) for stage in range(layout.pp)]
+
+
+def _stage_plan(
+    config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: Recompute, number: int
+) -> StagePlan:
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rank = rank_at(layout, number, 0, 0)
+        dist.init_process_group("fake", rank=rank, world_size=layout.world, store=FakeStore())
+        try:
+            grid = make_grid(layout)
+            with torch.device("meta"):
+                model = Qwen2VL(config)
+            stage = apply_parallel(model, grid, train, recompute)
+            return _counted(stage, grid, train, recompute)
+        finally:
+            dist.destroy_process_group()
+
+
+def _counted(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recompute) -> StagePlan:
+    parameters = list(stage.parameters())
+    own = [_cut(parameter) for parameter in parameters]
+    shared = sum(size for p, size in zip(parameters, own, strict=True) if size == p.numel())
+    trained = sum(size for p, size in zip(parameters, own, strict=True) if p.requires_grad)
+    kept = sum(local_part(p).numel() * (12 if p.requires_grad else 4) for p in parameters)
+    return StagePlan(
+        stage=grid.stage,
+        layers=stage_layers(stage.config, grid.layout)[grid.stage],
+        has_vision=stage.visual is not None,
+        has_head=stage.lm_head is not None,
+        parameters=sum(parameter.numel() for parameter in parameters),
+        own_parameters=sum(own),
+        shared_parameters=shared if grid.layout.tp > 1 else 0,
+        trained_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        weights_gib=(2 if train.dtype == "bfloat16" else 4) * sum(own) / GIB,
+        gradients_gib=4 * trained / GIB,
+        optimizer_gib=kept / GIB,
+        activations_gib=_activations(stage, grid, train, recompute) / GIB,
+    )
+
+
+def _cut(parameter: Tensor) -> int:
+    """Numbers of a parameter that a process computes with: cut by tensor parallelism, gathered over replicas."""
+    mesh = getattr(parameter, "device_mesh", None)
+    if mesh is None or "tp" not in (mesh.mesh_dim_names or ()):
+        return parameter.numel()
+    placement = parameter.placements[-1]  # type: ignore[attr-defined]
+    return parameter.numel() // (1 if placement.is_replicate() else mesh["tp"].size())
+
+
+def _activations(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recompute) -> float:
+    """Bytes of the micro-batches in flight: pp of them in the first stage, one in the last."""
+    layout, config = grid.layout, stage.config
+    scale = 1 if train.dtype == "bfloat16" else 2
+    layers = len(stage.language_model.layers)
+    held = layers * train.batch_tokens * config.text.hidden_size * KEPT[recompute] / layout.tp
+    if stage.visual is not None:
+        vision = config.vision
+        held += vision.depth * PATCHES_PER_TOKEN * train.batch_tokens * vision.embed_dim * KEPT[recompute]
+    logits = 0
+    if stage.lm_head is not None:
+        logits = 2 * 4 * min(train.logits_chunk, train.batch_tokens) * config.text.vocab_size // layout.tp
+    return scale * held * (layout.pp - grid.stage) + logits

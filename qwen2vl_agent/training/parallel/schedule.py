@@ -1,0 +1,115 @@
+"""1F1B over micro-batches of different lengths, on `torch.distributed.pipelining`'s own schedule and transfers.
+
+Stock pipelining takes the first micro-batch's shape for all. Here the lengths of all micro-batches are known before
+the step (`exchange.py` sent them to every stage), and each micro-batch's buffers have its own length: nothing is
+padded and nothing is negotiated on the way. One stage alone is a pipeline too, so that every layout runs this code.
+
+The only file that touches private names of `torch.distributed.pipelining` (2.13); `_check` tells where they are gone.
+Source: Qwen2-VL technical report §2.3, "we broadcast the dynamic sequence lengths before initiating the 1F1B process
+and access the shape information using batch indices".
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.distributed.pipelining import PipelineStage, Schedule1F1B
+from torch.distributed.pipelining import stage as engine
+
+from qwen2vl_agent.data.packing import Batch
+from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.training.parallel.grid import Grid
+from qwen2vl_agent.training.parallel.stage import Stage
+
+_NEEDED = ("_RecvInfo", "_TensorMeta", "InferenceMode")
+
+
+class Pipeline:
+    """Runs forward and backward of a step's micro-batches through all stages."""
+
+    def __init__(self, stage: Stage, grid: Grid, dtype: torch.dtype) -> None:
+        """`dtype` is that of the states that go from stage to stage."""
+        _check()
+        self._grid = grid
+        self._stages = grid.layout.pp
+        self._engine = _MeasuredStage(stage, grid, dtype)
+
+    def run(self, batches: Sequence[Batch], total_weight: float) -> None:
+        """Gradients of all micro-batches are added to the stage's parameters; what it found is in `stage.done`.
+
+        Raises:
+            ConfigError: there are fewer micro-batches than stages.
+        """
+        if len(batches) < self._stages:
+            raise ConfigError(
+                f"a step has {len(batches)} packed rows for each replica, but --pp {self._stages} needs as many as it "
+                "has stages; raise rows_per_step"
+            )
+        schedule = Schedule1F1B(self._engine, len(batches), loss_fn=_itself, scale_grads=False)
+        self._engine.measure([batch.num_tokens // self._grid.layout.tp for batch in batches])
+        schedule._stage_forward_initialized = True
+        schedule._stage_backward_initialized = True
+        args = [(batch.inputs.input_ids,) if self._grid.first else () for batch in batches]
+        kwargs = [{"batch": batch, "total_weight": total_weight} for batch in batches]
+        losses: list[Any] | None = [] if self._grid.last else None
+        targets = list(range(len(batches))) if self._grid.last else None
+        schedule._step_microbatches(args, kwargs, targets, losses, return_outputs=False)
+
+
+class _MeasuredStage(PipelineStage):
+    """A stage whose one activation is `[1, T_i, D]`, with T_i known for each micro-batch i."""
+
+    def __init__(self, stage: Stage, grid: Grid, dtype: torch.dtype) -> None:
+        super().__init__(stage, grid.stage, grid.layout.pp, grid.device, group=grid.mesh["pp"].get_group())
+        self._width, self._dtype = stage.config.text.hidden_size, dtype
+
+    def measure(self, rows: Sequence[int]) -> None:
+        """Buffers for micro-batches of these lengths."""
+        self.has_backward = True
+        self.chunks = len(rows)
+        self.clear_runtime_states()
+        self._inference_mode = engine.InferenceMode.STATIC
+        here, back = self._meta(rows[0], True), self._meta(rows[0], False)
+        self._stage_meta.inputs = self._stage_meta.outputs = (here,)
+        self._stage_meta.output_grads = None if self.is_last else (back,)
+        self._stage_meta.input_grads = None if self.is_first else (back,)
+        self.act_send_info = {0: [] if self.is_last else [self.stage_index + 1]}
+        self.grad_send_info = None
+        for index, length in enumerate(rows):
+            self.args_recv_info[index] = (self._arrival(index, length),)
+            self.grad_recv_info[index] = () if self.is_last else (self._return(index, length),)
+
+    def _arrival(self, index: int, length: int) -> Any:
+        if self.is_first:
+            return engine._RecvInfo(f"root_{index}", None, None, self._meta(length, False), is_root_arg=True)
+        return engine._RecvInfo(
+            f"forward_{index}", self.stage_index - 1, self._buffer(length), self._meta(length, True)
+        )
+
+    def _return(self, index: int, length: int) -> Any:
+        return engine._RecvInfo(
+            f"backward_{index}", self.stage_index + 1, self._buffer(length), self._meta(length, False)
+        )
+
+    def _buffer(self, length: int) -> torch.Tensor:
+        return torch.empty((1, length, self._width), dtype=self._dtype, device=self.device)
+
+    def _meta(self, length: int, gradient: bool) -> Any:
+        like = torch.empty((1, length, self._width), dtype=self._dtype, device="meta", requires_grad=gradient)
+        return engine._TensorMeta.from_tensor(like)
+
+
+def _itself(loss: Any, _: Any) -> Any:
+    return loss
+
+
+def _check() -> None:
+    """See that this torch has what the measured stage is built on.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if missing := [name for name in _NEEDED if not hasattr(engine, name)]:
+        raise ConfigError(
+            f"torch {torch.__version__} has no {missing[0]} in its pipelining; parallel training needs torch 2.13"
+        )

@@ -1,0 +1,40 @@
+"""ZeRO-1 by FSDP2: between steps every replica keeps its share of the weights, gradients and optimizer state.
+
+Within a step weights are gathered once, before the first micro-batch, and gradients summed and shared out once, after
+the last: as in ZeRO-1, one message each way and step. That they are gathered up front also keeps replicas together
+of which one has no picture and would never run its vision encoder.
+
+Source: ZeRO, arXiv 1910.02054; `torch.distributed.fsdp.fully_shard`.
+"""
+
+from typing import Literal
+
+import torch
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+from qwen2vl_agent.training.parallel.grid import Grid
+from qwen2vl_agent.training.parallel.stage import Stage
+
+
+def apply_zero(stage: Stage, grid: Grid, dtype: Literal["bfloat16", "float32"]) -> None:
+    """Share the weights out. Products are computed in `dtype`; weights and sums of gradients stay in float32."""
+    policy = MixedPrecisionPolicy()
+    if dtype == "bfloat16":
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    groups = [*stage.language_model.layers.values(), *([stage.visual] if stage.visual is not None else []), stage]
+    for module in groups:
+        fully_shard(module, mesh=grid.mesh["dp"], reshard_after_forward=False, mp_policy=policy)
+    for module in _shared_out(stage):
+        module.set_gradient_divide_factor(1.0)  # the loss is a share of the step's mean already
+        module.set_force_sum_reduction_for_comms(True)  # gloo has no other
+        module.set_reduce_scatter_unused_params(True)  # a replica without pictures gives zeros
+
+
+def gather_weights(stage: Stage) -> None:
+    """Every replica has all weights of its stage, until the last micro-batch's backward."""
+    for module in _shared_out(stage):
+        module.unshard()
+
+
+def _shared_out(stage: Stage) -> list[FSDPModule]:
+    return [module for module in stage.modules() if isinstance(module, FSDPModule)]
