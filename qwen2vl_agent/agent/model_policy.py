@@ -178,8 +178,8 @@ def _likelihood(result: Any, constraint: CallConstraint | None) -> float:
     It is a lower bound of the probability among valid calls, and compares draws of any temperature.
     """
     start = 0 if constraint is None or constraint.call_start is None else constraint.call_start
-    free = zip(result.logprobs[start:], result.forced[start:], strict=True)
-    return math.exp(sum(logprob for logprob, forced in free if not forced))
+    places = range(start, len(result.logprobs))  # a result that does not tell what was forced forced nothing
+    return math.exp(sum(result.logprobs[place] for place in places if not any(result.forced[place : place + 1])))
 
 
 def call_confidence(result: Any, constraint: CallConstraint | None) -> float | None:
