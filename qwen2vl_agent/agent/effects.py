@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageChops
 
+from qwen2vl_agent.agent.guards import TOP_SHARE
 from qwen2vl_agent.envs.settling import is_black
 from qwen2vl_agent.schema.actions import Answer, AskUser, Done, Note, TypeText, Wait
 from qwen2vl_agent.schema.errors import DeviceLost
 from qwen2vl_agent.schema.observation import Element, Observation
 from qwen2vl_agent.schema.trajectory import Step, StepEvent
 
-STATUS_SHARE = 0.04
-"""Share of the height, from the top, that holds the clock: a minute that passes changes no screen."""
 COARSE = 8
 """Pictures are compared this many times smaller first: that settles most of them, in a tenth of the time."""
 HARMLESS = (Note, AskUser, Answer, Done, Wait)
@@ -84,7 +83,7 @@ def unchanged(before: Image.Image, now: Image.Image, action: Any) -> bool:
         return True
     if before.size != now.size:
         return False
-    below = (0, round(STATUS_SHARE * now.height), *now.size)
+    below = (0, round(TOP_SHARE * now.height), *now.size)
     if before.reduce(COARSE, below).tobytes() != now.reduce(COARSE, below).tobytes():
         return False
     return ImageChops.difference(before.crop(below), now.crop(below)).getbbox() is None

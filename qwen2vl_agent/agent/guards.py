@@ -13,7 +13,7 @@ GREY = (128, 128, 128)
 CELLS = 54
 """Columns of `screen_key`: on a phone of 1080 x 2400 a cell is 20 pixels wide, smaller than a letter."""
 TOP_SHARE = 0.04
-"""Share of the height, from the top, that `screen_key` leaves out: the clock and the battery."""
+"""Share of the height, from the top, that comparisons leave out: the clock and the battery."""
 DEAD_LEVEL = 6
 """Grey levels by which neighbouring cells must differ to count."""
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-TOP_SHARE = 0.04
-"""Share of the height, from the top, that is left out."""
+from qwen2vl_agent.agent.guards import TOP_SHARE
+
 HASH_SIDE = 32
 LOW_SIDE = 8
 """Low frequencies kept of the hash, per side: 64 bits."""

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,20 @@ from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import compose
 from qwen2vl_agent.dialogue.constrain import CallConstraint, Constrainer
 from qwen2vl_agent.dialogue.memory import remembered
-from qwen2vl_agent.dialogue.tool_call import cut_at_stop, stop_sequences
+from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, stop_sequences
 from qwen2vl_agent.model.cache import Cache
 from qwen2vl_agent.model.vision_cache import VisionCache
+from qwen2vl_agent.schema.errors import ToolCallError
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import Reply
 
+OTHER_TEMPERATURE = 0.8
+"""Of draws after the first: the likeliest call would only come again. Where one is to be avoided, each draw is hotter
+by as much again: a model that is sure of itself changes its mind at no less."""
+OTHER_DRAWS = 4
+"""More draws where the first is a call that is to be avoided."""
+OTHER_SEED = 1_000_003
+"""Apart from the seeds of any step of the episode."""
 DRAFT_TOKENS = 4
 """Measured: `docs/log.md`."""
 
@@ -32,6 +41,9 @@ class SamplingConfig:
     top_k: int = 0
     constrained: bool = True
     """Calls are always valid: a grammar made of the tools rules from a call's first mark on; thoughts stay free."""
+    samples: int = 1
+    """Replies drawn at a step, the first as `temperature` says, the others at `OTHER_TEMPERATURE`. The one whose call
+    the model itself finds likeliest is said."""
     draft_tokens: int = DRAFT_TOKENS
     """So many tokens are guessed at a time from what followed the same words before; 0: none. Changes no reply."""
 
@@ -40,6 +52,8 @@ class SamplingConfig:
             raise ValueError(f"max_new_tokens is {self.max_new_tokens}; expected at least 1")
         if self.temperature < 0:
             raise ValueError(f"temperature is {self.temperature}; expected 0 or more")
+        if self.samples < 1:
+            raise ValueError(f"samples is {self.samples}; expected at least 1")
         if self.draft_tokens < 0:
             raise ValueError(f"draft_tokens is {self.draft_tokens}; expected 0 or more")
 
@@ -75,33 +89,48 @@ class ModelPolicy:
         messages = compose(context.dialogue, turns, observation)
         inputs = self._processor(messages)
         preprocess_s = time.perf_counter() - begun
+        draws = [self._draw(context, inputs, 0)]
+        wanted = self._sampling.samples
+        if _is_avoided(draws[0].reply, context):
+            wanted = max(wanted, 1 + OTHER_DRAWS)
+        while len(draws) < wanted:
+            draws.append(self._draw(context, inputs, len(draws)))
+        return _best(draws, context, preprocess_s)
+
+    def _draw(self, context: Context, inputs: Any, number: int) -> "_Draw":
+        """One reply; the cache keeps the context from one to the next."""
         constraint = self._constraint(context)
         sampling = dataclasses.asdict(self._sampling)
-        del sampling["constrained"]
+        del sampling["constrained"], sampling["samples"]
+        if number:
+            hotter = OTHER_TEMPERATURE * (number if context.avoid else 1)
+            sampling["temperature"] = max(self._sampling.temperature, hotter)
+        listener = context.on_text if number == 0 else None
         result = self._model.generate(
             inputs,
             **sampling,
-            seed=self._seed * 1000 + context.index,
+            seed=self._seed * 1000 + context.index + number * OTHER_SEED,
             # A constrained reply ends with its call; the marks at which a free one stops may begin inside a thought.
             stop=() if constraint else stop_sequences(context.dialogue.form, self._processor.tokenizer),
             cache=self._cache,
-            on_token=self._processor.pieces(context.on_text) if context.on_text else None,
+            on_token=self._processor.pieces(listener) if listener else None,
             constraint=constraint,
         )
-        return Reply(
+        reply = Reply(
             text=cut_at_stop(self._processor.decode(result.token_ids), context.dialogue.form),
             token_ids=tuple(result.token_ids),
             logprobs=tuple(result.logprobs),
             sampling_logprobs=tuple(result.sampling_logprobs),
             forced=tuple(result.forced),
-            confidence=call_confidence(result, constraint),
+            confidence=call_confidence(result, constraint) if number == 0 else _likelihood(result, constraint),
             prompt_ids=tuple(inputs.input_ids.tolist()),
-            timings={"preprocess": preprocess_s, **result.timings},
+            timings=dict(result.timings),
             tokens=dict(result.tokens),
             passes=result.passes,
             guessed=result.guessed,
             guessed_right=result.guessed_right,
         )
+        return _Draw(reply, _likelihood(result, constraint))
 
     def _constraint(self, context: Context) -> CallConstraint | None:
         if not self._sampling.constrained:
@@ -110,6 +139,47 @@ class ModelPolicy:
             self._constrainer = Constrainer(self._processor.tokenizer)
         tools = context.dialogue.tools if context.legal is None else context.legal
         return self._constrainer(tools, context.dialogue.form, self._sampling.max_new_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """A reply, and how likely the model finds it."""
+
+    reply: Reply
+    likelihood: float
+
+
+def _best(draws: list[_Draw], context: Context, preprocess_s: float) -> Reply:
+    """The likeliest reply whose call is not worn out; what all of them cost is its cost."""
+    fresh = [draw for draw in draws if not _is_avoided(draw.reply, context)] or draws
+    best = max(fresh, key=lambda draw: draw.likelihood).reply
+    timings, tokens = {"preprocess": preprocess_s}, Counter[str]()
+    for draw in draws:
+        tokens.update(draw.reply.tokens)
+        for part, seconds in draw.reply.timings.items():
+            timings[part] = timings.get(part, 0.0) + seconds
+    passes = sum(draw.reply.passes for draw in draws)
+    return dataclasses.replace(best, timings=timings, tokens=dict(tokens), passes=passes)
+
+
+def _is_avoided(reply: Reply, context: Context) -> bool:
+    """Whether a reply makes a call that was made on this screen again and again."""
+    if not context.avoid:
+        return False
+    try:
+        return parse_call(reply.text, context.dialogue.form).call in context.avoid
+    except ToolCallError:
+        return True
+
+
+def _likelihood(result: Any, constraint: CallConstraint | None) -> float:
+    """Probability of what was freely written of the call, at temperature 1; of the whole reply where none was made out.
+
+    It is a lower bound of the probability among valid calls, and compares draws of any temperature.
+    """
+    start = 0 if constraint is None or constraint.call_start is None else constraint.call_start
+    places = range(start, len(result.logprobs))  # a result that does not tell what was forced forced nothing
+    return math.exp(sum(result.logprobs[place] for place in places if not any(result.forced[place : place + 1])))
 
 
 def call_confidence(result: Any, constraint: CallConstraint | None) -> float | None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from qwen2vl_agent.agent.policy import Policy
     from qwen2vl_agent.agent.replaying import ReplayPolicy
 
+DEVICE_FLAGS = ("url", "allow", "env_id", "env_kwargs", "import_modules")
+"""Flags of the recorded `run` without which its device would be another."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
@@ -35,8 +38,8 @@ class Command:
 
     folder: tyro.conf.Positional[Path]
     """the recorded episode"""
-    device: DeviceName = "android"
-    """what to operate"""
+    device: DeviceName | None = None
+    """what to operate; what the record was made on if left out"""
     serial: str = ""
     """the phone's serial, or virtual for a virtual phone whatever is attached; left out: the one attached"""
     seed: int | None = None
@@ -67,8 +70,11 @@ class Command:
         header = recorded.header
         task = header.goal if header.task == "text" else header.task
         replay = ReplayPolicy(recorded, functools.partial(load_frame, self.folder))
+        flags = header.config.get("flags", {})
+        same = {name: flags[name] for name in DEVICE_FLAGS if name in flags}
         command = run.Command(
-            device=self.device,
+            **{**same, "allow": tuple(same.get("allow", ()))},
+            device=self.device or flags.get("device", "android"),
             serial=self.serial,
             task=task,
             policy="model" if self.hand_over else "noop",

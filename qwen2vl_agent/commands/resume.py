@@ -14,8 +14,8 @@ from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
 KEPT_FLAGS = (
-    "device", "dry_run", "force", "threads", "constrained", "speculate", "secrets", "url", "allow", "downloads",
-    "env_id", "env_kwargs", "import_modules",
+    "device", "dry_run", "force", "threads", "constrained", "speculate", "samples", "secrets", "url", "allow",
+    "downloads", "env_id", "env_kwargs", "import_modules",
 )  # fmt: skip
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 

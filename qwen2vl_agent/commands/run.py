@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
 from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
+from qwen2vl_agent.commands.results import episode_result, together
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
 from qwen2vl_agent.trajectory.lock import RecordBusy
 
@@ -86,6 +86,8 @@ class Command:
     model: str = ""
     """folder, hub id, or address of an OpenAI-compatible server (http://HOST:PORT/v1, #NAME behind it names one of
     several models); the embedded model if left out, which knows the virtual phone only"""
+    samples: int = 1
+    """replies that the model draws at each step; the call that it finds likeliest itself is done"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
     constrained: bool = True
@@ -142,6 +144,7 @@ class Command:
             raise ConfigError(f"--device {self.device}: this version operates {', '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
+        at_least_one("--samples", self.samples)
         if not 0 <= self.ask_below <= 1:
             raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
         if self.keep_days is not None and self.keep_days <= 0:
@@ -206,6 +209,8 @@ class Command:
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
+            if self.samples > 1:
+                chosen["samples"] = self.samples
             rules = self._rules(at_hand.env.tools)
             if hasattr(at_hand.env, "device"):  # elsewhere nothing is typed that could be a secret
                 at_hand.env.device = self._filler(at_hand.env.device)
@@ -309,13 +314,15 @@ class Command:
         """The file's rules, with the budget that the flags make smaller or larger."""
         from qwen2vl_agent.agent.rules import Rules
         from qwen2vl_agent.agent.rules_file import read_rules, rules_from
+        from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 
         given = {"seconds": self.max_seconds, "tokens": self.max_tokens}
         limits = {name: value for name, value in given.items() if value is not None}
-        rules = read_rules(self.rules, tools) if self.rules else Rules()
+        known = (*PHONE_ACTIONS, *tools)  # one file may serve several devices
+        rules = read_rules(self.rules, known) if self.rules else Rules()
         if not limits:
             return rules
-        return rules_from({**rules.source, "budget": {**rules.source.get("budget", {}), **limits}}, tools)
+        return rules_from({**rules.source, "budget": {**rules.source.get("budget", {}), **limits}}, known)
 
     def _filler(self, device: Any) -> Any:
         from qwen2vl_agent.envs.secrets import SecretFiller, Secrets, read_secrets
@@ -348,11 +355,11 @@ class Command:
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
     def _report(self, ended: dict[Path, "Trajectory"]) -> int:
-        results = [_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
+        results = [episode_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
         if not self.record:
             results = [{**result, "trajectory": ""} for result in results]
         if self.json:
-            output.print_object(results[0] if self.tasks is None else _together(results))
+            output.print_object(results[0] if self.tasks is None else together(results))
         if any(result["outcome"] == "stopped" for result in results):
             raise KeyboardInterrupt
         return 0 if all(result["outcome"] in FINE for result in results) else 1
@@ -411,43 +418,12 @@ def _policy(name: str, model: str, console: Console, settings: LoadSettings, sam
     if model.startswith(("http://", "https://")):
         from qwen2vl_agent.agent.endpoint_policy import connect
 
+        if "samples" in sampling:
+            raise ConfigError(
+                "--samples compares what a model in this process finds likely; leave it out with an address"
+            )
         return connect(model, sampling.get("constrained", True))
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 
     return ModelPolicy(*load(model, settings), SamplingConfig(**sampling))
-
-
-def _result(trajectory: "Trajectory", out: Path, dry_run: bool) -> dict[str, Any]:
-    """The object of one episode. A dry run sends nothing, so it has nothing to judge."""
-    header = trajectory.header
-    timings: dict[str, float] = {}
-    tokens: Counter[str] = Counter()
-    for step in trajectory.steps:
-        tokens.update(step.reply.tokens)
-        for part, seconds in (*step.timings.items(), *step.reply.timings.items()):
-            timings[part] = timings.get(part, 0.0) + seconds
-    return {
-        "outcome": "unverified" if dry_run else header.outcome,
-        "reward": header.reward,
-        "steps": len(trajectory.steps),
-        "trajectory": str(out),
-        "timings": {part: round(seconds, 4) for part, seconds in timings.items()},
-        "tokens": dict(tokens),
-        "task": header.task,
-        "goal": header.goal,
-        "message": "dry run: no action was sent" if dry_run else header.message,
-    }
-
-
-def _together(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """The object of several episodes: the worst outcome, means and sums, and each one's own."""
-    order = ("error", "stopped", "failure", "unverified", "success")
-    return {
-        "outcome": min((result["outcome"] for result in results), key=order.index),
-        "reward": sum(result["reward"] for result in results) / len(results),
-        "steps": sum(result["steps"] for result in results),
-        "trajectory": [result["trajectory"] for result in results],
-        "timings": {},
-        "episodes": results,
-    }

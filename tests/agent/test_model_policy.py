@@ -1,5 +1,6 @@
 """The policy that is a model: its calls are valid, and what it would have written anyway stays as it was."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from qwen2vl_agent.agent.episode import run_episode
 from qwen2vl_agent.agent.loading import load
 from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan, taught_settings
+from qwen2vl_agent.agent.verify import verify_episode
 from qwen2vl_agent.commands.models import EMBEDDED
+from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.actions import Done, PressKey
 from qwen2vl_agent.schema.tools import narrowed, tool_spec
@@ -84,3 +87,43 @@ def test_only_what_the_environment_allows_now_is_called(tmp_path: Path, embedded
 def test_a_negative_number_of_guesses_is_refused() -> None:
     with pytest.raises(ValueError, match="draft_tokens is -1"):
         SamplingConfig(draft_tokens=-1)
+
+
+def test_the_best_of_several_draws_is_the_one_that_the_model_finds_likeliest(
+    tmp_path: Path, embedded: tuple[Any, Any]
+) -> None:
+    """The first draw is the greedy one, so the best is at least as likely; and the record is as exact as any."""
+    env = make_env("virtual-phone", size=(540, 1200))
+    config = AgentConfig.from_json({**taught_settings(str(EMBEDDED)).to_json(), "max_steps": 2})
+    replies = {}
+    for samples in (1, 3):
+        policy = ModelPolicy(*embedded, SamplingConfig(samples=samples))
+        plan = EpisodePlan(out=tmp_path / str(samples), task="settings.toggle", seed=3, model=str(EMBEDDED))
+        replies[samples] = [step.reply for step in run_episode(env, policy, plan, config).steps]
+    first, best = replies[1][0], replies[3][0]
+    assert best.confidence is not None
+    assert first.confidence is not None
+    assert best.confidence >= 0.9 * first.confidence
+    assert best.tokens["written"] > first.tokens["written"]
+    assert verify_episode(tmp_path / "3", *embedded).equal()
+
+
+def test_a_worn_out_call_gives_way_to_another(embedded: tuple[Any, Any], tmp_path: Path) -> None:
+    """Told that its own first call is to be avoided, it draws until another comes, the same for the same seed."""
+    env = make_env("virtual-phone", size=(540, 1200))
+    policy, contexts = ModelPolicy(*embedded), []
+    say = policy.reply
+
+    def keep(context: Any) -> Any:
+        contexts.append(context)
+        return say(context)
+
+    policy.reply = keep  # type: ignore[method-assign]
+    config = AgentConfig.from_json({**taught_settings(str(EMBEDDED)).to_json(), "max_steps": 1})
+    usual = run_episode(env, policy, EpisodePlan(out=tmp_path, task="settings.toggle", seed=3), config).steps[0]
+    assert usual.call is not None
+    avoiding = dataclasses.replace(contexts[0], avoid=(usual.call,))
+    others = [say(avoiding), say(avoiding)]
+    assert others[0].token_ids == others[1].token_ids
+    assert parse_call(others[0].text, "keyword").call != usual.call
+    assert say(contexts[0]).token_ids == usual.reply.token_ids
