@@ -25,9 +25,10 @@ PATIENCE_S = 900.0
 SOURCES = ("a", "b")
 
 
-def small_config(tied: bool = True) -> Qwen2VLConfig:
+def small_config(tied: bool = True, odd: bool = False) -> Qwen2VLConfig:
+    """`odd`: with a vocabulary and a vision encoder that two processes cannot share."""
     text = TextConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY + odd,
         hidden_size=32,
         num_hidden_layers=4,
         num_attention_heads=4,
@@ -36,14 +37,14 @@ def small_config(tied: bool = True) -> Qwen2VLConfig:
         mrope_section=(1, 1, 2),
         max_window_layers=4,
     )
-    vision = VisionConfig(depth=2, embed_dim=32, num_heads=2, patch_size=14)
+    vision = VisionConfig(depth=2, embed_dim=32, num_heads=1 if odd else 2)
     base = preset("tiny").with_tokens(SPECIAL)
     return replace(base, text=text, vision=vision, tie_word_embeddings=tied)
 
 
-def small_network(tied: bool = True, seed: int = 0) -> Qwen2VL:
+def small_network(tied: bool = True, seed: int = 0, odd: bool = False) -> Qwen2VL:
     """Weights that are larger than a fresh network's, so that every part matters."""
-    model = Qwen2VL(small_config(tied), seed=seed)
+    model = Qwen2VL(small_config(tied, odd), seed=seed)
     noise = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in model.parameters():

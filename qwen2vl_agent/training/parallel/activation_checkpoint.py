@@ -35,7 +35,7 @@ def _checkpoint(block: nn.Module, recompute: Recompute) -> None:
     options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
     if recompute == "selective":
         options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
-    block.forward = partial(checkpoint, block.forward, **options)  # type: ignore[method-assign]
+    block.forward = partial(checkpoint, block.forward, **options)
 
 
 def _policy(_: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:

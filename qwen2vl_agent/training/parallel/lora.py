@@ -21,6 +21,8 @@ class LoraLinear(Linear):
     """`x W' + bias + scale (x A') B'`, with A `[rank, in]` and B `[out, rank]`."""
 
     lora_scale: float
+    lora_a: Tensor
+    lora_b: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias) + self.beside(x)

@@ -58,7 +58,7 @@ class Stage(Qwen2VL):
         whole = model.language_model
         tied_head = self.last and self.config.tie_word_embeddings
         self.visual: Any = model.visual if self.first else None
-        self.language_model: Any = nn.Module()
+        self.language_model: Any = _Parts()
         self.language_model.embed_tokens = whole.embed_tokens if self.first or tied_head else None
         layers = stage_layers(self.config, layout)[number]
         self.language_model.layers = nn.ModuleDict({str(index): whole.layers[index] for index in layers})
@@ -114,6 +114,14 @@ class Stage(Qwen2VL):
         if not self.cut_vocabulary:
             return nn.functional.cross_entropy(logits, ids_N, reduction="none")
         return vocabulary.cross_entropy(logits, ids_N, self.group)
+
+
+class _Parts(nn.Module):
+    """What a stage has of the language model."""
+
+    embed_tokens: Any
+    layers: nn.ModuleDict
+    norm: Any
 
 
 def _split_qkv(attention: Any) -> None:
