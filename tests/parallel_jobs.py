@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from qwen2vl_agent.training.parallel.grid import Grid, make_grid
 from qwen2vl_agent.training.parallel.layout import Layout
 
 PATIENCE_S = 900.0
+NOTICED_S = 20.0
 SOURCES = ("a", "b")
 
 
@@ -104,8 +106,7 @@ def run_job(layout: Layout, folder: Path, work: Callable[..., Any], *args: Any) 
     ]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(PATIENCE_S)
+    _await(processes)
     hung = [process.name for process in processes if process.exitcode is None]
     for process in processes:
         process.kill()
@@ -114,6 +115,15 @@ def run_job(layout: Layout, folder: Path, work: Callable[..., Any], *args: Any) 
     assert not hung, f"{hung} hung\n{told}"
     assert all(process.exitcode == 0 for process in processes), told
     return torch.load(results, weights_only=False)
+
+
+def _await(processes: list[Any]) -> None:
+    """Until all have ended, or one has failed and the others had time to notice."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end and any(process.exitcode is None for process in processes):
+        if any(process.exitcode for process in processes):
+            end = min(end, time.monotonic() + NOTICED_S)
+        time.sleep(0.1)
 
 
 def _join(rank: int, layout: Layout, folder: Path, work: Callable[..., Any], args: tuple[Any, ...]) -> None:

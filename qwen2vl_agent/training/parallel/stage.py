@@ -1,5 +1,6 @@
 """The part of the network that one pipeline stage holds, under the names that the parameters have in the whole."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ class Stage(Qwen2VL):
         if not self.last:
             return x_BTD
         sums = self._loss(self.leave(self.language_model.norm(x_BTD))[0], batch)
-        self.done.append(sums)
+        self.done.append(replace(sums, total=sums.total.detach()))
         return sums.total / total_weight
 
     def rotary(self, positions_3BT: Tensor) -> Rotary:
