@@ -20,10 +20,18 @@ COMMANDS = {
     "run": "do a task on a phone, or on a virtual one, and watch it",
     "tasks": "list the bundled tasks",
     "bench": "measure success, task by task, with confidence intervals",
+    "eval": "measure understanding of documents, pictures and videos on your own copy of a benchmark",
     "collect": "record many episodes, to learn from",
     "chat": "talk with a model about pictures and videos",
+    "view": "look at recorded episodes in a browser, or as one file",
+    "serve": "offer a model to other programs by OpenAI's API",
+    "mcp": "offer a phone's actions to other programs as MCP tools",
+    "replay": "do a recorded episode again, checking each screen",
+    "trajectory": "redact, delete or prune recorded episodes",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "train": "train a model",
+    "data": "build data sets for training, look at them and count them",
+    "init": "build a model to train from a language model and a vision tower",
     "quantize": "write a checkpoint with weights of 8 or 4 bits",
     "phone": "serve a virtual phone that adb can connect to",
     "doctor": "tell what is installed, attached and missing, and how to mend it",
@@ -69,7 +77,7 @@ def overview() -> str:
         "",
         "Agents that operate a phone with a from-scratch Qwen2-VL.",
         "",
-        *(f"  {name:<9}{purpose}" for name, purpose in COMMANDS.items()),
+        *(f"  {name:<11}{purpose}" for name, purpose in COMMANDS.items()),
         "",
         "Begin with:",
         f"  {PROGRAM} run --task settings.toggle --seed 1      a bundled task on a virtual phone",
@@ -94,10 +102,22 @@ def read_command(words: Sequence[str]) -> Command:
     command_class: Any = importlib.import_module(f"qwen2vl_agent.commands.{name}").Command
     import tyro
 
+    from qwen2vl_agent.commands.user_config import user_defaults, with_defaults
+
     description = inspect.cleandoc(command_class.__doc__)
     with_plain_flags = (tyro.conf.FlagCreatePairsOff,)  # `--json`, not `--json | --no-json`
+    given: dict[str, Any] = {}
+    # An episode goes on as its record says.
+    if not any(flag.startswith("--resume") for flag in flags):
+        given = user_defaults(name, command_class, COMMANDS)
+    defaults = {"default": with_defaults(command_class, given, tyro.MISSING)} if given else {}
     return tyro.cli(
-        command_class, prog=f"{PROGRAM} {name}", description=description, args=flags, config=with_plain_flags
+        command_class,
+        prog=f"{PROGRAM} {name}",
+        description=description,
+        args=flags,
+        config=with_plain_flags,
+        **defaults,
     )
 
 

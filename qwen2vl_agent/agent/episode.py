@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Any, cast
 
 from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent.checkpoints import forget
+from qwen2vl_agent.agent.consult import consult
 from qwen2vl_agent.agent.guards import LoopGuard
-from qwen2vl_agent.agent.nodes import START, Episode, Progress
+from qwen2vl_agent.agent.jobs import FINISHED
+from qwen2vl_agent.agent.nodes import START, Deed, Episode, Progress
+from qwen2vl_agent.agent.person import Nobody, Person
 from qwen2vl_agent.agent.policy import Policy
+from qwen2vl_agent.agent.rules import Judge, Rules
+from qwen2vl_agent.agent.rules_file import rules_from
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.watcher import SilentWatcher, Watcher
 from qwen2vl_agent.dialogue.compose import Dialogue
 from qwen2vl_agent.dialogue.recorded import recorded_tools, specs_to_record
+from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Wait
 from qwen2vl_agent.schema.errors import RecordError
-from qwen2vl_agent.schema.tools import tool_spec
+from qwen2vl_agent.schema.tools import to_call, tool_spec
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step, Trajectory
 from qwen2vl_agent.trajectory.record import Recorder
 
@@ -48,11 +55,16 @@ class Agent:
         out: Path | str | None = None,
         seed: int | None = None,
         watcher: Watcher | None = None,
+        rules: Rules | None = None,
+        person: Person | None = None,
     ) -> Trajectory:
-        """Do a task in an environment and record it in `out` (default: a new folder below `runs/`)."""
+        """Do a task in an environment and record it in `out` (default: a new folder below `runs/`).
+
+        `rules` say what may be done (`read_rules` reads them from a file); `person` is asked where they say `ask`.
+        """
         self.folder = Path(out) if out else new_folder(task)
-        plan = EpisodePlan(out=self.folder, task=task, seed=seed, model=self.source)
-        return run_episode(env, self.policy, plan, self.config, watcher)
+        plan = EpisodePlan(out=self.folder, task=task, seed=seed, model=self.source, rules=rules or Rules())
+        return run_episode(env, self.policy, plan, self.config, watcher, person=person)
 
 
 def run_episode(
@@ -62,10 +74,12 @@ def run_episode(
     config: AgentConfig | None = None,
     watcher: Watcher | None = None,
     drive: Driver | None = None,
+    person: Person | None = None,
 ) -> Trajectory:
     """Run an episode and record it. An interruption by the user ends it as `stopped`.
 
     Args:
+        person: who is asked, and may pause, take over and stop; default nobody.
         drive: what goes round; default the langgraph one. `drive_plainly` does the same without importing langgraph.
 
     Raises:
@@ -81,10 +95,14 @@ def run_episode(
     policy.begin(env.episode_seed)
     with open_record(env, policy, plan, config) as recorder:
         config = AgentConfig.from_json(recorder.header.config["agent"])  # when resuming: as it was
+        rules = rules_from(recorder.header.config.get("rules", {}), (*PHONE_ACTIONS, *env.tools))
         episode = _episode(env, policy, recorder, config, watcher)
+        episode.judge, episode.person = Judge(rules, _app_in_front(env)), person or Nobody()
         watcher.began(recorder.header, episode.max_steps)
         outcome, reward, message = _run(episode, plan, drive)
         trajectory = recorder.finish(outcome, reward, message)
+        if outcome in FINISHED:
+            forget(recorder.folder)
     watcher.ended(trajectory.header)
     return trajectory
 
@@ -108,10 +126,20 @@ def _run(episode: Episode, plan: EpisodePlan, drive: Driver) -> tuple[Outcome, f
 def drive_plainly(episode: Episode, progress: Progress) -> Progress:
     """Run an episode to its end in a loop: what the graph does, for workers that must start fast."""
     state: Any = dict(progress)
-    while state["outcome"] is None:
-        for node in (nodes.observe, nodes.think, nodes.act):
-            state.update(node(episode, state))
+    node: nodes.Node = "observe"
+    while node != "end":
+        state.update(NODES[node](episode, state))
+        node = nodes.after(node, state)
     return state
+
+
+NODES: dict[str, Callable[[Episode, Any], dict[str, Any]]] = {
+    "observe": nodes.observe,
+    "think": nodes.think,
+    "decide": nodes.decide,
+    "consult": consult,
+    "act": nodes.act,
+}
 
 
 def open_record(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig) -> Recorder:
@@ -137,6 +165,7 @@ def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
         "unseen": getattr(env.task, "unseen", False),
         "agent": config.to_json(),
         **specs_to_record(env.tools),
+        **({"rules": plan.rules.source} if plan.rules.source else {}),
     }
     return EpisodeHeader(
         task=task,
@@ -179,8 +208,8 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
         if plan.resume == "replay":
             progress.update(_again(episode, progress, step))
         else:
-            progress["screen"] = step.frame.sha256
-            deed = nodes.recorded_deed(episode, step)
+            progress["screen"] = nodes.recorded_key(episode, step)
+            deed = nodes.recorded_deed(episode, progress, step)
             episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
             progress.update(nodes.consequence(episode, progress, deed))
         episode.watcher.did(step)
@@ -191,9 +220,38 @@ def _again(episode: Episode, progress: Any, step: Step) -> dict[str, Any]:
     progress.update(nodes.observe(episode, progress))
     if episode.frame != step.frame:
         raise RecordError(f"step {step.index} shows another screen when it is done again: the episode cannot go on")
-    deed = nodes.perform(episode, progress, step.reply.text)
+    deed = again(episode, progress, step)
     episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
     return nodes.consequence(episode, progress, deed)
+
+
+def again(episode: Episode, progress: Any, step: Step) -> Deed:
+    """A recorded step, done once more; what a person said or refused then holds, and nobody is asked again.
+
+    Raises:
+        RecordError: a person acted by hand, which nothing can repeat.
+    """
+    performed = step.performed or {}
+    if "by_hand" in step.events:
+        if "state" not in performed:
+            raise RecordError(f"step {step.index} was done by hand on the device and cannot be done again")
+        return _by_hand(episode, performed["state"])
+    if step.by == "person":
+        found = nodes.understand(episode, step.reply.text)
+        assert found.call is not None
+        return nodes.do(episode, found.call, found.action)
+    refused = step.error if {"denied", "stale"} & set(step.events) else ""
+    given = {**progress, "refusal": refused, "answer": performed.get("answer")}
+    return nodes.perform(episode, cast(Progress, given), step.reply.text)
+
+
+def _by_hand(episode: Episode, state: dict[str, Any]) -> Deed:
+    """Put a virtual phone where a person's hand had brought it."""
+    device = episode.env.device
+    device.load_state(type(device.phone_state()).from_json(state))
+    episode.env.look_again()
+    episode.fresh = True
+    return Deed(to_call(Wait()), Wait(), performed={"action": "by_hand"}, events=("by_hand",))
 
 
 def new_folder(task: str | None) -> Path:
@@ -212,8 +270,18 @@ def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, 
         watcher=watcher,
         max_steps=config.max_steps or env.max_steps,
         verdict=recorder.header.task != "text",
-        guard=LoopGuard(config.hint_after, config.stop_after),
+        guard=LoopGuard(config.hint_after, config.stop_after, config.other_after),
     )
+
+
+def _app_in_front(env: Any) -> Callable[[], str]:
+    """How rules learn which app is in front; devices without apps have none."""
+
+    def app() -> str:
+        read = getattr(getattr(env, "device", None), "foreground", None)
+        return str(read()[0]) if read else ""
+
+    return app
 
 
 def _reset_options(plan: EpisodePlan) -> dict[str, Any]:

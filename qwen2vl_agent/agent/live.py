@@ -1,6 +1,8 @@
 """An episode as people watch it: in a terminal a picture that changes, elsewhere plain lines."""
 
 import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +45,10 @@ class PlainView:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Nothing to tidy up."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Room for a question: lines need none."""
+        return nullcontext()
 
     def began(self, header: EpisodeHeader, max_steps: int) -> None:
         """The goal."""
@@ -94,6 +100,15 @@ class TerminalView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Room for a question: the picture stands still meanwhile."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
 
     def began(self, header: EpisodeHeader, max_steps: int) -> None:
         """A new episode: an empty page."""

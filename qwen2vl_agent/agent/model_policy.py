@@ -94,7 +94,7 @@ class ModelPolicy:
             logprobs=tuple(result.logprobs),
             sampling_logprobs=tuple(result.sampling_logprobs),
             forced=tuple(result.forced),
-            confidence=_confidence(result, constraint),
+            confidence=call_confidence(result, constraint),
             prompt_ids=tuple(inputs.input_ids.tolist()),
             timings={"preprocess": preprocess_s, **result.timings},
             tokens=dict(result.tokens),
@@ -112,7 +112,7 @@ class ModelPolicy:
         return self._constrainer(tools, context.dialogue.form, self._sampling.max_new_tokens)
 
 
-def _confidence(result: Any, constraint: CallConstraint | None) -> float | None:
+def call_confidence(result: Any, constraint: CallConstraint | None) -> float | None:
     """Probability of a complete call; what was forced has probability 1."""
     if constraint is None or constraint.call_start is None or not constraint.finished:
         return None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observation
-from qwen2vl_agent.schema.tools import ToolSpec
+from qwen2vl_agent.schema.tools import ToolCall, ToolSpec
 from qwen2vl_agent.schema.trajectory import Reply, StoredFrame
 
 POLICY_NAMES = ("model", "oracle", "random", "noop")
@@ -32,6 +32,8 @@ class Context:
     """Number of this step, from 0."""
     env: Any = None
     """The environment itself: only scripts that know the answer look here, a model never does."""
+    avoid: tuple[ToolCall, ...] = ()
+    """Calls that were made on this screen again and again, to no avail."""
     on_text: Callable[[str], None] | None = None
     """Takes pieces of the reply as they are written, to show them."""
 

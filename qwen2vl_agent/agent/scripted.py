@@ -13,8 +13,8 @@ from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_cal
 from qwen2vl_agent.schema.actions import Answer, AskUser, Done, PressKey, Swipe, Tap, Wait
 from qwen2vl_agent.schema.geometry import MODEL_FRAME, Frame, Point
 from qwen2vl_agent.schema.observation import Element
-from qwen2vl_agent.schema.tools import to_call
-from qwen2vl_agent.schema.trajectory import Reply
+from qwen2vl_agent.schema.tools import ToolCall, to_call
+from qwen2vl_agent.schema.trajectory import CallForm, Reply
 
 ENDING_CHANCE = 0.03
 """How often the random policy ends an episode, per step; evenly drawn, it would end after a handful."""
@@ -39,7 +39,7 @@ class OraclePolicy:
 
 
 class NoOpPolicy:
-    """Waits."""
+    """Waits, or does what an environment without waiting calls doing nothing."""
 
     name = "noop"
 
@@ -48,7 +48,7 @@ class NoOpPolicy:
 
     def reply(self, context: Context) -> Reply:
         """A wait."""
-        return say("Wait.", Wait(), context)
+        return say("Wait.", Wait() if Wait in context.actions else context.env.noop(), context)
 
 
 class RandomPolicy:
@@ -66,12 +66,7 @@ class RandomPolicy:
         endings = [kind for kind in context.actions if kind in (Answer, Done)]
         others = [kind for kind in context.actions if kind not in (Answer, Done, AskUser)]
         wanted = tuple(endings if endings and chance.random() < ENDING_CHANCE else others)
-        space = context.env.action_space
-        space.seed(chance.randrange(2**31))
-        action = space.sample()
-        while not isinstance(action, wanted):
-            action = space.sample()
-        return say("Try something.", action, context)
+        return say("Try something.", anything(context, chance, wanted), context)
 
 
 class NoisyPolicy:
@@ -112,15 +107,29 @@ def drawn_for(purpose: str, seed: int | None, context: Context, index: int = 0) 
 
 def say(thought: str, action: Any, context: Context) -> Reply:
     """The reply that asks for `action`, without the keyword at which a model stops."""
-    form = context.dialogue.form
-    return Reply(cut_at_stop(render_call(thought, to_call(action), form), form))
+    return written(thought, to_call(action), context.dialogue.form)
+
+
+def written(thought: str, call: ToolCall, form: CallForm) -> Reply:
+    """A reply that no model wrote, without the keyword at which one stops."""
+    return Reply(cut_at_stop(render_call(thought, call, form), form))
+
+
+def anything(context: Context, chance: random.Random, wanted: tuple[type, ...] = (object,)) -> Any:
+    """An action of the kinds wanted, evenly drawn."""
+    space = context.env.action_space
+    space.seed(chance.randrange(2**31))
+    action = space.sample()
+    while not isinstance(action, wanted):
+        action = space.sample()
+    return action
 
 
 def misplaced(reply: Reply, context: Context, chance: random.Random) -> Reply | None:
     """The reply, but its touch meets another element of the same kind; None where it touches none that has others."""
     parsed = parse_call(reply.text, context.dialogue.form)
     point = parsed.call.arguments.get("point")
-    if point is None:
+    if point is None or not hasattr(context.env, "device"):
         return None
     frame = context.env.device.frame
     elements = {_middle(seen, frame): seen for seen in context.env.device.elements() if seen.clickable}
@@ -139,7 +148,12 @@ def _alike(one: Element, other: Element) -> bool:
 
 
 def wrong_action(context: Context, chance: random.Random) -> Any:
-    """Something that a model might do by mistake: a tap on another element, a scroll, a step back."""
+    """Something that a model might do by mistake: a tap on another element, a scroll, a step back.
+
+    Where there is no screen to touch, any action.
+    """
+    if not hasattr(context.env, "device"):
+        return anything(context, chance)
     elements = [element for element in context.env.device.elements() if element.clickable]
     kind = chance.random()
     if kind < 0.7 and elements:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from qwen2vl_agent.agent.rules import Rules
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import CallForm, Split
 
@@ -40,6 +41,13 @@ class AgentConfig:
     """After the same action on the same screen so many times the model is told so; 0: never."""
     stop_after: int = 12
     """After the same action on the same screen so many times the episode ends; 0: never."""
+    other_after: int = 0
+    """After the same action on the same screen so many times a model draws another; 0: never."""
+    verified: bool = False
+    """Tell the model what became of its actions (nothing changed, text lost and typed again, the device is locked), and
+    know loops by what a screen looks like. Off for models that were taught without: they never read such words."""
+    ask_below: float = 0.0
+    """A person who is there is asked about calls of which the model is less sure than this probability; 0: never."""
 
     def __post_init__(self) -> None:
         if self.max_steps is not None and self.max_steps < 1:
@@ -50,8 +58,10 @@ class AgentConfig:
             raise ValueError(f"max_context_tokens is {self.max_context_tokens}; expected at least 1")
         if self.mistakes_in_a_row < 1:
             raise ValueError(f"mistakes_in_a_row is {self.mistakes_in_a_row}; expected at least 1")
-        if self.hint_after < 0 or self.stop_after < 0:
-            raise ValueError("hint_after and stop_after count repetitions; expected 0 (never) or more")
+        if min(self.hint_after, self.stop_after, self.other_after) < 0:
+            raise ValueError("hint_after, other_after and stop_after count repetitions; expected 0 (never) or more")
+        if not 0 <= self.ask_below <= 1:
+            raise ValueError(f"ask_below is {self.ask_below}; expected a probability")
 
     def to_json(self) -> dict[str, Any]:
         """For the record's header."""
@@ -64,15 +74,21 @@ class AgentConfig:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
+VERIFIED = AgentConfig(verified=True, other_after=6)
+"""For a model that was not taught our dialogue in particular: it reads what it is told like any text."""
+
+
 def taught_settings(model: str) -> AgentConfig:
-    """The settings that the model in a folder was taught with; the usual ones where it states none.
+    """The settings that the model in a folder was taught with; `VERIFIED` where it states none.
 
     Raises:
         ConfigError: the file that states them cannot be read.
     """
     path = Path(model) / AGENT_FILE
-    if not model or not path.is_file():
+    if not model:
         return AgentConfig()
+    if not path.is_file():
+        return VERIFIED
     try:
         return AgentConfig.from_json(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError, AttributeError) as error:
@@ -99,5 +115,7 @@ class EpisodePlan:
     """Force every step to the disk, against loss of power too."""
     resume: Literal["no", "continue", "replay"] = "no"
     """Go on with the episode in `out`: from the screen as it is now, or after doing the recorded actions again."""
+    rules: Rules = dataclasses.field(default_factory=Rules)
+    """What the agent may do, and what it may cost; when resuming, the record's hold."""
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
     """More to keep in the header's `config`, for example the command's own flags."""

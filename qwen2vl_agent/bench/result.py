@@ -7,6 +7,7 @@ from typing import Any
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.bench.statistics import Rate, rate
+from qwen2vl_agent.bench.suites import get_suite
 from qwen2vl_agent.schema.trajectory import Split
 
 RESULT_VERSION = 1
@@ -69,6 +70,7 @@ class BenchResult:
     def to_json(self) -> dict[str, Any]:
         """The object that `results.json` and `bench --json` carry."""
         whole = self.overall
+        ceilings = get_suite(self.conditions.suite).ceilings
         return {
             "version": RESULT_VERSION,
             "suite": self.conditions.suite,
@@ -81,9 +83,13 @@ class BenchResult:
             "sampling": self.conditions.sampling,
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),
+            "mean_reward": round(mean([episode.reward for episode in self.episodes]), 4),
             "seen": _rate_json(self.seen),
             "unseen": _rate_json(self.unseen),
-            "per_task": {task: _group_json(group) for task, group in self.by_task().items()},
+            "per_task": {
+                task: _group_json(group) | ({"ceiling": ceilings[task]} if task in ceilings else {})
+                for task, group in self.by_task().items()
+            },
             "failures": list(self.failures),
         }
 
@@ -101,6 +107,7 @@ def mean(numbers: Sequence[float]) -> float:
 def _group_json(group: list[EpisodeResult]) -> dict[str, Any]:
     return {
         **_rate_json(success_rate(group)),
+        "mean_reward": round(mean([episode.reward for episode in group]), 4),
         "mean_steps": round(mean([episode.steps for episode in group]), 2),
         "mean_seconds": round(mean([episode.seconds for episode in group]), 3),
     }

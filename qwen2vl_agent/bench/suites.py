@@ -1,13 +1,20 @@
 """Suites by name: the rooms of `envs/` provide them. Every app of the phone is a suite of its own."""
 
 import importlib
+import re
 from dataclasses import replace
 
 from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.schema.errors import ConfigError
 
-PROVIDERS = ("qwen2vl_agent.envs.tasks.suites:suites",)
+PROVIDERS = (
+    "qwen2vl_agent.envs.tasks.suites:suites",
+    "qwen2vl_agent.envs.miniwob.suites:suites",
+    "qwen2vl_agent.envs.gym.catalogue:suites",
+)
 """Functions that give suites by name; the first one's come first. What they need beyond the core is imported later."""
+GYM_ID = re.compile(r"([\w.]+:)?([\w.-]+/)?[\w.-]+-v\d+")
+"""`CartPole-v1`, `ALE/Pong-v5`, `module:Mine-v0`."""
 SEEDS_APART = 1_000_000
 """The seeds of a run of many episodes begin at its own seed times this, so that two runs share no episode."""
 
@@ -22,7 +29,7 @@ def suites() -> dict[str, Suite]:
 
 
 def get_suite(name: str) -> Suite:
-    """The suite called `name`; a task's own id is a suite of that one task.
+    """The suite called `name`; a task's own id is a suite of that one task, and so is any gymnasium id.
 
     Raises:
         ConfigError: there is no such suite.
@@ -33,7 +40,11 @@ def get_suite(name: str) -> Suite:
     for suite in known.values():
         if name in suite.tasks:
             return replace(suite, name=name, tasks=(name,))
-    raise ConfigError(f"there is no suite {name!r}; there are {', '.join(known)}, and every task's own id")
+    if GYM_ID.fullmatch(name):
+        return Suite(name, (name,), lambda task: f"What {task} asks for.", env="gym", env_kwargs={"env_id": name})
+    raise ConfigError(
+        f"there is no suite {name!r}; there are {', '.join(known)}, every task's own id, and the ids of gymnasium"
+    )
 
 
 def episode_seed(run_seed: int, index: int) -> int:

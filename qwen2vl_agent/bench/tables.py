@@ -7,7 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from qwen2vl_agent.agent.jobs import EpisodeResult
+from qwen2vl_agent.bench.published import published_page
 from qwen2vl_agent.bench.result import BenchResult, mean, success_rate
+from qwen2vl_agent.bench.suites import get_suite
 
 HEADINGS = ("task", "solved", "95 % range", "runs", "steps", "seconds")
 Row = tuple[str, str, str, str, str, str]
@@ -50,12 +52,14 @@ def markdown(result: BenchResult) -> str:
         ]
     lines += ["", "Intervals are Wilson's, at 95 % confidence. Unseen tasks are about words that training never shows."]
     lines += ["Seconds are those of the recorded steps: looking, thinking, acting."]
+    lines += published_page(result.conditions.suite)
     return "\n".join(lines) + "\n"
 
 
 def _task_rows(result: BenchResult) -> Iterator[Row]:
+    ceilings = get_suite(result.conditions.suite).ceilings
     for task, group in result.by_task().items():
-        yield _row(task, group)
+        yield _row(f"{task} (at most {ceilings[task]:.1%})" if task in ceilings else task, group)
 
 
 def _summary_rows(result: BenchResult) -> Iterator[Row]:

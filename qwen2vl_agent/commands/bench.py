@@ -10,6 +10,10 @@ from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
 from qwen2vl_agent.commands.models import resolve
+from qwen2vl_agent.schema.errors import ConfigError
+
+COMPARE = "compare"
+"""In place of a suite: two measurements are put beside each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,17 +21,21 @@ class Command:
     """Measure how often a policy solves the tasks of a suite.
 
     The tasks are drawn with names and texts that are partly never seen in training (see --split), on a virtual phone
-    in each worker's own process. Every episode is recorded in --out; run the same command again to go on after an
-    interruption. There you also find results.json, results.md, results.png and, of a model, failures.md with pictures.
+    or in a browser of each worker's own. Every episode is recorded in --out; run the same command again to go on after
+    an interruption. There you also find results.json, results.md, results.png and, of a model, failures.md.
 
     Examples:
       qwen2vl-agent bench phone --episodes 10 --seed 7 --out runs/bench
       qwen2vl-agent bench phone --blind                 grey screens: the floor to beat
       qwen2vl-agent bench clock --policy oracle         the bundled solutions
+      qwen2vl-agent bench miniwob-pix2act               web pages, by a published protocol
+      qwen2vl-agent bench compare runs/a runs/b         two measurements of the same episodes, paired
     """
 
     suite: tyro.conf.Positional[str] = "phone"
-    """phone (all tasks), one app's (for example settings), or a task's id"""
+    """phone (all tasks), one app's (for example settings), miniwob or miniwob-PROTOCOL, a task's id, or compare"""
+    folders: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """after compare: the folders of two measurements"""
     policy: PolicyName = "model"
     """who acts"""
     model: str = ""
@@ -65,8 +73,30 @@ class Command:
 
     def run(self) -> int:
         """Measures, reports; the status says whether every episode gave a verdict."""
+        if self.suite == COMPARE:
+            return self._compare()
+        if self.folders:
+            raise ConfigError(f"bench {self.suite} takes no folders; to compare two: bench compare A B")
+        return self._measure()
+
+    def _compare(self) -> int:
+        from qwen2vl_agent.bench.compare import compare, comparison_page, comparison_table
+
+        if len(self.folders) != 2:
+            raise ConfigError(f"bench compare takes two folders of measurements, got {len(self.folders)}")
+        comparison = compare(*self.folders)
+        output.console(self.json).print(comparison_table(comparison))
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / "comparison.md").write_text(comparison_page(comparison), encoding="utf-8")
+        if self.json:
+            output.print_object(comparison.to_json())
+        return 0
+
+    def _measure(self) -> int:
         from qwen2vl_agent.agent.live import CollectionView
         from qwen2vl_agent.bench.failures import write_failures
+        from qwen2vl_agent.bench.published import published_table
         from qwen2vl_agent.bench.result import Conditions
         from qwen2vl_agent.bench.run import bench_jobs, run_bench
         from qwen2vl_agent.bench.tables import rich_table
@@ -88,6 +118,8 @@ class Command:
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:
             result = run_bench(conditions, out, worker_count(self.workers), view.result, view.failure)
         console.print(rich_table(result))
+        if (others := published_table(self.suite)) is not None:
+            console.print(others)
         if self.policy == "model":
             with console.status("doing failed episodes again, to see where they went wrong"):
                 write_failures(result.episodes, out)

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 DeviceName = Literal["android", "desktop", "browser", "gym"]
-OPENERS = {"android": "qwen2vl_agent.commands.phones:phone_at_hand"}
+OPENERS = {
+    "android": "qwen2vl_agent.commands.phones:phone_at_hand",
+    "browser": "qwen2vl_agent.commands.browsers:browser_at_hand",
+    "gym": "qwen2vl_agent.commands.gyms:gym_at_hand",
+}
 """Context managers that take a `Wish` and give an `AtHand`."""
 
 
@@ -35,6 +39,8 @@ class AtHand:
     """Whether nothing of the user's own is touched."""
     own: bool = True
     """Whether it was started for this and ends with it."""
+    pid: int = 0
+    """The process that was started for it; 0 where there is none."""
 
 
 def device_at_hand(wish: Wish) -> AbstractContextManager[AtHand]:

@@ -18,7 +18,7 @@ class Command:
 
     Examples:
       qwen2vl-agent phone --port 5599
-      qwen2vl-agent phone --seed 7 --fault slow-screencap=0.5 --fault drop-input=10
+      qwen2vl-agent phone --seed 7 --fault slow-screencap=2s --fault drop-input=0.1
     """
 
     port: int = 0
@@ -26,8 +26,10 @@ class Command:
     seed: int = 0
     """decides the phone's contents and looks"""
     fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """NAME=VALUE: something that goes wrong; slow-screencap (seconds), offline-after (commands), black (captures, -1
-    for all), truncate (bytes), drop-input (every n-th)"""
+    """NAME=VALUE: something that goes wrong; slow-screencap, slow-shell, offline-for, stall-stream, cut-stream (2s or
+    500ms), offline-after, hang-after (commands), black (captures; all without a value), truncate (bytes), drop-input
+    (0.1 a share, 10 every tenth), corrupt, garble, rotate-randomly (shares), rotation (quarters), locked (PIN), state
+    (recovery …), secure, screen-off, folded, unauthorized, no-screenrecord, no-adb-keyboard, old-input"""
     json: bool = False
     """print one JSON object with the serial when the phone is ready"""
 

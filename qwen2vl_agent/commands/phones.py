@@ -31,6 +31,6 @@ def phone_at_hand(wish: Wish) -> Iterator[AtHand]:
         own = isinstance(device, OwnPhone)
         where = f", which adb's server has as {device.serial}" if own else ""
         told = f"on the {opened.description}{where}" + ("; dry run: no action is sent" if dry_run else "")
-        yield AtHand(env, told, serial=device.serial, virtual=device.virtual, own=own)
+        yield AtHand(env, told, serial=device.serial, virtual=device.virtual, own=own, pid=device.pid if own else 0)
     finally:
         device.close()

@@ -1,9 +1,11 @@
 """What `run --resume DIR` takes up: an episode that was interrupted, and how its record says it was run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from qwen2vl_agent.agent.checkpoints import CHECKPOINTS
 from qwen2vl_agent.agent.loading import recorded_settings
 from qwen2vl_agent.commands.devices import AtHand
 from qwen2vl_agent.commands.flags import PolicyName
@@ -11,7 +13,10 @@ from qwen2vl_agent.commands.phones import VIRTUAL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
-KEPT_FLAGS = ("device", "dry_run", "force", "threads", "constrained", "speculate")
+KEPT_FLAGS = (
+    "device", "dry_run", "force", "threads", "constrained", "speculate", "secrets", "url", "allow", "downloads",
+    "env_id", "env_kwargs", "import_modules",
+)  # fmt: skip
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 
 
@@ -57,7 +62,26 @@ class Interrupted:
     def flags(self) -> dict[str, Any]:
         """The command's own flags that go on to hold."""
         given = self.header.config.get("flags", {})
-        return {name: given[name] for name in KEPT_FLAGS if name in given} | recorded_settings(self.header).to_json()
+        kept = {name: given[name] for name in KEPT_FLAGS if name in given}
+        if "secrets" in kept:
+            kept["secrets"] = Path(kept["secrets"])
+        return kept | recorded_settings(self.header).to_json()
+
+    def leftovers(self) -> Iterator[str]:
+        """End what a killed run left behind, and tell it; then the question that it waited with, if it did."""
+        phone = self.header.config.get("phone", {})
+        serial, pid = str(phone.get("serial", "")), phone.get("pid")
+        if not self.finished and phone.get("own") and pid and serial.startswith("127.0.0.1:"):
+            from qwen2vl_agent.envs.virtual_phone.orphans import end_orphan
+
+            if end_orphan(pid, int(serial.rpartition(":")[2])):
+                yield f"ended the virtual phone {serial} that the interrupted run left behind"
+        if not self.finished and (self.folder / CHECKPOINTS).is_file():
+            from qwen2vl_agent.agent.graph import open_question
+            from qwen2vl_agent.agent.terminal import asked
+
+            if question := open_question(self.folder):
+                yield f"it was waiting for an answer: {asked(question)}"
 
     def way(self, at_hand: AtHand) -> Literal["continue", "replay"]:
         """How to get to where it was: a phone that begins anew is led there again, any other stands there still."""

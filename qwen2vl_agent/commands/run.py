@@ -1,25 +1,34 @@
-"""`qwen2vl-agent run`: a task on a phone, watched."""
+"""`qwen2vl-agent run`: a task on a phone, in a browser or in a gymnasium environment, watched."""
 
+import contextlib
 import dataclasses
+import sys
+import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling
+from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
-from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
+from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
+from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
+    from qwen2vl_agent.agent.person import Person
     from qwen2vl_agent.agent.policy import Policy
+    from qwen2vl_agent.agent.rules import Rules
     from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
     from qwen2vl_agent.commands.resume import Interrupted
     from qwen2vl_agent.schema.trajectory import Trajectory
+    from qwen2vl_agent.serve.live_page import LivePage
 
 FINE = ("success", "unverified")
 """Outcomes with status 0."""
@@ -27,25 +36,47 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, and watch it.
+    """Do a task on a phone, in a browser or in a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
     ends as unverified. Everything is recorded in --out. What Ctrl-C, a kill or a lost phone interrupted goes on with
     --resume and the record's folder.
 
+    At a terminal Ctrl-C pauses before the next action, where you may take over, act yourself, and hand back; once more
+    it stops. --rules FILE says what needs your approval and what is never done.
+
     Examples:
       qwen2vl-agent run --task settings.toggle --seed 1
       qwen2vl-agent run --task settings.toggle --policy oracle     watch the bundled solution
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
+      qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
+      qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
+      qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
+      qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
+      qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android)"""
+    """what to operate; this version knows phones (android), Chromium (browser) and gymnasium
+    environments (gym)"""
+    env_id: str = ""
+    """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
+    where --task is left out, and it says itself whether it is solved"""
+    env_kwargs: str = ""
+    """with --device gym: what the environment is made with beside its id, as a JSON object"""
+    import_modules: Annotated[str, tyro.conf.arg(name="import")] = ""
+    """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    url: str = ""
+    """the page that a browser begins with"""
+    allow: tuple[str, ...] = ()
+    """origins beside that page's own to which a browser may go, for example https://docs.example.org; * for all"""
+    downloads: Path | None = None
+    """folder for what a browser downloads; refused if left out"""
     task: str = ""
     """a bundled task's id (see: qwen2vl-agent tasks), or what to do in your own words"""
     tasks: Path | None = None
@@ -53,7 +84,8 @@ class Command:
     policy: PolicyName = "model"
     """who acts"""
     model: str = ""
-    """folder or hub id; the embedded model if left out, which knows the virtual phone only"""
+    """folder, hub id, or address of an OpenAI-compatible server (http://HOST:PORT/v1, #NAME behind it names one of
+    several models); the embedded model if left out, which knows the virtual phone only"""
     force: bool = False
     """let the embedded model loose on a real phone all the same"""
     constrained: bool = True
@@ -73,16 +105,32 @@ class Command:
     """of torch; one for a small model, which is then faster, and one for each core otherwise if left out"""
     max_steps: int | None = None
     """actions after which the episode ends; the task's own limit if left out"""
+    max_seconds: float | None = None
+    """seconds of thinking and acting after which the episode ends; waiting for you is not counted"""
+    max_tokens: int | None = None
+    """tokens read and written after which the episode ends"""
+    rules: Path | None = None
+    """TOML file of what may be done without asking, what only if you approve, and what never"""
+    secrets: Path | None = None
+    """TOML file of mode 600 with lines "password:bank" = "value"; a task then says {{password:bank}}, and only the
+    device learns the value. Without: the environment, QWEN2VL_AGENT_SECRET_PASSWORD_BANK"""
+    ask_below: float = 0.0
+    """ask you about calls of which the model is less sure than this probability"""
     seed: int = 1
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
     """folder of the record; a new one below runs/ if left out"""
+    record: bool = True
+    """keep a record; without, nothing of the episode is left when it ends, and it cannot be resumed"""
+    keep_days: float | None = None
+    """days after which `trajectory prune` deletes the record, as does every later run for those below runs/"""
     resume: Path | None = None
     """folder of an interrupted episode to go on with; needs no other flag, its record has them"""
     dry_run: bool = False
     """look at the screen once and show what would be sent; send nothing"""
     live: bool = False
-    """show the screen and the reply as it grows, as a terminal does by itself, beside --json too"""
+    """offer a local page that shows what happens and has the buttons pause, approve, deny, take over and stop; the
+    person is then asked there and not in the terminal"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -91,12 +139,22 @@ class Command:
         if self.resume is not None:
             return self._go_on(self.resume)
         if self.device not in OPENERS:
-            raise ConfigError(f"--device {self.device}: this version operates phones only; leave --device out")
+            raise ConfigError(f"--device {self.device}: this version operates {', '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
+        if not 0 <= self.ask_below <= 1:
+            raise ConfigError(f"--ask-below is {self.ask_below}; expected a probability, 0 to 1")
+        if self.keep_days is not None and self.keep_days <= 0:
+            raise ConfigError(f"--keep-days is {self.keep_days:g}; expected more than 0")
+        if not self.record and (self.out or self.keep_days):
+            raise ConfigError("--no-record keeps nothing; leave out --out and --keep-days")
         self._loading()  # numbers that make no sense are told before a phone is waited for
-        work = self._work()
-        return self._operate(work, resolve(self.model) if self.policy == "model" else "")
+        name = resolve(self.model) if self.policy == "model" else ""
+        if self.record:
+            prune(RUNS)
+            return self.operate(self._work(), name)
+        with tempfile.TemporaryDirectory(prefix="qwen2vl-agent-") as unkept:
+            return self.operate(self._work(Path(unkept) / "run"), name)
 
     def _go_on(self, folder: Path) -> int:
         """Takes up an interrupted episode as it was begun; of a finished one it only tells the outcome."""
@@ -108,6 +166,8 @@ class Command:
             raise ConfigError(f"--resume goes on as the record says; leave out {told}")
         episode = read_interrupted(folder)
         header = episode.header
+        for line in episode.leftovers():
+            output.console(self.json).print(line, markup=False, soft_wrap=True)
         again = dataclasses.replace(
             self,
             task=episode.task,
@@ -118,7 +178,7 @@ class Command:
             **episode.flags,
         )
         if not episode.finished:
-            return again._operate([(again.task, folder)], header.model, episode)
+            return again.operate([(again.task, folder)], header.model, episode)
         from qwen2vl_agent.agent.live import ending_text
         from qwen2vl_agent.trajectory.store import read_episode
 
@@ -126,31 +186,42 @@ class Command:
         output.console(self.json).print(told, markup=False, soft_wrap=True)
         return again._report({folder: read_episode(folder)})
 
-    def _operate(self, work: list[tuple[str, Path]], name: str, interrupted: "Interrupted | None" = None) -> int:
-        """Does each task, with the model of this name, on the phone at hand."""
+    def operate(
+        self,
+        work: list[tuple[str, Path]],
+        name: str,
+        interrupted: "Interrupted | None" = None,
+        wrap: "Callable[[Policy], Policy]" = lambda policy: policy,
+    ) -> int:
+        """Does each task, with the model of this name, on the phone at hand; `wrap` puts a policy around the usual."""
         console = output.console(self.json)
-        with device_at_hand(self._wish()) as at_hand:
+        with self._page(console) as page, device_at_hand(self._wish()) as at_hand:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
             if not at_hand.virtual and name and is_embedded(self.model) and not self.force:
                 raise ConfigError(
-                    f"the embedded model has only ever seen the virtual phone and refuses {at_hand.serial}; name "
+                    "the embedded model has only ever seen the virtual phone and refuses "
+                    f"{at_hand.serial or 'the ' + self.device}; name "
                     "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
-            policy = _policy(self.policy, name, console, self._loading(), chosen)
+            rules = self._rules(at_hand.env.tools)
+            at_hand.env.device = self._filler(at_hand.env.device)
+            policy = wrap(_policy(self.policy, name, console, self._loading(), chosen))
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
-                plan = self._plan(at_hand, task, out, name, interrupted)
-                ended[out] = self._episode(at_hand.env, policy, plan, console)
+                plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
+                ended[out] = self._episode(at_hand.env, policy, plan, console, page)
                 if ended[out].header.outcome == "stopped":
                     break
         return self._report(ended)
 
-    def _work(self) -> list[tuple[str, Path]]:
+    def _work(self, out: Path | None = None) -> list[tuple[str, Path]]:
         """Each task with the folder of its record."""
-        if bool(self.task) == (self.tasks is not None):
+        out = out or self.out
+        own = self.device == "gym" and bool(self.env_id)
+        if (bool(self.task) and self.tasks is not None) or not (self.task or self.tasks or own):
             raise ConfigError('name a task: --task ID, --task "in your own words", or --tasks FILE')
         from qwen2vl_agent.envs.task_set import bundled_task
 
@@ -158,8 +229,8 @@ class Command:
         for task in listed if self.device == "android" else ():
             bundled_task(task, self.seed, "test")  # a misspelt id is told before a phone and a model are waited for
         if self.tasks is None:
-            return [(self.task, out_folder(self.out, self.task))]
-        root = out_folder(self.out, self.tasks.stem)
+            return [(self.task or self.env_id, out_folder(out, self.task or self.env_id))]
+        root = out_folder(out, self.tasks.stem)
         return [(task, root / f"{number:03d}") for number, task in enumerate(listed, start=1)]
 
     def _plan(
@@ -169,8 +240,9 @@ class Command:
 
         notes = {
             "flags": self._flags(),
-            "phone": {"serial": at_hand.serial, "own": at_hand.own},
+            "phone": {"serial": at_hand.serial, "own": at_hand.own, "pid": at_hand.pid},
             "loading": self._loading().to_json(),
+            **({"keep_days": self.keep_days} if self.keep_days else {}),
         }
         plan = EpisodePlan(out=out, task=task, seed=self.seed, model=model, notes=notes)
         if interrupted is None:
@@ -178,29 +250,94 @@ class Command:
         split = interrupted.header.config.get("split")
         return dataclasses.replace(plan, split=split, resume=interrupted.way(at_hand))
 
-    def _episode(self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console) -> "Trajectory":
+    def _episode(
+        self, env: Any, policy: "Policy", plan: "EpisodePlan", console: Console, page: "LivePage | None"
+    ) -> "Trajectory":
         from qwen2vl_agent.agent.episode import run_episode
         from qwen2vl_agent.agent.live import PlainView, live_view
 
-        with PlainView(console) if self.json and not self.live else live_view(console) as view:
-            watcher = DryRunWatcher(view) if self.dry_run else view
+        with PlainView(console) if self.json else live_view(console) as view:
+            seen_by = view if page is None else page.beside(view)
+            watcher = DryRunWatcher(seen_by) if self.dry_run else seen_by
             try:
-                trajectory = run_episode(env, policy, plan, self._config(plan.model), watcher)
-            except DeviceLost:
+                with self._person(console, view, page) as person:
+                    config = self._config(policy, plan.model)
+                    trajectory = run_episode(env, policy, plan, config, watcher, person=person)
+            except (DeviceLost, EndpointLost):
+                if not self.record:
+                    raise
                 _tell_how_to_go_on(plan.out, console)
                 raise
-        console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
-        if trajectory.header.outcome == "stopped":
+        if self.record:
+            console.print(f"record: {plan.out}", markup=False, soft_wrap=True)
+        if self.record and trajectory.header.outcome == "stopped":
             _tell_how_to_go_on(plan.out, console)
         return trajectory
 
+    @contextlib.contextmanager
+    def _page(self, console: Console) -> "Iterator[LivePage | None]":
+        """The live page, if it is wanted."""
+        if not self.live:
+            yield None
+            return
+        from qwen2vl_agent.serve.running import require_extra
+
+        require_extra()
+        from qwen2vl_agent.serve.live_page import serving_live_page
+
+        with serving_live_page() as (page, url):
+            console.print(f"live page: {url}", markup=False, soft_wrap=True)
+            yield page
+
+    @contextlib.contextmanager
+    def _person(self, console: Console, view: Any, page: "LivePage | None") -> "Iterator[Person | None]":
+        """Whoever sits at the page or the terminal; nobody where a program reads the answers or nobody can type."""
+        if page is not None:
+            yield page.controls
+            return
+        if self.json or not (sys.stdin.isatty() and console.is_terminal):
+            yield None
+            return
+        from qwen2vl_agent.agent.terminal import TerminalPerson
+
+        person = TerminalPerson(console, view.aside)
+        with person.listening():
+            yield person
+
+    def _rules(self, tools: tuple[type, ...]) -> "Rules":
+        """The file's rules, with the budget that the flags make smaller or larger."""
+        from qwen2vl_agent.agent.rules import Rules
+        from qwen2vl_agent.agent.rules_file import read_rules, rules_from
+
+        given = {"seconds": self.max_seconds, "tokens": self.max_tokens}
+        limits = {name: value for name, value in given.items() if value is not None}
+        rules = read_rules(self.rules, tools) if self.rules else Rules()
+        if not limits:
+            return rules
+        return rules_from({**rules.source, "budget": {**rules.source.get("budget", {}), **limits}}, tools)
+
+    def _filler(self, device: Any) -> Any:
+        from qwen2vl_agent.envs.secrets import SecretFiller, Secrets, read_secrets
+
+        return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
+
     def _wish(self) -> Wish:
-        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run)
+        given = {name: getattr(self, name) for name in ("env_id", "env_kwargs", "import_modules")}
+        options = {name: value for name, value in given.items() if value}
+        if options and self.device != "gym":
+            raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
+        if self.device == "browser":
+            tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
+            options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
+        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
-    def _config(self, model: str) -> "AgentConfig":
-        from qwen2vl_agent.agent.settings import taught_settings
+    def _config(self, policy: "Policy", model: str) -> "AgentConfig":
+        from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
 
-        return dataclasses.replace(taught_settings(model), max_steps=1 if self.dry_run else self.max_steps)
+        steps = 1 if self.dry_run else self.max_steps
+        told = getattr(policy, "agent_settings", None)  # of a model behind an address
+        settings = AgentConfig.from_json(told) if told else taught_settings(model)
+        return dataclasses.replace(settings, max_steps=steps, ask_below=self.ask_below)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)
@@ -211,6 +348,8 @@ class Command:
 
     def _report(self, ended: dict[Path, "Trajectory"]) -> int:
         results = [_result(trajectory, out, self.dry_run) for out, trajectory in ended.items()]
+        if not self.record:
+            results = [{**result, "trajectory": ""} for result in results]
         if self.json:
             output.print_object(results[0] if self.tasks is None else _together(results))
         if any(result["outcome"] == "stopped" for result in results):
@@ -247,6 +386,15 @@ def read_tasks(path: Path) -> list[str]:
     return tasks
 
 
+def prune(root: Path) -> None:
+    """Delete the episodes below a folder that were to be kept for some days only, and have been."""
+    from qwen2vl_agent.trajectory.privacy import delete, expired
+
+    for folder in expired(root):
+        with contextlib.suppress(RecordBusy):
+            delete(folder)
+
+
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:
     from qwen2vl_agent.trajectory.lines import HEADER_FILE
 
@@ -259,6 +407,10 @@ def _policy(name: str, model: str, console: Console, settings: LoadSettings, sam
 
     if name != "model":
         return scripted_policy(name)
+    if model.startswith(("http://", "https://")):
+        from qwen2vl_agent.agent.endpoint_policy import connect
+
+        return connect(model, sampling.get("constrained", True))
     console.print(f"loading {model}", markup=False, soft_wrap=True)
     from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 

@@ -1,7 +1,7 @@
 """From recorded episodes to examples: what the agent saw and wrote, token for token, as a conversation to learn."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
+from qwen2vl_agent.dialogue.memory import stretches
+from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.dialogue.recorded import recorded_tools
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 from qwen2vl_agent.schema.messages import ImagePart
@@ -24,6 +26,9 @@ class EpisodeSource:
     folders: Sequence[Path]
     name: str = "episodes"
     seed: int = 0
+    processor: Processor | None = None
+    """With it, an episode whose agent let some of its past go is learned from as it was seen, another part in each
+    epoch; without it, as a whole."""
 
     def __post_init__(self) -> None:
         if not self.folders:
@@ -44,28 +49,55 @@ class EpisodeSource:
     def example(self, index: int) -> Example:
         """The episode with this number; after the last one they start again in another order."""
         epoch, place = divmod(index, len(self.folders))
-        return episode_example(self.folders[_order(len(self.folders), self.seed, epoch)[place]], self.name)
+        folder = self.folders[_order(len(self.folders), self.seed, epoch)[place]]
+        if self.processor is None:
+            return episode_example(folder, self.name)
+        parts = episode_parts(folder, self.processor, self.name)
+        return parts[epoch % len(parts)]
 
 
 def episode_example(folder: Path | str, source: str = "episodes", weight: float = 1.0) -> Example:
-    """A recorded episode as one conversation. Its frames are read only when it is encoded.
+    """A recorded episode as one conversation, with all that it ever showed. Its frames are read when it is encoded.
 
     Replies marked as no target, and those that could not be read or done, are context only.
 
     Raises:
         RecordError: no episode there, damaged, empty, or with a tool that nothing describes.
     """
+    dialogue, turns = _read(folder)
+    return Example(compose_finished(dialogue, turns), source, weight)
+
+
+def episode_parts(
+    folder: Path | str, processor: Processor, source: str = "episodes", weight: float = 1.0
+) -> list[Example]:
+    """A recorded episode as the conversations that its agent was shown: several where its past was too long to keep.
+
+    Each reply is a target in one of them, in the very context in which it was written (`dialogue/memory.py`).
+
+    Raises:
+        RecordError: as `episode_example`.
+    """
+    dialogue, turns = _read(folder)
+    parts = []
+    for stretch in stretches(dialogue, turns, processor):
+        known = [replace(turn, target=False) for turn in stretch.turns[: stretch.first]]
+        messages = compose_finished(dialogue, [*known, *stretch.turns[stretch.first :]])
+        parts.append(Example(messages, source, weight))
+    return [part for part in parts if part.has_targets] or parts[:1]
+
+
+def _read(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
     trajectory = read_episode(folder)
     if not trajectory.steps:
         raise RecordError(f"{folder} holds an episode without steps: there is nothing to learn from it")
     frames = FrameStore(frames_folder(folder))
-    turns = [_turn(step, frames) for step in trajectory.steps]
-    return Example(compose_finished(_dialogue(trajectory.header), turns), source, weight)
+    return _dialogue(trajectory.header), [_turn(step, frames) for step in trajectory.steps]
 
 
 def _turn(step: Step, frames: FrameStore) -> Turn:
     return Turn(
-        image=ImagePart(frames.path(step.frame), step.frame.sha256),
+        image=ImagePart(frames.path(step.frame), step.frame.sha256, (step.frame.width, step.frame.height)),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,
@@ -83,6 +115,8 @@ def _dialogue(header: EpisodeHeader) -> Dialogue:
         header.form,
         agent.get("language", "en"),
         agent.get("detail", "full"),
+        agent.get("max_frames"),
+        agent.get("max_context_tokens"),
     )
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.example import Encodable
 from qwen2vl_agent.schema.errors import ConfigError
 
 BLOCK = 1024
@@ -27,8 +27,16 @@ class Source(Protocol):
         """Under which its loss is reported."""
         ...
 
-    def example(self, index: int) -> Example:
+    def example(self, index: int) -> Encodable:
         """The example with this number, counted from 0 without an end."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A source that fetches from afar."""
+
+    def prepare(self, index: int) -> None:
+        """Begins to fetch what an example needs that will be asked for soon."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Mixture:
         number = int(order[place])
         return self.sources[number][0], position // BLOCK * slots[number] + int(rank[place])
 
-    def example(self, position: int) -> Example:
+    def example(self, position: int) -> Encodable:
         """The example at this position."""
         source, index = self.pick(position)
         return source.example(index)
@@ -80,7 +88,7 @@ class Share:
         """The source at this position of the share, and the index to ask it for."""
         return self.whole.pick(position * self.count + self.rank)
 
-    def example(self, position: int) -> Example:
+    def example(self, position: int) -> Encodable:
         """The example at this position of the share."""
         return self.whole.example(position * self.count + self.rank)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from qwen2vl_agent.data.mixture import Mixture, Share
+from qwen2vl_agent.data.mixture import Mixture, Prepared, Share
 from qwen2vl_agent.data.packing import Row, to_wire
 from qwen2vl_agent.schema import errors
 
@@ -54,7 +54,7 @@ class Failure:
 def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dtype: torch.dtype) -> Row:
     """The example at `position`, encoded."""
     example = mixture.example(position)
-    encoded = processor.encode(example.messages)
+    encoded = example.encode(processor)
     for name in ("pixel_values", "pixel_values_videos"):
         pixels = getattr(encoded.inputs, name)
         if pixels is not None and pixels.dtype is not pixel_dtype:
@@ -80,6 +80,7 @@ def _chunk(job: Job, first: int) -> list[Any] | Failure:
     position = first
     try:
         rows = []
+        _prepare(job, first)
         for position in range(first, first + job.chunk):
             row = encode_row(job.mixture, job.processor, position, job.pixel_dtype)
             rows.append(to_wire(row, job.pixel_dtype))
@@ -88,6 +89,15 @@ def _chunk(job: Job, first: int) -> list[Any] | Failure:
         source, index = job.mixture.pick(position)
         where = f"example {index} of source {source.name!r}"
         return Failure(type(error).__name__, f"{where}: {error}", traceback.format_exc())
+
+
+def _prepare(job: Job, first: int) -> None:
+    """Tells sources that fetch from afar what comes now, and what comes next."""
+    for start in (first, first + job.stride):
+        for position in range(start, start + job.chunk):
+            source, index = job.mixture.pick(position)
+            if isinstance(source, Prepared):
+                source.prepare(index)
 
 
 def _hand_over(chunk: Any, chunks: Any) -> bool:

@@ -1,7 +1,7 @@
 """From messages to the tensors that the model reads. The one encoder: the agent and the trainer both use it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -12,13 +12,12 @@ from torch import Tensor
 from qwen2vl_agent.dialogue.chatml import End, Piece, Start, Text, Written, render
 from qwen2vl_agent.dialogue.patch_cache import PatchCache
 from qwen2vl_agent.dialogue.tool_call import RESULT
-from qwen2vl_agent.model.image_processor import Grid, ImageProcessor
+from qwen2vl_agent.model.image_processor import Grid
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
 from qwen2vl_agent.model.tokenizer import Tokenizer
-from qwen2vl_agent.model.video_processor import VideoProcessor
 from qwen2vl_agent.schema.geometry import MERGE_SIZE
-from qwen2vl_agent.schema.messages import ImagePart, Message, VideoPart
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart, VideoPart
 
 NOWHERE = -1
 IGNORED = -100
@@ -84,8 +83,10 @@ class Encoder:
     """
 
     tokenizer: Tokenizer
-    images: ImageProcessor
-    videos: VideoProcessor
+    images: Callable[[Any], tuple[Tensor, Grid]]
+    """An `ImageProcessor`, or what only measures (`data/build.py`)."""
+    videos: Callable[[Any, float], tuple[Tensor, Grid]]
+    """A `VideoProcessor`, or what keeps its frames (`data/video_cache.py`)."""
     cache: PatchCache = field(default_factory=PatchCache)
     embeds: ImageEmbeds | None = None
     """Where given, images are not cut into patches: what the vision encoder made of them is looked up."""
@@ -116,6 +117,34 @@ class Encoder:
             before = piece
         looks = torch.tensor(row.looks) if any(place != NOWHERE for place in row.looks) else None
         return Encoded(self._inputs(row), torch.tensor(row.labels, dtype=torch.int64), looks)
+
+    def document(self, parts: Sequence[TextPart | ImagePart | VideoPart]) -> Encoded:
+        """A page of text and pictures as it stands, between two `<|endoftext|>`; all of its text is a target.
+
+        Raises:
+            MediaError: an image or video cannot be read.
+        """
+        row, separator = _Row(), [self.tokenizer.special.endoftext]
+        row.add(separator)
+        for part in parts:
+            if isinstance(part, TextPart):
+                row.add(self.tokenizer.encode(part.text, parse="grounding"), target=True)
+            else:
+                self._vision(row, part)
+        row.add(separator, target=True)
+        return Encoded(self._inputs(row), torch.tensor(row.labels, dtype=torch.int64))
+
+    def again(self, ids: Sequence[int], labels: Tensor, parts: Sequence[ImagePart | VideoPart]) -> Encoded:
+        """What was encoded before, from its ids and labels; only the pictures are read.
+
+        Raises:
+            MediaError: an image or video cannot be read.
+            ValueError: a picture has another number of tokens than the ids have.
+        """
+        row = _Row(ids=list(ids))
+        for part in parts:
+            self._see(row, part)
+        return Encoded(self._inputs(row), labels)
 
     def _read(self, row: _Row, piece: Text, looks: Sequence[int]) -> None:
         """Adds text whose characters stand in the picture; a token is read where its first such character is."""
@@ -152,14 +181,18 @@ class Encoder:
 
     def _vision(self, row: _Row, part: ImagePart | VideoPart) -> None:
         special = self.tokenizer.special
-        if isinstance(part, ImagePart):
-            made = self.embeds.get(part) if self.embeds else self.cache.get(part, self.images)
-            pad, kept = special.image_pad, row.images
-        else:
-            made, pad, kept = self.videos(part.video, part.fps), special.video_pad, row.videos
-        kept.append(made)
+        pad = special.image_pad if isinstance(part, ImagePart) else special.video_pad
+        grid = self._see(row, part)
         row.picture = len(row.ids) + 1
-        row.add([special.vision_start, *[pad] * (math.prod(made[1]) // MERGE_SIZE**2), special.vision_end])
+        row.add([special.vision_start, *[pad] * (math.prod(grid) // MERGE_SIZE**2), special.vision_end])
+
+    def _see(self, row: _Row, part: ImagePart | VideoPart) -> Grid:
+        """Adds a picture's patches; its grid."""
+        if isinstance(part, ImagePart):
+            row.images.append(self.embeds.get(part) if self.embeds else self.cache.get(part, self.images))
+            return row.images[-1][1]
+        row.videos.append(self.videos(part.video, part.fps))
+        return row.videos[-1][1]
 
     def _inputs(self, row: _Row) -> ModelInputs:
         special = self.tokenizer.special

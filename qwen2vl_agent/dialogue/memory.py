@@ -14,7 +14,7 @@ from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.dialogue.tool_call import RESULT, RETURN, neutral
 from qwen2vl_agent.model.image_source import load_rgb
-from qwen2vl_agent.schema.geometry import MERGE_SIZE
+from qwen2vl_agent.schema.geometry import MERGE_SIZE, MODEL_FRAME
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.trajectory import CallForm
@@ -45,7 +45,38 @@ def remembered(dialogue: Dialogue, turns: Sequence[Turn], observation: Observati
         return list(turns)
     now = Turn(observation.image, observation.text, "")
     costs = [turn_cost(turn, dialogue.form, processor) for turn in (*turns, now)]
-    told, seen = first_kept(costs, _head(dialogue, observation, processor), dialogue)
+    return _in_view(turns, *first_kept(costs, _head(dialogue, processor), dialogue))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Steps of an episode whose contexts only grow, and so fit into one conversation."""
+
+    turns: tuple[Turn, ...]
+    """What was in view at the last of them, that step included."""
+    first: int
+    """Of `turns`, the one with which the stretch begins; those before it are context."""
+
+
+def stretches(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -> list[Stretch]:
+    """A finished episode as the conversations that its agent was shown: a new one wherever something was let go."""
+    if dialogue.max_frames is None and dialogue.max_context_tokens is None:
+        return [Stretch(tuple(turns), 0)]
+    costs = [turn_cost(turn, dialogue.form, processor) for turn in turns]
+    head = _head(dialogue, processor)
+    kept = []
+    for index, turn in enumerate(turns):
+        now = turn_cost(Turn(turn.image, turn.observation_text, ""), dialogue.form, processor)
+        kept.append(first_kept([*costs[:index], now], head, dialogue))
+    found, first = [], 0
+    for index, (told, seen) in enumerate(kept):
+        if index + 1 == len(turns) or kept[index + 1] != (told, seen):
+            found.append(Stretch(tuple(_in_view(turns[: index + 1], told, seen)), first - told))
+            first = index + 1
+    return found
+
+
+def _in_view(turns: Sequence[Turn], told: int, seen: int) -> list[Turn]:
     return [turn if index >= seen else replace(turn, image=None) for index, turn in enumerate(turns)][told:]
 
 
@@ -87,8 +118,9 @@ def _screen(turn: Turn, processor: Processor) -> int:
     return prod(processor.image_processor.grid(width, height)) // MERGE_SIZE**2 + 2
 
 
-def _head(dialogue: Dialogue, observation: Observation, processor: Processor) -> int:
-    messages = compose(dialogue, (), replace(observation, image=None, text=""))
+def _head(dialogue: Dialogue, processor: Processor) -> int:
+    """Tokens of the tool prompt and the goal."""
+    messages = compose(dialogue, (), Observation(None, MODEL_FRAME))
     return len(processor.encode(messages, add_generation_prompt=True).inputs.input_ids)
 
 

@@ -1,23 +1,27 @@
 """All that stands between messages and the model, as one object that loads and saves with a checkpoint."""
 
 import copy
+import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from qwen2vl_agent.dialogue.chatml import CHAT_TEMPLATE
 from qwen2vl_agent.dialogue.encode import Encoded, Encoder, ImageEmbeds
 from qwen2vl_agent.model.hub import checkpoint_folder
-from qwen2vl_agent.model.image_processor import CONFIG_FILE, ImageProcessor
+from qwen2vl_agent.model.image_processor import CONFIG_FILE, Grid, ImageProcessor
 from qwen2vl_agent.model.inputs import ModelInputs, pad_left
 from qwen2vl_agent.model.tokenizer import FILES as TOKENIZER_FILES
 from qwen2vl_agent.model.tokenizer import Tokenizer
 from qwen2vl_agent.model.video_processor import CONFIG_FILE as VIDEO_CONFIG_FILE
 from qwen2vl_agent.model.video_processor import VideoProcessor
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
-from qwen2vl_agent.schema.messages import as_messages
+from qwen2vl_agent.schema.messages import ImagePart, Part, VideoPart, as_messages
 
 JOINT_CONFIG_FILE = "processor_config.json"
 """Where newer versions of transformers keep both processors' settings, one below the other."""
@@ -62,6 +66,32 @@ class Processor:
     def encode(self, messages: list[Any], add_generation_prompt: bool = False) -> Encoded:
         """One conversation's inputs, and labels where a part is a target."""
         return self._encoder(as_messages(list(messages)), add_generation_prompt)
+
+    def encode_document(self, parts: Sequence[Part]) -> Encoded:
+        """A page of text and pictures without any dialogue around it."""
+        return self._encoder.document(parts)
+
+    def encode_again(self, ids: Sequence[int], labels: Tensor, parts: Sequence[ImagePart | VideoPart]) -> Encoded:
+        """What was encoded before, from its ids and labels and its pictures."""
+        return self._encoder.again(ids, labels, parts)
+
+    def with_media(
+        self,
+        images: Callable[[Any], tuple[Tensor, Grid]] | None = None,
+        videos: Callable[[Any, float], tuple[Tensor, Grid]] | None = None,
+    ) -> "Processor":
+        """The same, reading pictures by other functions: videos from a cache of their frames, for example."""
+        other = copy.copy(self)
+        other._encoder = replace(
+            self._encoder, images=images or self._encoder.images, videos=videos or self._encoder.videos
+        )
+        return other
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What decides which tokens a conversation becomes: equal ones encode alike."""
+        parts = (self.tokenizer.to_json(), self.image_processor.to_config(), self.video_processor.to_config())
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def with_embeds(self, embeds: ImageEmbeds) -> "Processor":
         """The same, looking images up in `embeds`: for training with a vision encoder that is locked."""

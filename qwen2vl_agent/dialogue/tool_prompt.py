@@ -68,6 +68,13 @@ def tool_prompt(tools: Sequence[ToolSpec], form: CallForm, language: Language = 
     return "\n\n".join([texts["role"], *body, "\n".join([texts["points"], *ends])])
 
 
+def task_prompt(tools: Sequence[ToolSpec], language: Language = "en") -> str:
+    """The system message for a model that is told of its tools in another way: the task, points, and the end."""
+    texts = _TEXTS[language]
+    ends = [texts["end"]] if {"done", "answer"} <= {tool.name for tool in tools} else []
+    return "\n\n".join([texts["role"], "\n".join([texts["points"], *ends])])
+
+
 def signature(tool: ToolSpec) -> str:
     """`swipe(start, end, duration_s?)`: the arguments by name, those that may be left out with a question mark."""
     required = tool.parameters.get("required", [])

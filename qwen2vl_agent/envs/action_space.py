@@ -15,6 +15,10 @@ from qwen2vl_agent.schema.tools import ToolCall, to_action, to_call, tool_name
 LETTERS = "abcdefghijklmnopqrstuvwxyz 0123456789"
 LONGEST_SAMPLE = 8
 LONGEST_WAIT_S = 2.0
+TIMES = ("seconds", "duration_s")
+"""Arguments that are times."""
+LARGEST_SAMPLE = 10
+"""Numbers without a limit are drawn up to here."""
 
 
 class ActionSpace(gymnasium.Space[Any]):
@@ -58,14 +62,24 @@ class ActionSpace(gymnasium.Space[Any]):
         if hint is bool:
             return bool(self.np_random.integers(2))
         if hint is float:
-            low = float(item.metadata.get("minimum", 0.0))
-            high = min(float(item.metadata.get("maximum", LONGEST_WAIT_S)), LONGEST_WAIT_S)
-            return round(float(self.np_random.uniform(low, high)), 2)
+            return self._number(item)
+        if hint is int:
+            low, high = item.metadata.get("minimum", -LARGEST_SAMPLE), item.metadata.get("maximum", LARGEST_SAMPLE)
+            return int(self.np_random.integers(max(low, -(2**62)), min(high, 2**62), endpoint=True))
         assert hint is str, hint
         if tool_name(action) == "open_app" and self.app_names:
             return self.app_names[int(self.np_random.integers(len(self.app_names)))]
         length = int(self.np_random.integers(1, LONGEST_SAMPLE + 1))
         return "".join(LETTERS[int(index)] for index in self.np_random.integers(0, len(LETTERS), length))
+
+    def _number(self, item: dataclasses.Field[Any]) -> float:
+        """Evenly drawn within its limits; a time is kept short, and what has no limit near 0."""
+        low = float(item.metadata.get("minimum", -LARGEST_SAMPLE))
+        high = float(item.metadata.get("maximum", LARGEST_SAMPLE))
+        if item.name in TIMES:
+            low, high = max(low, 0.0), min(high, LONGEST_WAIT_S)
+        value = round(float(self.np_random.uniform(low, high)), 2 if high - low > 1 else 4)
+        return min(max(value, low), high)
 
     def contains(self, x: Any) -> bool:
         """Whether `x` is an action of this set whose arguments are all within their limits."""

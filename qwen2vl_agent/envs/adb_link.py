@@ -35,6 +35,10 @@ class ShellResult:
         return self.stdout.decode("utf-8", "replace")
 
 
+class NotSent(DeviceLost):
+    """No connection to the phone was had, so nothing was sent to it."""
+
+
 class AdbLink:
     """The way to one phone."""
 
@@ -55,6 +59,13 @@ class AdbLink:
                 kind, length = FRAME.unpack(_read_exactly(connection, FRAME.size))
                 pieces.setdefault(kind, bytearray()).extend(_read_exactly(connection, length))
             return ShellResult(bytes(pieces[STDOUT]), bytes(pieces[STDERR]), pieces[EXIT][0])
+
+    def answers(self) -> bool:
+        """Whether the phone runs a command now."""
+        try:
+            return self.shell("echo").status == 0
+        except DeviceLost:
+            return False
 
     def exec_out(self, line: str) -> bytes:
         """What a command writes, byte for byte.
@@ -86,26 +97,42 @@ class AdbLink:
                 message = _read_exactly(connection, length).decode("utf-8", "replace")
                 raise DeviceLost(f"phone {self.serial} did not take the file {path}: {message}")
 
-    @contextmanager
-    def _service(self, name: str) -> Iterator[socket.socket]:
-        """A socket that speaks to a service of the phone."""
+    def open_service(self, name: str) -> socket.socket:
+        """A socket that speaks to a service of the phone; the caller closes it.
+
+        Raises:
+            NotSent: the phone does not answer.
+            DeviceLost: it went away as the service began, or has no such service.
+        """
         try:
             connection = self.client.make_connection(timeout=self._timeout_s)
         except (AdbError, OSError) as error:
-            raise DeviceLost(f"the adb server on port {self.client.port} does not answer: {error}") from None
-        raw = connection.conn
+            raise NotSent(f"the adb server on port {self.client.port} does not answer: {error}") from None
+        raw: socket.socket = connection.conn
         try:
             connection.send_command(f"host:transport:{self.serial}")
             connection.check_okay()
+        except (AdbError, OSError, EOFError) as error:
+            raw.close()
+            raise NotSent(f"phone {self.serial} does not answer: {error}; see `adb devices`") from None
+        try:
             connection.send_command(name)
             connection.check_okay()
-            yield raw
-        except TimeoutError:
-            raise DeviceLost(f"phone {self.serial} did not answer within {self._timeout_s:g} s") from None
-        except (AdbError, OSError, EOFError) as error:
-            raise DeviceLost(f"phone {self.serial} does not answer: {error}; see `adb devices`") from None
-        finally:
+        except (AdbError, OSError, EOFError) as error:  # it may have begun
             raw.close()
+            raise DeviceLost(f"phone {self.serial} does not answer: {error}; see `adb devices`") from None
+        return raw
+
+    @contextmanager
+    def _service(self, name: str) -> Iterator[socket.socket]:
+        """A socket that speaks to a service of the phone."""
+        with self.open_service(name) as raw:
+            try:
+                yield raw
+            except TimeoutError:
+                raise DeviceLost(f"phone {self.serial} did not answer within {self._timeout_s:g} s") from None
+            except (AdbError, OSError, EOFError) as error:
+                raise DeviceLost(f"phone {self.serial} does not answer: {error}; see `adb devices`") from None
 
 
 def _read_exactly(connection: socket.socket, count: int) -> bytes:

@@ -11,7 +11,9 @@ class AgentEnv(Protocol):
 
     `reset` takes `options={"task": …, "split": …}`; after it `tools`, `goal` and `task` hold for the episode. The
     `info` of `step` tells `performed` (what was really sent, or None), `action_error` (what the agent is told of a call
-    that was refused, or an empty text) and the seconds `perform_s`, `settle_s` (the look included) and `capture_s`.
+    that was refused, or an empty text) and the seconds `perform_s`, `settle_s` (the look included) and `capture_s`. An
+    environment that judges its episodes itself tells `outcome` and `message` at the last step, and one that counts its
+    rewards `return`, their sum; elsewhere a reward of 1 at the end is success.
     """
 
     tools: tuple[type, ...]

@@ -1,9 +1,10 @@
 """An Android phone as a device, over adb: a real one, or a virtual one behind the same protocol."""
 
 import json
+import os
 import re
 import time
-from typing import Any
+from typing import Any, get_args
 
 import adbutils
 from PIL import Image
@@ -11,8 +12,11 @@ from PIL import Image
 from qwen2vl_agent.envs import adb_server, android_input
 from qwen2vl_agent.envs.adb_link import AdbLink, ShellResult
 from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app, parse_apps
-from qwen2vl_agent.envs.android_capture import Capture
+from qwen2vl_agent.envs.android_capture import Capture, CaptureName
+from qwen2vl_agent.envs.android_screen import STATE_COMMAND, WHY_BLACK, ScreenState, parse_state
 from qwen2vl_agent.envs.hierarchy import parse_xml
+from qwen2vl_agent.envs.reconnecting import Reconnecting
+from qwen2vl_agent.envs.settling import BLACK_TEXT
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.schema.actions import (
     Action,
@@ -25,7 +29,7 @@ from qwen2vl_agent.schema.actions import (
     TypeText,
     Wait,
 )
-from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost
+from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import Frame, Point
 from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import tool_name
@@ -38,6 +42,13 @@ SIZE = re.compile(r"(Physical|Override) size: (\d+)x(\d+)")
 ORIENTATION = re.compile(r"DisplayViewport\{[^}]*?valid=true[^}]*?orientation=(\d)")
 FOCUS = re.compile(r"mCurrentFocus=Window\{\S+ \S+ ([^/\s}]+)/([^\s}]+)")
 RESUMED = re.compile(r"[rR]esumedActivity[:=] ?ActivityRecord\{\S+ \S+ ([^/\s}]+)/([^\s}]+)")
+DISPLAY = re.compile(r"^Display \d+", re.MULTILINE)
+MAIN_DISPLAY = re.compile(r"DisplayViewport\{[^}]*?displayId=0, uniqueId='local:(\d+)'")
+HIDDEN = re.compile(r"[•*·●]*")
+"""What a password's field shows."""
+PATIENCE_S, TIMEOUT_S = 10.0, 30.0
+LOOK_FOR_TURNS_S = 1.0
+PIN_VARIABLE, CAPTURE_VARIABLE = "QWEN2VL_AGENT_PIN", "QWEN2VL_AGENT_CAPTURE"
 NO_FIELD = "no text field has the focus; tap the field first"
 
 
@@ -46,22 +57,40 @@ class AndroidDevice:
 
     timed = True
 
-    def __init__(self, serial: str | None = None, *, client: adbutils.AdbClient | None = None) -> None:
+    def __init__(
+        self,
+        serial: str | None = None,
+        *,
+        client: adbutils.AdbClient | None = None,
+        capture: CaptureName | None = None,
+        patience_s: float = PATIENCE_S,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         """Take the phone of this serial, or the only one attached.
+
+        Args:
+            capture: how pictures are taken; left out, `$QWEN2VL_AGENT_CAPTURE`, else the exact way for a virtual phone
+                and the best by measurement for a real one.
+            patience_s: how long a phone that goes away is waited for.
+            timeout_s: how long a command may take.
 
         Raises:
             DeviceLost: there is none, none that is ready, or several.
         """
         self._client = client or adb_server.adb_client()
         self.serial = adb_server.choose(self._client, serial)
-        self._link = AdbLink(self._client, self.serial)
+        self._link = AdbLink(self._client, self.serial, timeout_s=timeout_s)
+        self.connection = Reconnecting(self._link, patience_s=patience_s)
         self._apps: list[InstalledApp] | None = None
         self._previous_keyboard: str | None = None
         self.virtual = self._link.shell("getprop ro.product.name").text.strip() == VIRTUAL_PRODUCT
-        self._capture = Capture(self._link, raw=True if self.virtual else None)  # loopback carries more than PNG saves
         self.name = "virtual-phone" if self.virtual else "android"
         self.still = self.virtual
+        self._display = ""
+        self._turned_at = 0.0
         self._frame = self._read_frame()
+        way = capture or _chosen_capture() or ("raw" if self.virtual else "auto")  # exact on a virtual phone
+        self._capture = Capture(self._link, way, display=self._display)
 
     # What it shows -------------------------------------------------------------------------------------------------
 
@@ -71,13 +100,17 @@ class AndroidDevice:
         return self._frame
 
     def _read_frame(self) -> Frame:
-        answer = self._shell("wm size; dumpsys display | grep DisplayViewport").text
+        answer = self._shell(
+            "wm size; dumpsys display | grep DisplayViewport; dumpsys SurfaceFlinger --display-id"
+        ).text
         sizes = {kind: (int(width), int(height)) for kind, width, height in SIZE.findall(answer)}
         if not sizes:
             raise DeviceLost(f"phone {self.serial} does not tell its size (`wm size`): {answer[:200]!r}")
         width, height = sizes.get("Override") or sizes["Physical"]
         match = ORIENTATION.search(answer)
         rotation = int(match[1]) if match else 0
+        several, main = len(DISPLAY.findall(answer)) > 1, MAIN_DISPLAY.search(answer)
+        self._display = main[1] if several and main else ""
         return Frame("device", *((height, width) if rotation % 2 else (width, height)), rotation)
 
     def screenshot(self) -> Image.Image:
@@ -86,13 +119,57 @@ class AndroidDevice:
         Raises:
             DeviceLost: no whole picture came.
         """
-        image = self._capture.take()
+        if self._capture.live is not None and time.monotonic() - self._turned_at > LOOK_FOR_TURNS_S:
+            self._follow_turns()
+        image = self.connection.look(self._capture.take)
         lying = image.width > image.height
         if lying != (self._frame.width > self._frame.height) or (
             self.virtual and image.size != (self._frame.width, self._frame.height)
         ):
-            self._frame = self._read_frame()
+            self._frame = self.connection.look(self._read_frame)
         return image
+
+    def _follow_turns(self) -> None:
+        """A video does not tell when the screen was turned."""
+        self._turned_at, before = time.monotonic(), self._frame
+        self._frame = self.connection.look(self._read_frame)
+        if self._frame != before:
+            self._capture.turned()
+
+    @property
+    def capture(self) -> Capture:
+        """How its pictures are taken."""
+        return self._capture
+
+    def screen_state(self) -> ScreenState:
+        """Whether the screen is on, off, locked, or protected against being captured."""
+        return parse_state(self._read(STATE_COMMAND))
+
+    def why_black(self) -> str:
+        """What an agent is told of a black screen."""
+        state = self.screen_state()
+        if state == "on" or (state == "off" and self.virtual):  # as it is told of a phone in this process
+            return BLACK_TEXT
+        return WHY_BLACK[state]
+
+    def wake(self, pin: str = "") -> None:
+        """Turn the screen on and open its lock, with `pin` where it wants one; tried once only.
+
+        Raises:
+            DeviceLost: it stays locked.
+        """
+        if self.screen_state() == "off":
+            self._shell(android_input.key(android_input.KEY_CODES["wakeup"]))
+        if self.screen_state() != "locked":
+            return
+        self._shell("wm dismiss-keyguard")
+        if pin and self.screen_state() == "locked":
+            self._shell(f"input text {android_input.quote(pin)}; {android_input.key(android_input.ENTER)}")
+        if self.screen_state() == "locked":
+            tried = (
+                "the PIN that was given does not open it" if pin else f"unlock it, or give its PIN in ${PIN_VARIABLE}"
+            )
+            raise DeviceLost(f"phone {self.serial} is locked: {tried}")
 
     def elements(self) -> list[Element]:
         """The accessibility tree's elements.
@@ -100,18 +177,23 @@ class AndroidDevice:
         Raises:
             DeviceLost: the phone gives no tree.
         """
-        return parse_xml(_whole_tree(self._link.exec_out("uiautomator dump /dev/tty").decode("utf-8", "replace")))
+        dump = self.connection.look(lambda: self._link.exec_out("uiautomator dump /dev/tty"))
+        return parse_xml(_whole_tree(dump.decode("utf-8", "replace")))
 
     def foreground(self) -> tuple[str, str]:
         """Package and activity in front; the activity in short form where it is in the package."""
-        answer = self._shell(
-            "dumpsys window | grep mCurrentFocus; dumpsys activity activities | grep esumedActivity"
-        ).text
+        line = "dumpsys window | grep mCurrentFocus; dumpsys activity activities | grep esumedActivity"
+        answer = self._read(line)
         match = FOCUS.search(answer) or RESUMED.search(answer)
         if match is None:
             return "", ""
         package, activity = match.groups()
         return package, activity.removeprefix(package) if activity.startswith(package + ".") else activity
+
+    def condition(self) -> str:
+        """`locked` by the lock screen, `secure` where the app in front forbids pictures of itself, or empty."""
+        state = self.screen_state()
+        return state if state in ("locked", "secure") else ""
 
     # What it does --------------------------------------------------------------------------------------------------
 
@@ -120,8 +202,11 @@ class AndroidDevice:
 
         Raises:
             ActionRejected: the phone cannot do it now.
+            ActionVoid: it was sent, but did not arrive as asked, or nobody knows whether it did.
             DeviceLost: the phone does not answer.
         """
+        self._capture.acted()
+        self._turned_at = 0.0
         done: dict[str, Any] = {"action": tool_name(type(action))}
         match action:
             case Tap(point=point):
@@ -160,13 +245,13 @@ class AndroidDevice:
 
     def _send(self, line: str, done: dict[str, Any]) -> None:
         """Run a line that must succeed, and note it."""
-        result = self._shell(line)
+        result = self.connection.act(lambda: self._shell(line))
         if result.status:
             raise ActionRejected(f"the phone refused `{_short(line)}`: {_complaint(result)}")
         done.setdefault("sent", []).append(line)
 
     def _type(self, text: str, clear_first: bool, done: dict[str, Any]) -> None:
-        if self.virtual and "=null" in self._shell("dumpsys input_method | grep mServedInputConnection").text:
+        if self.virtual and "=null" in self._read("dumpsys input_method | grep mServedInputConnection"):
             raise ActionRejected(NO_FIELD)
         plain = android_input.is_plain(text)
         if not plain:
@@ -176,6 +261,24 @@ class AndroidDevice:
         lines = android_input.type_plain(text) if plain else android_input.type_any(text)
         for line in android_input.chain(lines):
             self._send(line, done)
+        if text.strip() and "\n" not in text:
+            self._read_back(text, done)
+
+    def _read_back(self, text: str, done: dict[str, Any]) -> None:
+        """See what arrived, where the field can be read.
+
+        Raises:
+            ActionVoid: something else stands there.
+        """
+        try:
+            field = next((element for element in self.elements() if element.focused and element.role == "field"), None)
+        except DeviceLost:  # no tree of this screen: some apps have none
+            return
+        if field is None or HIDDEN.fullmatch(field.text):
+            return
+        done["read_back"] = field.text
+        if not android_input.holds(field.text, text):
+            raise ActionVoid(f"the text did not arrive as typed: the field now holds {field.text!r}")
 
     def _clear(self, done: dict[str, Any]) -> None:
         try:
@@ -189,7 +292,7 @@ class AndroidDevice:
         Raises:
             ActionRejected: it is not installed.
         """
-        listing = self._shell("ime list -s -a; settings get secure default_input_method").text.split()
+        listing = self._read("ime list -s -a; settings get secure default_input_method").split()
         if ADB_KEYBOARD not in listing[:-1]:
             raise ActionRejected(
                 "this phone can only be sent ASCII text; for other characters its owner must install ADBKeyBoard"
@@ -200,7 +303,7 @@ class AndroidDevice:
 
     def _open(self, name: str, done: dict[str, Any]) -> None:
         if self._apps is None:
-            self._apps = parse_apps(self._shell(LIST_COMMAND).text)
+            self._apps = parse_apps(self._read(LIST_COMMAND))
         app = find_app(self._apps, name)
         done["component"] = app.component
         self._send(
@@ -211,7 +314,7 @@ class AndroidDevice:
 
     def _wait(self, seconds: float) -> None:
         if self.virtual:  # its clock is in its state: nobody needs to sit and wait
-            self._shell(f"cmd virtual-phone wait {seconds:.3f}")
+            self.connection.act(lambda: self._shell(f"cmd virtual-phone wait {seconds:.3f}"))
         else:
             time.sleep(seconds)
 
@@ -247,14 +350,26 @@ class AndroidDevice:
 
     # -----------------------------------------------------------------------------------------------------------------
 
+    def _read(self, line: str) -> str:
+        return self.connection.look(lambda: self._shell(line)).text
+
     def _shell(self, line: str) -> ShellResult:
         return self._link.shell(line)
 
     def close(self) -> None:
-        """Give the owner's keyboard back."""
+        """End the video, and give the owner's keyboard back."""
+        self._capture.close()
         if self._previous_keyboard:
             keyboard, self._previous_keyboard = self._previous_keyboard, None
             self._shell(f"ime set {android_input.quote(keyboard)}")
+
+
+def _chosen_capture() -> CaptureName | None:
+    """How `$QWEN2VL_AGENT_CAPTURE` wants pictures to be taken."""
+    name = os.environ.get(CAPTURE_VARIABLE, "")
+    if name and name not in get_args(CaptureName):
+        raise ConfigError(f"{CAPTURE_VARIABLE} is {name!r}; expected one of {', '.join(get_args(CaptureName))}")
+    return name or None  # type: ignore[return-value]
 
 
 def _whole_tree(text: str) -> str:

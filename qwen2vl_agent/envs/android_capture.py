@@ -1,19 +1,33 @@
-"""Pictures of a phone's screen from what `screencap` writes."""
+"""Pictures of a phone's screen: four ways to get one, the best by measurement, another where it fails."""
 
 import io
 import struct
 import time
+from collections.abc import Callable
+from typing import Literal
 
 from PIL import Image
 
 from qwen2vl_agent.envs.adb_link import AdbLink
+from qwen2vl_agent.envs.live_screen import LiveScreen
+from qwen2vl_agent.envs.scrcpy_server import find_server, open_scrcpy
+from qwen2vl_agent.envs.settling import agree
 from qwen2vl_agent.schema.errors import DeviceLost
 
+CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RGBA_8888, RGBX_8888 = 1, 2
 RAW_HEADERS = (16, 12)
 """Lengths of the raw header: with the data space since Android 9, without before. Source: AOSP's screencap.cpp."""
-ATTEMPTS = 3
+LARGEST_SIDE = 16384
+ATTEMPTS = 4
+SLOW_S = 0.15
+"""Screenshots that take longer make a video worth its cost to the phone's battery."""
+FIRST_FRAME_S = 4.0
+"""How long a video may take to show that it works, where the way is chosen by measurement."""
+EFFECT_S = 0.5
+"""How long after an action a video may stay silent before a screenshot tells whether it still runs."""
+RECORD = "screenrecord --output-format=h264 --time-limit=180 --bit-rate=16000000 -"
 
 
 def decode_png(data: bytes) -> Image.Image | None:
@@ -33,18 +47,45 @@ def decode_raw(data: bytes) -> Image.Image | None:
         return None
     width, height, pixel_format = struct.unpack_from("<3I", data)
     header = len(data) - width * height * 4
-    if header not in RAW_HEADERS or pixel_format not in (RGBA_8888, RGBX_8888) or width * height == 0:
+    sane = 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE
+    if header not in RAW_HEADERS or pixel_format not in (RGBA_8888, RGBX_8888) or not sane:
         return None
     return Image.frombytes("RGB", (width, height), data[header:], "raw", "RGBX")
 
 
 class Capture:
-    """Takes screenshots the faster way: PNG, or raw pixels where the phone's compression costs more than the cable."""
+    """Takes screenshots the best way: a live video, raw pixels, or PNG.
 
-    def __init__(self, link: AdbLink, *, raw: bool | None = None) -> None:
-        """`raw` where the faster way is known; else the first capture finds out."""
+    A video is lossy, and only screenshots are exact. `auto` times both kinds of screenshot, and takes a video where
+    they are slow and it shows the same. What fails gives way to the next.
+    """
+
+    def __init__(self, link: AdbLink, way: CaptureName = "auto", *, display: str = "") -> None:
+        """`display` is the physical display to capture, where the phone has several."""
         self._link = link
-        self._raw = raw
+        self._wanted = way
+        self.display = display
+        self._raw: bool | None = {"raw": True, "png": False}.get(way)
+        self._live: LiveScreen | None = None
+        self._video_failed = False
+        self._acted = 0.0
+        self._checked = True
+        self.measured: dict[str, float] = {}
+        """Seconds of each way that was timed."""
+        if way in ("stream", "scrcpy"):
+            self._start_video()
+
+    @property
+    def way(self) -> str:
+        """What the next picture is taken with."""
+        if self._live is not None:
+            return "scrcpy" if self._wanted == "scrcpy" else "stream"
+        return "undecided" if self._raw is None else "raw" if self._raw else "png"
+
+    @property
+    def live(self) -> LiveScreen | None:
+        """The video, where that is the way."""
+        return self._live
 
     def take(self) -> Image.Image:
         """The screen now, in RGB.
@@ -52,10 +93,70 @@ class Capture:
         Raises:
             DeviceLost: the phone gave no whole picture, several times over.
         """
+        if self._live is not None:
+            image = self._from_video(self._live)
+            if image is not None:
+                return image
         if self._raw is None:
             return self._compare()
+        return self._screenshot()
+
+    def acted(self) -> None:
+        """The screen was touched: the next picture must not be older."""
+        self._acted, self._checked = time.monotonic(), False
+
+    def turned(self) -> None:
+        """The screen was turned: a video keeps the sides that it began with."""
+        if self._live is not None:
+            self._live.restart()
+
+    def close(self) -> None:
+        """End the video."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+    # Video -----------------------------------------------------------------------------------------------------------
+
+    def _start_video(self, **kept: int) -> None:
+        opened: Callable = lambda: self._link.open_service(f"exec:{RECORD}")  # noqa: E731
+        if self._wanted == "scrcpy":
+            server = find_server()
+            opened = lambda: open_scrcpy(self._link, server)  # noqa: E731
+        self._live = LiveScreen(opened, **kept)
+
+    def keep_frames(self, keep: int, spacing_s: float = 0.1) -> LiveScreen:
+        """A video that remembers its last frames, whatever way pictures are taken."""
+        self.close()
+        opened: Callable = lambda: self._link.open_service(f"exec:{RECORD}")  # noqa: E731
+        self._live = LiveScreen(opened, keep=keep, spacing_s=spacing_s)
+        return self._live
+
+    def _from_video(self, live: LiveScreen) -> Image.Image | None:
+        """The newest frame; a screenshot where the video is silent after an action that changed the screen."""
+        try:
+            newest = live.newest()
+            if self._checked or newest.arrived > self._acted:
+                return newest.image
+            waited = self._acted + EFFECT_S - time.monotonic()
+            newest = live.after(newest.number, timeout_s=max(waited, 0.0))
+        except DeviceLost:
+            self.close()
+            return None
+        self._checked = True
+        if newest.arrived > self._acted:
+            return newest.image
+        truth = self._screenshot()
+        if agree(truth, newest.image.resize(truth.size)):
+            return newest.image
+        live.restart()
+        return truth
+
+    # Screenshots -----------------------------------------------------------------------------------------------------
+
+    def _screenshot(self) -> Image.Image:
         for attempt in range(ATTEMPTS):
-            image = self._get(raw=self._raw != (attempt == ATTEMPTS - 1))  # the other way at last
+            image = self._get(raw=bool(self._raw) != (attempt >= ATTEMPTS // 2))  # the other way at last
             if image is not None:
                 return image
         raise DeviceLost(
@@ -63,16 +164,33 @@ class Capture:
         )
 
     def _compare(self) -> Image.Image:
-        """The first capture: both ways are timed once."""
-        seconds, images = {}, {}
+        """The first picture: every way is timed once."""
+        images: dict[bool, Image.Image | None] = {}
         for raw in (True, False):
             begin = time.perf_counter()
             images[raw] = self._get(raw=raw)
-            seconds[raw] = time.perf_counter() - begin
-        self._raw = images[True] is not None and (images[False] is None or seconds[True] < seconds[False])
-        return images[False] or images[True] or self.take()
+            self.measured["raw" if raw else "png"] = time.perf_counter() - begin
+        self._raw = images[True] is not None and (images[False] is None or self.measured["raw"] < self.measured["png"])
+        image = images[False] or images[True] or self._screenshot()
+        if self._wanted == "auto" and self.measured["raw" if self._raw else "png"] > SLOW_S:
+            self._try_video(image)
+        return image
+
+    def _try_video(self, truth: Image.Image) -> None:
+        """Take a video from now on, if its first frame shows what the screenshot does."""
+        self._start_video()
+        assert self._live is not None
+        try:
+            begin = time.perf_counter()
+            shown = self._live.newest(timeout_s=FIRST_FRAME_S).image
+            self.measured["stream, first frame"] = time.perf_counter() - begin
+            if agree(truth, shown.resize(truth.size)):
+                return
+        except DeviceLost:
+            pass
+        self.close()
 
     def _get(self, *, raw: bool) -> Image.Image | None:
-        if raw:
-            return decode_raw(self._link.exec_out("screencap"))
-        return decode_png(self._link.exec_out("screencap -p"))
+        command = f"screencap{'' if raw else ' -p'}{f' -d {self.display}' if self.display else ''}"
+        data = self._link.exec_out(command)
+        return decode_raw(data) if raw else decode_png(data)

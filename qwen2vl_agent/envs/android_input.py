@@ -3,6 +3,7 @@
 import base64
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from qwen2vl_agent.schema.actions import KeyName
@@ -24,6 +25,17 @@ DELETE_BATCH = 250
 def is_plain(text: str) -> bool:
     """Whether every character has a key: printable ASCII, tab and newline."""
     return all(" " <= character <= "~" or character in "\t\n" for character in text)
+
+
+def holds(field: str, typed: str) -> bool:
+    """Whether a field holds what was typed; apps may set it in capitals, or put spaces and marks between."""
+    wanted, there = _letters(typed), _letters(field)
+    return wanted in there if wanted else typed.strip() in field
+
+
+def _letters(text: str) -> str:
+    normal = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in normal if unicodedata.category(character)[0] in "LMNS")
 
 
 def tap(x: int, y: int) -> str:

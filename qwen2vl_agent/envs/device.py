@@ -51,6 +51,15 @@ class Device(Protocol):
 
 
 @runtime_checkable
+class TellsNews(Protocol):
+    """A device on which things happen that its picture does not show."""
+
+    def news(self) -> str:
+        """What has happened since the last call, in words for the agent; empty where nothing has."""
+        ...
+
+
+@runtime_checkable
 class PhoneDevice(Device, Protocol):
     """A phone: a device with apps, and, where it is a virtual one, a state that can be read and set."""
 

@@ -1,12 +1,13 @@
 """Getting hold of a phone: one that is attached, or a virtual one of our own behind the same adb server."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import adbutils
 
 from qwen2vl_agent.envs import adb_server
-from qwen2vl_agent.envs.android import AndroidDevice
+from qwen2vl_agent.envs.android import PIN_VARIABLE, AndroidDevice
 from qwen2vl_agent.envs.virtual_phone.faults import Faults
 from qwen2vl_agent.envs.virtual_phone.server import PhoneProcess, start_virtual_phone
 
@@ -32,8 +33,14 @@ class OwnPhone(AndroidDevice):
             self._end()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Of the phone's process."""
+        return self._process.process.pid
+
     def close(self) -> None:
         """End the phone, and have the adb server forget it."""
+        self.capture.close()
         self._end()
 
     def __enter__(self) -> "OwnPhone":
@@ -58,6 +65,7 @@ def open_phone(
     client = adb_server.adb_client()
     if serial is not None or adb_server.available(client):
         device = AndroidDevice(serial, client=client)
+        device.wake(os.environ.get(PIN_VARIABLE, ""))
         kind = "virtual phone" if device.virtual else "phone"
         return OpenedPhone(device, f"{kind} {device.serial}")
     return OpenedPhone(open_virtual_phone(seed=seed, size=size, faults=faults), "virtual phone (no phone is attached)")

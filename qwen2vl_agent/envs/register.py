@@ -11,29 +11,51 @@ from qwen2vl_agent.schema.errors import ConfigError
 ENTRY_POINTS = {
     "qwen2vl_agent/VirtualPhone-v0": "qwen2vl_agent.envs.register:virtual_phone_env",
     "qwen2vl_agent/Android-v0": "qwen2vl_agent.envs.register:android_env",
+    "qwen2vl_agent/Browser-v0": "qwen2vl_agent.envs.browser.env:browser_env",
+    "qwen2vl_agent/MiniWoB-v0": "qwen2vl_agent.envs.miniwob.env:miniwob_env",
+    "qwen2vl_agent/Gym-v0": "qwen2vl_agent.envs.gym.env:gym_env",
 }
-"""gymnasium ids; the entry points are loaded when an environment is made."""
-SHORT_NAMES = {"virtual-phone": "qwen2vl_agent/VirtualPhone-v0", "android": "qwen2vl_agent/Android-v0"}
+"""gymnasium ids of environments for agents; the entry points are loaded when an environment is made."""
+TIMED = frozenset({"qwen2vl_agent/Android-v0", "qwen2vl_agent/Browser-v0"})
+"""Those that live in the wall clock's time: an episode cannot be repeated to the last bit."""
+SHORT_NAMES = {
+    "virtual-phone": "qwen2vl_agent/VirtualPhone-v0",
+    "android": "qwen2vl_agent/Android-v0",
+    "browser": "qwen2vl_agent/Browser-v0",
+    "miniwob": "qwen2vl_agent/MiniWoB-v0",
+    "gym": "qwen2vl_agent/Gym-v0",
+}
+PLAIN_ENVS = {
+    "qwen2vl_agent/NumberLine-v0": "qwen2vl_agent.envs.cards.number_line:NumberLineEnv",
+    "qwen2vl_agent/EZPoint-v0": "qwen2vl_agent.envs.cards.points:EZPointEnv",
+    "qwen2vl_agent/Point24-v0": "qwen2vl_agent.envs.cards.points:Point24Env",
+    "qwen2vl_agent/Blackjack-v0": "qwen2vl_agent.envs.cards.blackjack:BlackjackEnv",
+}
+"""gymnasium ids of our environments with numbered actions, which `Gym-v0` gives to agents as it gives any other."""
 
 
 def register_envs() -> None:
     """Tell gymnasium of our environments; a second time changes nothing."""
-    for name, entry_point in ENTRY_POINTS.items():
+    for name, entry_point in (ENTRY_POINTS | PLAIN_ENVS).items():
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point=entry_point)
+            gymnasium.register(name, entry_point=entry_point, nondeterministic=name in TIMED)
 
 
 def make_env(name: str = "virtual-phone", **options: Any) -> Any:
-    """The environment of this name (`virtual-phone`, `android`) or gymnasium id: an `AgentEnv`.
+    """The environment of this name (see `SHORT_NAMES`) or gymnasium id: an `AgentEnv`.
 
     Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
-    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`.
+    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`; for `browser` and `miniwob` see
+    `envs/browser/env.py` and `envs/miniwob/env.py`. For `gym` those of `GymConfig`: `env_id` (any gymnasium
+    environment), `env_kwargs`, `modules` and more.
 
     Raises:
         ConfigError: unknown name or option.
         DeviceLost: the phone is not there or not ready.
     """
     env_id = SHORT_NAMES.get(name, name)
+    if env_id in PLAIN_ENVS:
+        env_id, options = SHORT_NAMES["gym"], {"env_id": env_id, **options}
     if env_id not in ENTRY_POINTS:
         raise ConfigError(f"there is no environment {name!r}; expected {', '.join((*SHORT_NAMES, *ENTRY_POINTS))}")
     module, _, builder = ENTRY_POINTS[env_id].partition(":")
@@ -76,14 +98,17 @@ def screen_env(
     ask_user: Any = None,
     blind: bool = False,
     dry_run: bool = False,
+    secrets: Any = None,
     render_mode: str | None = None,
     **config: Any,
 ) -> Any:
     """A `ScreenEnv` of a device with the options that `make_env` takes.
 
-    `tasks` makes the device's `TaskSet` of the device as it is wrapped; None: a phone's. `tools`: None for a phone's.
+    `secrets` are those of `envs/secrets.py`, to be filled in at the device. `tasks` makes the device's `TaskSet` of the
+    device as it is wrapped; None: a phone's. `tools`: None for a phone's.
     """
     from qwen2vl_agent.envs.screen import ScreenConfig, ScreenEnv
+    from qwen2vl_agent.envs.secrets import SecretFiller
     from qwen2vl_agent.envs.wrappers import DryRun, GreyScreens
 
     try:
@@ -91,6 +116,7 @@ def screen_env(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"an environment cannot be made so: {error}") from None
     device = DryRun(device) if dry_run else device
+    device = SecretFiller(device, secrets) if secrets is not None else device
     device = GreyScreens(device) if blind else device
     own = {} if tools is None else {"tools": tools}
     task_set = tasks(device) if tasks else None

@@ -10,17 +10,17 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
-from qwen2vl_agent.envs.settling import Look, look
-from qwen2vl_agent.envs.task_set import PhoneTasks, TaskSet
+from qwen2vl_agent.envs.device import TellsNews
+from qwen2vl_agent.envs.settling import BLACK_TEXT, Look, look
+from qwen2vl_agent.envs.task_set import EndsByItself, PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
-from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
+from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
-BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
 NO_USER_TEXT = "Nobody is there to answer; decide yourself."
 HIGHEST_SEED = 2**31
 
@@ -150,22 +150,30 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do an action or a `ToolCall`, wait until the screen stands still, and score the state."""
         self._num_steps += 1
-        performed, error, text, begin = None, "", "", time.perf_counter()
+        performed, error, text, touched, begin = None, "", "", False, time.perf_counter()
         try:
             if isinstance(action, ToolCall):
                 action = to_action(action, self.tools)
             performed, text = self._perform(action)
         except (ActionRejected, ToolCallError) as refusal:
             error = text = str(refusal)
+        except ActionVoid as void:
+            error = text = str(void)
+            touched = True
         perform_s = time.perf_counter() - begin
-        seen = self._look(may_settle=performed is not None)
+        seen = self._look(may_settle=touched or performed is not None)
         self._observe(seen, text)
         reward = self.score()
         ended = not error and isinstance(action, Done | Answer)
-        terminated = ended or (self.config.end_when_solved and reward >= 1.0)
+        terminated = ended or (self.config.end_when_solved and reward >= 1.0) or self._over()
         truncated = not terminated and self._num_steps >= self.max_steps
         info = {"performed": performed, "action_error": error} | self._measured(seen, perform_s)
         return self._pixels(), reward, terminated, truncated, info
+
+    def look_again(self) -> Observation:
+        """Look without doing anything, as somebody else may have touched the device."""
+        self._observe(self._look(may_settle=True), "")
+        return self.observation
 
     def render(self) -> np.ndarray | None:
         """The current screen where `render_mode` is `rgb_array`."""
@@ -190,6 +198,10 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         if self.task is None:
             raise ConfigError("only bundled tasks have an oracle; `qwen2vl-agent tasks` lists them")
         return self._tasks.oracle(self.task)
+
+    def _over(self) -> bool:
+        """Whether the task has ended by itself, solved or not."""
+        return self.task is not None and isinstance(self._tasks, EndsByItself) and self._tasks.over(self.task)
 
     def _set_up(self, name: str, split: Split, seed: int) -> None:
         self.task = self._tasks.begin(name, split, seed, self.config.fresh)
@@ -218,7 +230,9 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         )
 
     def _observe(self, seen: Look, text: str) -> None:
-        words = " ".join(filter(None, (text, BLACK_TEXT if seen.black else "")))
+        news = self.device.news() if isinstance(self.device, TellsNews) else ""
+        black = getattr(self.device, "why_black", lambda: BLACK_TEXT)() if seen.black else ""
+        words = " ".join(filter(None, (text, news, black)))
         frame = Frame("screenshot", *seen.image.size, self.device.frame.rotation)
         self._observation = Observation(seen.image, frame, words)
         if self.observation_space.shape != (seen.image.height, seen.image.width, 3):

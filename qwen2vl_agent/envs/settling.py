@@ -16,6 +16,9 @@ DIFFERENT_SHARE = 0.003
 BLACK_LEVEL = 10
 """A frame whose brightest pixel is darker shows nothing."""
 
+BLACK_TEXT = "The screen is black: it is off, or the app does not let itself be captured. Nothing on it can be seen."
+"""What an agent is told of a black screen where nothing more is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:

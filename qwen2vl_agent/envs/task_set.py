@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from qwen2vl_agent.envs.device import PhoneDevice
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
@@ -48,6 +48,15 @@ class TaskSet(Protocol):
 
     def oracle(self, task: Any) -> Decision:
         """The task's own next action."""
+        ...
+
+
+@runtime_checkable
+class EndsByItself(Protocol):
+    """Bundled tasks that can end before the agent says so, solved or not."""
+
+    def over(self, task: Any) -> bool:
+        """Whether this one has ended."""
         ...
 
 

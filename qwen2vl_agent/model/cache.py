@@ -128,6 +128,10 @@ class Cache:
         assert len(self._layers) == count, "a cache serves one model"
         return self._layers
 
+    def common(self, inputs: ModelInputs, tokens: VisionTokens) -> int:
+        """Tokens at the beginning of `inputs` that need not be read again."""
+        return self._common(inputs, self._items(inputs, tokens))
+
     def rest(self, inputs: ModelInputs, tokens: VisionTokens) -> ModelInputs:
         """What of `inputs` is still to be read, at least its last token; the cache is cut back to what comes before.
 

@@ -99,6 +99,22 @@ def load_config(folder: Path) -> Qwen2VLConfig:
     return Qwen2VLConfig.from_hf(config, _read_json(generation) if generation.is_file() else None)
 
 
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint folder by its name in the files, whatever the model. Files are memory-mapped.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    found: dict[str, Tensor] = {}
+    for path, listed in _files(folder).items():
+        with _open(path) as file:
+            names = set(file.keys())
+            if listed is not None and not listed <= names:
+                raise CheckpointError(f"{path} lacks {_some(listed - names)}, which {INDEX} says it has")
+            found.update({name: _converted(file.get_tensor(name), None, name) for name in names})
+    return found
+
+
 def save_model(model: "Qwen2VL", folder: str | Path, dtype: str | torch.dtype | None, max_shard_size: int) -> None:
     """Write configuration and weights. Each file appears whole or not at all.
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from qwen2vl_agent.model.image_processor import (
@@ -22,6 +20,7 @@ from qwen2vl_agent.model.image_processor import (
     resize,
 )
 from qwen2vl_agent.model.image_source import load_rgb
+from qwen2vl_agent.model.video_file import open_video
 from qwen2vl_agent.schema.errors import MediaError
 from qwen2vl_agent.schema.geometry import MERGE_SIZE, PATCH_SIZE, RESIZE_FACTOR, smart_resize
 
@@ -45,8 +44,9 @@ class VideoProcessor:
     def __call__(self, video: Any, fps: float = 2.0) -> tuple[Tensor, Grid]:
         """Patches (float32) and their grid (frame pairs, rows, columns).
 
-        A list of pictures is taken as it is, all brought to the first one's shape; of a file, the frames on show at
-        0, 1/fps, 2/fps … seconds are taken, by the timestamps in it. An odd count is padded with the last frame.
+        A list of pictures is taken as it is, all brought to the first one's shape; of a file (a path, or its bytes) the
+        frames on show at 0, 1/fps, 2/fps … seconds are taken, by the timestamps in it. An odd count is padded with the
+        last frame.
 
         A file is decoded frame by frame. Whatever its length, `max_tokens` bound the memory: 16,384 tokens are 308 MB
         of patches and, while they are cut, 231 MB of frames in 8 bits.
@@ -55,14 +55,16 @@ class VideoProcessor:
             MediaError: the video cannot be read, has no frames, or more than the token budget can hold.
         """
         if isinstance(video, str | os.PathLike):
-            return self._of_file(Path(video), fps)
-        if not isinstance(video, Sequence) or isinstance(video, bytes):
-            raise MediaError(f"a video is {type(video).__name__}; expected a list of pictures or a path")
+            return self.patches(list(self.frames(Path(video), fps)))
+        if isinstance(video, bytes):
+            return self.patches(list(self.frames(video, fps)))
+        if not isinstance(video, Sequence):
+            raise MediaError(f"a video is {type(video).__name__}; expected a list of pictures, a path or bytes")
         if not video:
             raise MediaError("the video has no frames")
         pictures = [load_rgb(picture) for picture in video]
         height, width = self.frame_size(len(pictures), pictures[0].width, pictures[0].height)
-        return self._patches([resize(picture, height, width) for picture in pictures])
+        return self.patches([resize(picture, height, width) for picture in pictures])
 
     def frame_size(self, count: int, width: int, height: int) -> tuple[int, int]:
         """(height, width) at which `count` frames of this size are seen, so that the whole keeps within the budget."""
@@ -80,28 +82,31 @@ class VideoProcessor:
             rows, columns = min(rows, share // RESIZE_FACTOR), min(columns, share // RESIZE_FACTOR)
         return rows, columns
 
-    def _of_file(self, path: Path, fps: float) -> tuple[Tensor, Grid]:
+    def frames(self, source: Path | bytes, fps: float = 2.0) -> Iterator[np.ndarray]:
+        """The resized frames [H, W, 3] of a file or its bytes, one by one; one that stays comes as the same object.
+
+        Raises:
+            MediaError: the file cannot be read, or has more frames than the token budget can hold.
+        """
         if fps <= 0:
             raise MediaError(f"a sampling rate of {fps} frames per second is impossible; expected more than 0")
-        if not path.is_file():
-            raise MediaError(f"{path}: no such video file")
-        try:
-            chosen = sample_times(_timestamps(path), fps)
-            frames = _frames_at(path, chosen)
-            first = next(frames)
-            size = self.frame_size(len(chosen), first.width, first.height)
-            pixels = [resize(first, *size)]
-            last = first
-            for picture in frames:
-                pixels.append(pixels[-1] if picture is last else resize(picture, *size))
-                last = picture
-        except (av.FFmpegError, StopIteration, IndexError) as error:
-            raise MediaError(f"{path} cannot be read as a video, it may be damaged or empty: {error}") from error
-        return self._patches(pixels)
+        if isinstance(source, Path) and not source.is_file():
+            raise MediaError(f"{source}: no such video file")
+        video = open_video(source, fps)
+        size: tuple[int, int] | None = None
+        last, pixels = None, None
+        for picture in video.pictures():
+            size = size or self.frame_size(len(video.wanted), picture.width, picture.height)
+            if picture is not last:
+                last, pixels = picture, resize(picture, *size)
+            assert pixels is not None
+            yield pixels
 
-    def _patches(self, frames: list[np.ndarray]) -> tuple[Tensor, Grid]:
-        frames = frames + frames[-1:] * (-len(frames) % TEMPORAL_PATCH_SIZE)
-        return self.images.patches(np.stack(frames))
+    def patches(self, frames: Sequence[np.ndarray] | np.ndarray) -> tuple[Tensor, Grid]:
+        """Patches of resized frames; an odd count is padded with the last one."""
+        if len(frames) % TEMPORAL_PATCH_SIZE:
+            frames = [*frames, frames[-1]]
+        return self.images.patches(frames if isinstance(frames, np.ndarray) else np.stack(frames))
 
     @classmethod
     def from_config(cls, config: dict[str, Any], images: ImageProcessor) -> "VideoProcessor":
@@ -129,59 +134,3 @@ class VideoProcessor:
         """Writes video_preprocessor_config.json."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / CONFIG_FILE).write_text(json.dumps(self.to_config(), indent=2) + "\n", encoding="utf-8")
-
-
-def sample_times(shown_at: Sequence[float], fps: float) -> list[int]:
-    """For each instant 0, 1/fps, 2/fps …, the number of the frame that is then on show.
-
-    `shown_at` are the frames' times in seconds, ascending, and last the time at which the last one goes. Worked example
-    at 2 frames per second: times 0, 0.1, 0.9 and end 2.0 -> instants 0, 0.5, 1.0, 1.5 -> frames 0, 1, 2, 2.
-    """
-    start, end = shown_at[0], shown_at[-1]
-    count = max(1, math.ceil((end - start) * fps - 1e-6))
-    instants = start + np.arange(count) / fps
-    # Timestamps are multiples of a container's coarse tick (1 ms in Matroska): allow half of one.
-    places = np.searchsorted(np.asarray(shown_at[:-1]), instants + 6e-4, side="right") - 1
-    return [int(place) for place in places]
-
-
-def _timestamps(path: Path) -> list[float]:
-    """Times of all frames in seconds, ascending, and the end of the last; read from the packets without decoding."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        if stream.time_base is None:
-            raise MediaError(f"{path}: the video has no clock")
-        packets = [(p.pts, p.duration or 0) for p in container.demux(stream) if p.pts is not None]
-        times = sorted(packets)
-        rate = stream.average_rate
-        unit = float(stream.time_base)
-    last, duration = times[-1]
-    length = duration * unit or (float(1 / rate) if rate else 0.0)
-    return [pts * unit for pts, _ in times] + [last * unit + length]
-
-
-def _frames_at(path: Path, chosen: Sequence[int]) -> Iterator[Image.Image]:
-    """The chosen frames in order; a frame that is chosen again comes as the same object."""
-    wanted = list(chosen)
-    picture = None
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for number, frame in enumerate(container.decode(video=0)):
-            if wanted and wanted[0] <= number:
-                picture = _upright(frame)
-            while wanted and wanted[0] <= number:
-                wanted.pop(0)
-                yield picture  # type: ignore[misc]
-            if not wanted:
-                return
-    if picture is not None:
-        yield from [picture] * len(wanted)  # fewer frames could be decoded than were announced
-
-
-def _upright(frame: av.VideoFrame) -> Image.Image:
-    """The frame as a player shows it; phones store upright videos lying down, with a rotation beside them."""
-    picture = frame.to_image()
-    turns = round(getattr(frame, "rotation", 0) / 90) % 4
-    ways = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
-    way = ways[turns]
-    return picture if way is None else picture.transpose(way)

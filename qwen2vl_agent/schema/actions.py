@@ -110,8 +110,70 @@ class Done:
     message: str = field(default="", metadata=_arg("a word to the user", maxLength=500))
 
 
-Action = Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp | Wait | Note | AskUser | Answer | Done
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Click:
+    """Click with the mouse."""
+
+    point: Point = field(metadata=_arg("where to click"))
+    button: Literal["left", "right", "middle"] = field(default="left", metadata=_arg("which button"))
+    count: int = field(default=1, metadata=_arg("how often: 2 is a double click", minimum=1, maximum=3))
+    modifiers: str = field(default="", metadata=_arg("keys held meanwhile, such as ctrl or ctrl+shift", maxLength=40))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """Move the mouse pointer without pressing a button."""
+
+    point: Point = field(metadata=_arg("where to"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drag:
+    """Press the left mouse button at one point and release it at another."""
+
+    start: Point = field(metadata=_arg("where the button goes down"))
+    end: Point = field(metadata=_arg("where it is released"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scroll:
+    """Turn the mouse wheel over a point."""
+
+    point: Point = field(metadata=_arg("where the pointer is"))
+    dx: int = field(default=0, metadata=_arg("notches to the right, negative to the left", minimum=-20, maximum=20))
+    dy: int = field(default=0, metadata=_arg("notches down, negative up", minimum=-20, maximum=20))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hotkey:
+    """Press keys together and release them."""
+
+    keys: str = field(metadata=_arg("for example enter, ctrl+c or ctrl+shift+t", maxLength=60))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyDown:
+    """Press a key and hold it."""
+
+    key: str = field(metadata=_arg("which key, for example shift", maxLength=20))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyUp:
+    """Release a key that is held."""
+
+    key: str = field(metadata=_arg("which key", maxLength=20))
+
+
+Action = (
+    Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp
+    | Click | Move | Drag | Scroll | Hotkey | KeyDown | KeyUp
+    | Wait | Note | AskUser | Answer | Done
+)  # fmt: skip
 
 PHONE_ACTIONS: tuple[type, ...] = (
     Tap, LongPress, DoubleTap, Swipe, TypeText, PressKey, OpenApp, Wait, Note, AskUser, Answer, Done,
+)  # fmt: skip
+DESKTOP_ACTIONS: tuple[type, ...] = (
+    Click, Move, Drag, Scroll, TypeText, Hotkey, KeyDown, KeyUp, Wait, Note, AskUser, Answer, Done,
 )  # fmt: skip

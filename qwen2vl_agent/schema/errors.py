@@ -1,7 +1,9 @@
 """The one error tree. Who is to read an error decides its class.
 
-* The model can mend it: `ToolCallError`, `ActionRejected`. They become the next result that the model reads.
-* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `JobLost`, `CheckpointError`, `RecordError`.
+* The model can mend it: `ToolCallError`, `ActionRejected`, `ActionVoid`. They become the next result that the model
+  reads.
+* The operator must act: `ConfigError`, `MediaError`, `DeviceLost`, `EndpointLost`, `JobLost`, `CheckpointError`,
+  `RecordError`.
   The command line prints them as one red line and exits with status 2.
 * A developer's mistake is an `assert` or a plain `ValueError` with a traceback.
 """
@@ -19,6 +21,10 @@ class ActionRejected(AgentError):
     """The call is valid, but the device cannot or may not do it now; nothing was sent."""
 
 
+class ActionVoid(AgentError):
+    """The action was sent, but not done as asked, or nobody knows whether it was; the step counts for nothing."""
+
+
 class OperatorError(AgentError):
     """Something outside the program is wrong: the message says what, what was expected, and what to do."""
 
@@ -33,6 +39,10 @@ class MediaError(OperatorError):
 
 class DeviceLost(OperatorError):
     """The device does not answer, or is not in a state to be used."""
+
+
+class EndpointLost(OperatorError):
+    """A model that is asked over the network does not answer."""
 
 
 class JobLost(OperatorError):

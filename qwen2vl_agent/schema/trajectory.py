@@ -11,6 +11,16 @@ CallForm = Literal["keyword", "tool_call"]
 Split = Literal["train", "test", "invented"]
 """Where a phone's words come from: pools of training, pools partly held out, or new words for every phone."""
 
+StepEvent = Literal[
+    "black", "secure", "locked", "rotated", "stale", "unchanged", "loop", "retyped", "mistyped",
+    "approved", "denied", "answered", "by_hand",
+]  # fmt: skip
+"""Of the screen before the action: `black` (nothing to see), `secure` (an app that forbids capture is in front),
+`locked` (the lock screen is), `rotated` (turned since the step before), `stale` (it changed while a person was asked,
+so nothing was done). Of the action: `unchanged` (the screen is as before), `loop` (done too often on this screen),
+`retyped` (text was lost and typed once more), `mistyped` (the field holds another text). Of the person: `approved`,
+`denied` (by the rules too), `answered`, `by_hand` (they touched the device itself)."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
@@ -71,6 +81,10 @@ class Step:
     reward: float
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by part of the loop: `capture`, `policy`, `perform`, `settle`."""
+    by: Literal["policy", "person"] = "policy"
+    """Whose action it is; a person's is a correction of the policy, made after taking over."""
+    events: tuple[StepEvent, ...] = ()
+    """What was noticed at this step beside its result."""
 
 
 @dataclass(frozen=True, slots=True)

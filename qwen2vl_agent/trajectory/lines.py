@@ -48,8 +48,8 @@ def step_line(step: Step, before: tuple[int, ...]) -> bytes:
     return _encode(values, separators=(",", ":"))
 
 
-def parse_step(line: bytes, before: tuple[int, ...], path: Path) -> Step:
-    """The step of a line.
+def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
+    """The step of a line; without its prompt where `before` is None.
 
     Raises:
         RecordError: damaged, or written by a newer version.
@@ -58,11 +58,12 @@ def parse_step(line: bytes, before: tuple[int, ...], path: Path) -> Step:
     values.pop("version")
     try:
         reply = values["reply"]
-        reply["prompt_ids"] = unpack_prompt(reply["prompt_ids"], before)
+        reply["prompt_ids"] = () if before is None else unpack_prompt(reply["prompt_ids"], before)
         reply |= {name: tuple(reply.get(name, ())) for name in TUPLES}
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**reply)
+        values["events"] = tuple(values.get("events", ()))
         return Step(**values)
     except (KeyError, TypeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error

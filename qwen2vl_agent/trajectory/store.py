@@ -25,8 +25,11 @@ def read_header(folder: Path | str) -> EpisodeHeader:
     return _header(Path(folder))[0]
 
 
-def read_episode(folder: Path | str) -> Trajectory:
+def read_episode(folder: Path | str, prompts: bool = True) -> Trajectory:
     """A whole episode as it was recorded. A last line that was cut off in the writing is left out.
+
+    Args:
+        prompts: with the context of each step, which over hundreds of steps takes most of the time and memory.
 
     Raises:
         RecordError: no episode there, damaged, or of a newer version.
@@ -36,7 +39,7 @@ def read_episode(folder: Path | str) -> Trajectory:
     path = folder / STEPS_FILE
     before: tuple[int, ...] = ()
     for line in whole_lines(path):
-        step = parse_step(line, before, path)
+        step = parse_step(line, before if prompts else None, path)
         if step.index != len(trajectory.steps):
             raise RecordError(f"{path} goes from step {len(trajectory.steps) - 1} to step {step.index}: lines are lost")
         trajectory.steps.append(step)

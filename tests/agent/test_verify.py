@@ -15,6 +15,7 @@ from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.verify import verify, verify_episode
+from qwen2vl_agent.data.examples import episode_parts
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.config import TextConfig, VisionConfig, preset
 from qwen2vl_agent.model.generate import GenerationResult
@@ -120,6 +121,29 @@ def test_an_agent_that_lets_old_screens_go_can_be_verified(
     assert (found.steps, found.mismatches) == (12, [])
     assert found.passes > 1
     assert found.worst_logprob_difference < 1e-4
+
+
+@pytest.mark.parametrize("limits", [{"max_frames": 3}, {"max_context_tokens": 400}, {}])
+def test_what_is_learned_from_is_what_was_seen_where_old_screens_went_too(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, limits: Any
+) -> None:
+    """Each reply is to be predicted once, after exactly the ids that its model read."""
+    texts = [*([call("tap", '{"point": [200, 504]}', "Go back.")] * 8), REPLIES[-1]]
+    config = AgentConfig(detail="bare", hint_after=0, stop_after=0, max_steps=12, **limits)
+    policy = ModelPolicy(Dictated(model, processor, texts), processor)
+    steps = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path, seed=4), config).steps
+    wanted = [(step.reply.prompt_ids, step.reply.token_ids) for step in steps]
+    found = []
+    parts = episode_parts(tmp_path, processor)
+    for part in parts:
+        encoded = processor.encode(part.messages)
+        ids, learnt = tuple(encoded.inputs.input_ids.tolist()), (encoded.labels != -100).tolist()
+        for prompt, written in wanted:
+            end = len(prompt) + len(written)
+            if ids[:end] == prompt + written and all(learnt[len(prompt) : end]):
+                found.append((prompt, written))
+    assert found == wanted
+    assert (len(parts) > 1) == bool(limits)
 
 
 def test_the_tokens_of_a_reply_are_counted(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:

@@ -190,3 +190,34 @@ def test_a_killed_run_over_adb_goes_on_to_success(tmp_path, adb_environment):
     lines = (out / "steps.jsonl").read_bytes().splitlines()
     assert lines[: len(begun)] == begun
     assert len(read_episode(out).steps) == len(lines) > len(begun)
+
+
+def test_what_a_killed_run_left_behind_is_ended_and_its_question_told(hand, tmp_path, capsys, monkeypatch):
+    from qwen2vl_agent.agent.person import Controls
+    from qwen2vl_agent.envs.virtual_phone import orphans
+
+    class Gone(Controls):
+        def answer(self, question):
+            raise SystemExit
+
+    @contextlib.contextmanager
+    def gone(self, console, view):
+        yield Gone()
+
+    rules = tmp_path / "rules.toml"
+    rules.write_text('default = "ask"\n')
+    flags = ["run", "--task", LONG_TASK, "--policy", "oracle", "--out", str(tmp_path / "e"), "--rules", str(rules)]
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Command, "_person", gone)
+        with pytest.raises(SystemExit):
+            cli.main(flags)
+    header = json.loads((tmp_path / "e" / "episode.json").read_text())
+    header["config"]["phone"]["pid"] = 4321
+    (tmp_path / "e" / "episode.json").write_text(json.dumps(header))
+    ended = []
+    monkeypatch.setattr(orphans, "end_orphan", lambda *given: ended.append(given) or True)
+    assert cli.main(["run", "--resume", str(tmp_path / "e")]) == 1  # nobody is there any more: all is denied
+    shown = capsys.readouterr().out
+    assert ended == [(4321, 1234)]
+    assert "ended the virtual phone 127.0.0.1:1234" in shown
+    assert "it was waiting for an answer: May it " in shown

@@ -177,3 +177,40 @@ def test_without_a_phone_a_virtual_one_is_started_behind_a_real_adb_server(tmp_p
         from qwen2vl_agent.envs.adb_server import adb_path
 
         subprocess.run([adb_path(), "-P", str(port), "kill-server"], capture_output=True, check=True, timeout=30)
+
+
+def test_without_a_record_nothing_is_left(phone, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run.tempfile, "tempdir", str(tmp_path))
+    status, answer = run_json(capsys, "--task", "settings.toggle", "--policy", "oracle", "--no-record")
+    assert (status, answer["outcome"], answer["trajectory"]) == (0, "success", "")
+    assert list(tmp_path.iterdir()) == []
+    assert cli.main(["run", "--task", "settings.toggle", "--no-record", "--keep-days", "3"]) == 2
+
+
+def test_records_that_were_to_be_kept_for_days_go_with_a_later_run(phone, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--task", "settings.toggle", "--policy", "noop", "--max-steps", "1"]
+    old = run_json(capsys, *flags, "--keep-days", "2")[1]["trajectory"]
+    then = os.stat(f"{old}/episode.json").st_mtime - 3 * 86_400
+    os.utime(f"{old}/episode.json", (then, then))
+    new = run_json(capsys, *flags, "--out", "runs/new")[1]["trajectory"]
+    assert not os.path.exists(old)
+    assert os.path.exists(new)
+
+
+def test_rules_and_secrets_hold_from_the_command_line(phone, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(phone.env, "device", phone.env.device)
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nthen = "deny"\nreason = "look only"\n')
+    flags = ["--task", "settings.toggle", "--policy", "oracle", "--rules", str(rules), "--max-tokens", "5"]
+    status, answer = run_json(capsys, *flags, "--out", str(tmp_path / "e"))
+    assert (status, answer["outcome"]) == (1, "failure")
+    episode = read_episode(tmp_path / "e")
+    assert {step.error for step in episode.steps} == {"this call is not allowed: look only; nothing was done"}
+    assert episode.header.config["rules"]["budget"] == {"tokens": 5}
+    secrets = tmp_path / "secrets.toml"
+    secrets.write_text('pin = "1234"\n')
+    secrets.chmod(0o644)
+    assert cli.main(["run", "--task", "settings.toggle", "--policy", "noop", "--secrets", str(secrets)]) == 2
+    assert "chmod 600" in capsys.readouterr().err

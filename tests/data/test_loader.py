@@ -12,9 +12,11 @@ import pytest
 import torch
 from training_doubles import Broken, Copying, LetterProcessor
 
+from qwen2vl_agent.data import worker
 from qwen2vl_agent.data.loader import Loader
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.packing import Batch
+from qwen2vl_agent.data.worker import Job
 from qwen2vl_agent.schema.errors import MediaError
 
 MIXTURE = Mixture(((Copying("a"), 1), (Copying("b", columns=6), 1)), seed=3)
@@ -120,3 +122,16 @@ def _alive(pid: int) -> bool:
         return False
     with open(f"/proc/{pid}/stat") as file:
         return file.read().split()[2] != "Z"
+
+
+def test_a_worker_tells_sources_what_it_will_ask_for_next():
+    told = []
+
+    class Far(Copying):
+        def prepare(self, index: int) -> None:
+            told.append(index)
+
+    mixture = Mixture(((Far("far"), 1),))
+    job = Job(mixture, LetterProcessor(), 6, 3, 6, torch.float32)
+    assert len(worker._chunk(job, 6)) == 3
+    assert told == [6, 7, 8, 12, 13, 14]  # its present chunk, and the one after those of the other worker

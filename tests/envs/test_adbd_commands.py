@@ -289,7 +289,9 @@ def test_faults_strike_as_told() -> None:
     assert len(PhoneShell(faults=Faults(truncate=100)).run("screencap -p").data) == 100
 
 
-@pytest.mark.parametrize("setting", ["melt=1", "black=x", "drop-input=-1", "black"])
+@pytest.mark.parametrize(
+    "setting", ["melt=1", "black=x", "drop-input=-1", "drop-input", "state=well", "rotation=4", "slow-shell=2m"]
+)
 def test_a_fault_that_is_not_known_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError):
         parse_faults([setting])

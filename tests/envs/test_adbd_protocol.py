@@ -216,6 +216,7 @@ def test_a_bad_sync_request_fails_in_words(request_bytes: bytes) -> None:
     assert asyncio.run(talk()).startswith(b"FAIL")
 
 
+@settings(deadline=None)
 @given(st.sampled_from([CNXN, OPEN, OKAY, WRTE, CLSE]), st.integers(0, 2**32 - 1), st.binary(max_size=200))
 def test_a_packet_comes_back_from_its_bytes(command: int, number: int, data: bytes) -> None:
     packet = Packet(command, number, number ^ 1, data)

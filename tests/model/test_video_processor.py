@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwen2vl_agent.model.image_processor import ImageProcessor
-from qwen2vl_agent.model.video_processor import VideoProcessor, sample_times
+from qwen2vl_agent.model.video_file import sample_times
+from qwen2vl_agent.model.video_processor import VideoProcessor
 from qwen2vl_agent.schema.errors import MediaError
 from qwen2vl_agent.schema.geometry import smart_resize
 

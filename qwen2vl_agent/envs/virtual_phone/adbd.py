@@ -6,10 +6,12 @@ Source: packages/modules/adb/protocol.txt of the Android Open Source Project.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from qwen2vl_agent.envs.virtual_phone import services
 from qwen2vl_agent.envs.virtual_phone.packets import (
+    AUTH,
     CLSE,
     CNXN,
     MAX_PAYLOAD,
@@ -33,6 +35,13 @@ PUBLIC_MODEL, PRIVATE_MODEL = "Virtual_Phone", "Private_Virtual_Phone"
 MAX_STREAMS = 256
 """More open streams than this on one connection are refused."""
 
+AUTH_TOKEN, AUTH_SIGNATURE = 1, 2
+"""Kinds of AUTH packets. Source: packages/modules/adb/protocol.txt."""
+HANGING_S = 24 * 3600.0
+"""How long a command that hangs is not answered."""
+TOKEN = bytes(range(20))
+"""What a computer is to sign. Source: packages/modules/adb/protocol.txt, AUTH."""
+
 log = logging.getLogger(__name__)
 
 
@@ -43,12 +52,15 @@ class Adbd:
         self.system = system
         self.commands = commands
         model = PRIVATE_MODEL if private else PUBLIC_MODEL
+        called = system.faults.faults.state or "device"
         self.banner = (
-            f"device::ro.product.name=virtual_phone;ro.product.model={model};ro.product.device=virtual_phone;"
+            f"{called}::ro.product.name=virtual_phone;ro.product.model={model};ro.product.device=virtual_phone;"
             f"features={','.join(FEATURES)}"
         ).encode()
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._port = 0
 
     async def start(self, port: int = 0) -> int:
         """Listen on loopback, and give the port.
@@ -57,7 +69,16 @@ class Adbd:
             OSError: the port is taken.
         """
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
-        return int(self._server.sockets[0].getsockname()[1])
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self._port
+
+    async def drop_off(self) -> None:
+        """Off the cable, and back on the same port where the fault is one that passes."""
+        await self.stop()
+        away_s = self.system.faults.faults.offline_for_s
+        if away_s:
+            await asyncio.sleep(away_s)
+            await self.start(self._port)
 
     async def stop(self) -> None:
         """Drop every connection and take no more, as when the cable is pulled."""
@@ -66,6 +87,12 @@ class Adbd:
             self._server = None
         for connection in list(self._connections):
             connection.drop()
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def finished(self) -> None:
         """Wait until the last connection is gone."""
@@ -129,6 +156,9 @@ class Connection:
         if packet.command == CNXN:
             await self._greet(packet)
             return
+        if packet.command == AUTH and not self._greeted:
+            await self._refuse(packet)
+            return
         if not self._greeted:
             raise ProtocolError(f"packet with command {packet.command:#010x} before the greeting")
         if packet.command == OPEN:
@@ -149,10 +179,18 @@ class Connection:
         if packet.arg0 < VERSION_WITH_CHECKSUM or packet.arg1 == 0:
             raise ProtocolError(f"greeting of version {packet.arg0:#010x} taking {packet.arg1} bytes")
         self._checksum = True  # a greeting always carries one
+        if self._adbd.system.faults.faults.unauthorized:
+            await self._send(Packet(AUTH, AUTH_TOKEN, 0, TOKEN))
+            return
         self._max_payload = min(packet.arg1, MAX_PAYLOAD)
         await self._send(Packet(CNXN, VERSION_WITHOUT_CHECKSUM, MAX_PAYLOAD, self._adbd.banner))
         self._checksum = packet.arg0 < VERSION_WITHOUT_CHECKSUM
         self._greeted = True
+
+    async def _refuse(self, packet: Packet) -> None:
+        """Accept no signature; of a key that is offered, the owner would be asked, who never answers."""
+        if packet.arg0 == AUTH_SIGNATURE:
+            await self._send(Packet(AUTH, AUTH_TOKEN, 0, TOKEN))
 
     async def _open(self, packet: Packet) -> None:
         name = packet.data.rstrip(b"\0").decode("utf-8", "surrogateescape")
@@ -163,7 +201,7 @@ class Connection:
             await self._send(Packet(CLSE, 0, packet.arg0))
             return
         if self._adbd.system.faults.command_breaks():
-            await self._adbd.stop()
+            self._adbd.background(self._adbd.drop_off())
             return
         stream = Stream(self._send, self._next_id, packet.arg0, self._max_payload)
         self._next_id += 1
@@ -174,7 +212,12 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve_stream(self, name: str, stream: Stream) -> None:
+        faults = self._adbd.system.faults
         try:
+            if faults.faults.slow_shell_s:
+                await asyncio.sleep(faults.faults.slow_shell_s)
+            if faults.command_hangs():
+                await asyncio.sleep(HANGING_S)
             await services.serve(name, stream, self._adbd.system, self._adbd.commands)
         except (StreamClosed, ConnectionError):
             log.debug("the host closed %r", name)

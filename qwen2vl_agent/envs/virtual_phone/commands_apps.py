@@ -98,6 +98,7 @@ def _adb_keyboard(system: System, intent: Intent) -> bool:
             return False
         if not system.faults.input_is_lost():
             type_text(system, message)
+        system.rotation = system.faults.turn(system.rotation)
     elif intent.action == "ADB_INPUT_TEXT":
         type_text(system, message)
     elif intent.action == "ADB_CLEAR_TEXT":
@@ -152,6 +153,8 @@ def _list_packages(call: Call, args: list[str]) -> int:
         packages = tuple(package for package in packages if package not in THIRD_PARTY)
     if "-d" in args:
         packages = ()
+    if call.system.faults.faults.no_adb_keyboard:
+        packages = tuple(package for package in packages if package not in THIRD_PARTY)
     for package in packages:
         if all(part in package for part in filters):
             call.print(f"package:{_apk(package)}={package}" if "-f" in args else f"package:{package}")

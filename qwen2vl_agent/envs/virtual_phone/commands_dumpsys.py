@@ -8,6 +8,8 @@ from qwen2vl_agent.envs.virtual_phone.system import System
 
 DISPLAY_ID = 4619827259835644672
 """The id that the emulator's first display has."""
+INNER_DISPLAY = 'Display 4619827259835644673 (HWC display 1): port=1 pnpId=GGL displayName="Inner display"'
+"""What a folded phone has besides; it is off."""
 
 
 def dumpsys(call: Call) -> int:
@@ -31,19 +33,28 @@ def component(system: System) -> str:
 
 
 def _window(system: System, args: list[str]) -> list[str]:
-    name, (width, height) = component(system), system.phone.size
-    focus = f"Window{{1a2b3c u0 {name.partition('/')[0]}/{_full(name)}}}"
+    name, (width, height) = component(system), system.size
+    secure = " SECURE" if system.faults.faults.secure else ""
+    front = "NotificationShade" if system.lock else f"{name.partition('/')[0]}/{_full(name)}"
+    focus = f"Window{{1a2b3c u0 {front}}}"
     return [
         "WINDOW MANAGER DISPLAY CONTENTS (dumpsys window displays)",
         "  Display: mDisplayId=0 (organized)",
         "    init={}x{} {}dpi cur={}x{} app={}x{}".format(
             *system.physical_size, system.physical_density, width, height, width, height
         ),
-        f"    mCurrentRotation=ROTATION_0 mDisplayRotation=ROTATION_0 rotation=0 density={_density(system)}",
-        "  mRotation=0 mLastOrientation=-1",
+        f"    mCurrentRotation=ROTATION_{90 * system.rotation} mDisplayRotation=ROTATION_{90 * system.rotation} "
+        f"rotation={system.rotation} density={_density(system)}",
+        f"  mRotation={system.rotation} mLastOrientation=-1",
         f"  mCurrentFocus={focus}",
         f"  mFocusedApp=ActivityRecord{{4d5e6f u0 {name} t12}}",
-        f"  mDreamingLockscreen=false mAwake={_flag(system.phone.state.screen_on)}",
+        f"  mDreamingLockscreen={_flag(system.lock is not None)} mAwake={_flag(system.phone.state.screen_on)}",
+        "  KeyguardServiceDelegate",
+        f"    showing={_flag(system.lock is not None)}",
+        f"    secure={_flag(bool(system.pin))}",
+        f"  Window #7 {focus}:",
+        f"    mAttrs={{(0,0)(fillxfill) ty=BASE_APPLICATION fmt=TRANSLUCENT\n      fl=LAYOUT_IN_SCREEN{secure}",
+        "      pfl=NO_MOVE_ANIMATION}",
         f"  mInputMethodWindow=Window{{7a8b9c u0 InputMethod}} mInputShown={_flag(_keyboard(system))}",
     ]
 
@@ -85,15 +96,17 @@ def _activity(system: System, args: list[str]) -> list[str]:
 
 
 def _display(system: System, args: list[str]) -> list[str]:
-    width, height = system.phone.size
+    width, height = system.size
+    density = _density(system)
     state = "ON" if system.phone.state.screen_on else "OFF"
     return [
         "DISPLAY MANAGER (dumpsys display)",
         f"  mScreenState={state}",
         f'  mOverrideDisplayInfo=DisplayInfo{{"Built-in Screen", displayId 0, real {width} x {height}, '
-        f"rotation 0, state {state}, density {_density(system)} ({_density(system)}.0 x {_density(system)}.0) dpi}}",
+        f"rotation {system.rotation}, state {state}, density {density} ({density}.0 x {density}.0) dpi}}",
         "  mViewports=[DisplayViewport{type=INTERNAL, valid=true, isActive=true, displayId=0, "
-        f"uniqueId='local:{DISPLAY_ID}', physicalPort=0, orientation=0, logicalFrame=Rect(0, 0 - {width}, {height}), "
+        f"uniqueId='local:{DISPLAY_ID}', physicalPort=0, orientation={system.rotation}, "
+        f"logicalFrame=Rect(0, 0 - {width}, {height}), "
         f"physicalFrame=Rect(0, 0 - {width}, {height}), deviceWidth={width}, deviceHeight={height}}}]",
     ]
 
@@ -101,7 +114,8 @@ def _display(system: System, args: list[str]) -> list[str]:
 def _input_method(system: System, args: list[str]) -> list[str]:
     state = system.phone.state
     page = state.page
-    takes_text = page.focus and not page.dialog and not state.shade_open and state.screen_on
+    open_page = not page.dialog and not state.shade_open and state.screen_on and system.lock is None
+    takes_text = page.focus and open_page
     served = f"android.view.inputmethod.InputConnection@{page.focus}" if takes_text else "null"
     return [
         "Current Input Method Manager state:",
@@ -141,7 +155,8 @@ def _battery(system: System, args: list[str]) -> list[str]:
 
 def _surface_flinger(system: System, args: list[str]) -> list[str]:
     display = f'Display {DISPLAY_ID} (HWC display 0): port=0 pnpId=GGL displayName="Virtual phone"'
-    return [display] if "--display-id" in args else ["Build configuration: []", display]
+    displays = [INNER_DISPLAY, display] if system.faults.faults.folded else [display]
+    return displays if "--display-id" in args else ["Build configuration: []", *displays]
 
 
 def _package(system: System, args: list[str]) -> list[str]:

@@ -28,6 +28,10 @@ LONG_PRESS_MS = 400
 """A touch held longer is a long press. Source: ViewConfiguration.DEFAULT_LONG_PRESS_TIMEOUT."""
 STILL_PX = 8
 """A finger that moves less does not swipe; in dp. Source: ViewConfiguration.TOUCH_SLOP."""
+LOCK_KEYS = {CODES["ENTER"]: "↵", CODES["NUMPAD_ENTER"]: "↵", CODES["DEL"]: "⌫"} | {CODES[d]: d for d in "0123456789"}
+"""What the lock screen's pad takes from keys."""
+AWAKE_KEYS = frozenset(CODES[name] for name in ("POWER", "SLEEP", "WAKEUP", "VOLUME_UP", "VOLUME_DOWN"))
+"""Keys that work on the lock screen, too."""
 NUMBER = re.compile(r"[-+]?\d{1,7}(\.\d{0,9})?", re.ASCII)
 FAILED = 255
 """Exit status of a command that threw."""
@@ -59,7 +63,7 @@ def run_input(call: Call) -> int:
     if not args:
         return call.fail(USAGE, FAILED)
     name, rest = args[0], args[1:]
-    if name not in ACTIONS:
+    if name not in ACTIONS or (name == "keycombination" and call.system.faults.faults.old_input):
         return call.fail(f"Error: Unknown command: {name}\n{USAGE}", FAILED)
     if call.system.faults.input_is_lost():
         return 0
@@ -67,6 +71,7 @@ def run_input(call: Call) -> int:
         ACTIONS[name](call.system, rest)
     except BadInput as error:
         return call.fail(f"\nException occurred while executing '{name}':\n{error}", FAILED)
+    call.system.rotation = call.system.faults.turn(call.system.rotation)
     return 0
 
 
@@ -80,13 +85,15 @@ def _numbers(args: list[str], least: int) -> list[float]:
 
 
 def _pixel(system: System, x: float, y: float) -> tuple[int, int] | None:
-    """The pixel at a place; None off the screen, where touches go nowhere."""
+    """The phone's own pixel at a place of the screen; None off its picture, where touches go nowhere."""
+    x, y = system.turning.inward(x, y)
     width, height = system.phone.size
     inside = 0 <= x < width and 0 <= y < height
     return (int(x), int(y)) if inside else None
 
 
 def _clamped(system: System, x: float, y: float) -> tuple[int, int]:
+    x, y = system.turning.inward(x, y)
     width, height = system.phone.size
     return int(min(max(x, 0), width - 1)), int(min(max(y, 0), height - 1))
 
@@ -96,7 +103,9 @@ def tap(system: System, args: list[str]) -> None:
     x, y = _numbers(args[:2], 2)
     system.all_selected = False
     pixel = _pixel(system, x, y)
-    if pixel:
+    if pixel and system.lock:
+        system.touch_lock(*pixel, *pixel)
+    elif pixel:
         system.phone.tap(*pixel)
 
 
@@ -110,13 +119,15 @@ def swipe(system: System, args: list[str]) -> None:
         return
     start, end = _clamped(system, x1, y1), _clamped(system, x2, y2)
     slop = STILL_PX * system.phone.size[0] / 360
-    if abs(x2 - x1) < slop and abs(y2 - y1) < slop:
+    if system.lock:
+        system.touch_lock(*start, *end)
+    elif abs(end[0] - start[0]) < slop and abs(end[1] - start[1]) < slop:
         if milliseconds > LONG_PRESS_MS:
             system.phone.long_press(*start, milliseconds / 1000)
         else:
             system.phone.tap(*start)
-        return
-    system.phone.swipe(*start, *end, milliseconds / 1000)
+    else:
+        system.phone.swipe(*start, *end, milliseconds / 1000)
 
 
 def motion_event(system: System, args: list[str]) -> None:
@@ -160,6 +171,11 @@ def _unescape(raw: str) -> str:
 
 def type_text(system: System, typed: str) -> None:
     """Type into the focused field, over what is selected."""
+    typed = system.faults.garbled(typed)
+    if system.lock:
+        for digit in filter(str.isdigit, typed):
+            system.key_lock(digit)
+        return
     if system.all_selected:
         clear_field(system)
     system.phone.type_text(typed)
@@ -187,7 +203,12 @@ def key_events(system: System, args: list[str]) -> None:
 
 def press(system: System, code: int) -> None:
     """Press one key."""
-    if code in CHARACTERS:
+    if system.lock and system.phone.state.screen_on and code in LOCK_KEYS:
+        system.key_lock(LOCK_KEYS[code])
+    elif system.lock and system.phone.state.screen_on and code not in AWAKE_KEYS:
+        if code == CODES["MENU"]:
+            system.dismiss_lock()
+    elif code in CHARACTERS:
         type_text(system, CHARACTERS[code])
     elif code == CODES["TAB"]:
         type_text(system, "\t")
@@ -196,9 +217,11 @@ def press(system: System, code: int) -> None:
     elif code == CODES["SLEEP"]:
         if system.phone.state.screen_on:
             system.phone.press_key("power")
+            system.lock_if_off()
     elif code in PHONE_KEYS:
         system.all_selected = False
         system.phone.press_key(PHONE_KEYS[code])
+        system.lock_if_off()
     elif code in (CODES["MOVE_HOME"], CODES["MOVE_END"]):
         system.all_selected = False  # the phone writes at the end, always
 

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from qwen2vl_agent.envs.hierarchy import to_xml
+from qwen2vl_agent.envs.virtual_phone.commands_dumpsys import DISPLAY_ID
 from qwen2vl_agent.envs.virtual_phone.files import FileProblem
 from qwen2vl_agent.envs.virtual_phone.shell import Call, Handler
 from qwen2vl_agent.envs.virtual_phone.system import System
@@ -25,18 +26,24 @@ PNG_LEVEL = 1
 MAX_RECORDING_S = 180.0
 """The longest recording that screenrecord makes."""
 MIN_SIDE, MAX_SIDE = 64, 8192
+SEVERAL_DISPLAYS = (
+    b"[Warning] Multiple displays were found, but no display id was specified! Defaulting to the first display found, "
+    b"however this default is not guaranteed to be consistent across captures. A display id should be specified.\n"
+)
+"""Source: frameworks/base/cmds/screencap/main.cpp."""
 
 
 async def screencap(call: Call) -> int:
     """`screencap [-p] [-d ID] [FILE]`: PNG or raw pixels."""
-    args, png = list(call.args), False
+    args, png, display = list(call.args), False, ""
     paths = []
     while args:
         item = args.pop(0)
         if item == "-p":
             png = True
         elif item == "-d":
-            if not args or not args.pop(0).isdigit():
+            display = args.pop(0) if args else ""
+            if not display.isdigit():
                 return call.fail("Please specify a display ID (-d display-id)")
         elif item.startswith("-"):
             return call.fail("usage: screencap [-hp] [-d display-id] [FILENAME]")
@@ -45,12 +52,13 @@ async def screencap(call: Call) -> int:
     faults = call.system.faults
     if faults.faults.slow_screencap_s:
         await asyncio.sleep(faults.faults.slow_screencap_s)
-    image = call.system.phone.image()
-    if faults.capture_is_black():
+    image = call.system.image()
+    if faults.capture_is_black() or (faults.faults.folded and display != str(DISPLAY_ID)):
         image = Image.new("RGB", image.size)
     data = png_bytes(image) if png or (paths and paths[0].endswith(".png")) else raw_bytes(image)
-    if faults.faults.truncate:
-        data = data[: faults.faults.truncate]
+    data = faults.damage(data)
+    if faults.faults.folded and not display:
+        call.err += SEVERAL_DISPLAYS
     if not paths:
         call.out += data
         return 0
@@ -76,9 +84,11 @@ def raw_bytes(image: Image.Image) -> bytes:
 async def screenrecord(call: Call) -> int:
     """`screenrecord --output-format=h264 [--time-limit S] [--size WxH] -`: a video of the screen on standard output."""
     options = _long_options(call.args)
+    if call.system.faults.faults.no_screenrecord:
+        return call.fail("ERROR: unable to create video/avc codec instance")
     if options.get("output-format") != "h264" or call.args[-1:] != ["-"]:
         return call.fail("ERROR: this phone records with --output-format=h264 to - only")
-    size = re.fullmatch(r"(\d+)x(\d+)", options.get("size", "x".join(map(str, call.system.phone.size))), re.ASCII)
+    size = re.fullmatch(r"(\d+)x(\d+)", options.get("size", "x".join(map(str, call.system.size))), re.ASCII)
     if size is None or not all(MIN_SIDE <= int(side) <= MAX_SIDE for side in size.groups()):
         return call.fail("Invalid size, must be width x height")
     limit, rate = options.get("time-limit", "180"), options.get("bit-rate", "4000000")
@@ -110,16 +120,34 @@ def _encoder(width: int, height: int, bit_rate: int) -> Any:
     return encoder
 
 
+def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in a video of `size`: as large as it fits, in the middle, when the screen was turned since."""
+    if image.size == size:
+        return image
+    scale = min(size[0] / image.width, size[1] / image.height)
+    shown = round(image.width * scale), round(image.height * scale)
+    if all(abs(side - whole) <= 1 for side, whole in zip(shown, size, strict=True)):
+        shown = size
+    fitted = Image.new("RGB", size)
+    resized = image.resize(shown, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    fitted.paste(resized, ((size[0] - shown[0]) // 2, (size[1] - shown[1]) // 2))
+    return fitted
+
+
 async def _record(call: Call, encoder: Any, limit_s: float) -> None:
     """Encode a frame whenever the screen has changed, and the last one again at the end, as a phone does."""
     import av
 
-    begin, shown = time.monotonic(), None
+    begin, faults = time.monotonic(), call.system.faults.faults
+    shown: Image.Image | None = None
+    if faults.cut_stream_s:
+        limit_s = min(limit_s, faults.cut_stream_s)
     while (passed := time.monotonic() - begin) < limit_s:
-        image = call.system.phone.image()
-        if image is not shown:
+        image = call.system.image()
+        stalled = faults.stall_stream_s and passed > faults.stall_stream_s
+        if image is not shown and not stalled:
             shown = image
-            frame = av.VideoFrame.from_image(image.resize((encoder.width, encoder.height), Image.Resampling.BILINEAR))
+            frame = av.VideoFrame.from_image(_fitted(image, (encoder.width, encoder.height)))
             frame.pts = int(passed * 1000)
             for packet in encoder.encode(frame):
                 call.out += bytes(packet)
@@ -136,10 +164,30 @@ def wm(call: Call) -> int:
         return _wm_size(call, value)
     if what == "density":
         return _wm_density(call, value)
-    if what in ("user-rotation", "fixed-to-user-rotation"):
-        call.print("free" if what == "user-rotation" else "default")
+    if what == "user-rotation":
+        return _user_rotation(call)
+    if what == "fixed-to-user-rotation":
+        call.print("default")
+        return 0
+    if what == "dismiss-keyguard":
+        call.system.dismiss_lock()
         return 0
     return call.fail(f"Unknown command: {what}" if what else "Window manager (window) commands:", 255)
+
+
+def _user_rotation(call: Call) -> int:
+    """`wm user-rotation [free|lock] [0..3]`."""
+    mode, turns = ([*call.args[1:], "", ""])[:2]
+    state = call.system.phone.state
+    if not mode:
+        call.print("free" if state.settings["display.auto_rotate"] else f"lock {call.system.rotation}")
+        return 0
+    if mode not in ("free", "lock") or turns not in ("", "0", "1", "2", "3"):
+        return call.fail(f"Error: bad rotation {mode} {turns}".strip(), 255)
+    state.settings["display.auto_rotate"] = mode == "free"
+    call.system.load(state)
+    call.system.rotation = int(turns or 0) if mode == "lock" else 0
+    return 0
 
 
 def _wm_size(call: Call, value: str) -> int:
@@ -177,7 +225,8 @@ def _wm_density(call: Call, value: str) -> int:
 
 def dump_xml(system: System) -> str:
     """The hierarchy of what is in front."""
-    return to_xml(system.phone.elements(), package=system.phone.foreground[0], size=system.phone.size)
+    package = system.phone.foreground[0] if system.lock is None else "com.android.systemui"
+    return to_xml(system.elements(), package=package, size=system.size, rotation=system.rotation)
 
 
 def uiautomator(call: Call) -> int:

@@ -6,12 +6,14 @@ from collections.abc import Awaitable
 
 from qwen2vl_agent.envs.virtual_phone import settings_names
 from qwen2vl_agent.envs.virtual_phone.commands_apps import am, package_service
+from qwen2vl_agent.envs.virtual_phone.faults import parse_faults
 from qwen2vl_agent.envs.virtual_phone.files import FileProblem
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, Fact
 from qwen2vl_agent.envs.virtual_phone.shell import Call, Handler
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState, random_state
 from qwen2vl_agent.envs.virtual_phone.system import ADB_KEYBOARD, LATIN_IME, System
 from qwen2vl_agent.envs.virtual_phone.words import Words
+from qwen2vl_agent.schema.errors import ConfigError
 
 FAILED = 255
 SDK_OF_RELEASE = {"13": "33", "14": "34", "15": "35", "16": "36"}
@@ -52,6 +54,8 @@ def _put(call: Call, namespace: str, name: str, value: str) -> int:
             call.system.load(state)
         elif (namespace, name) == ("secure", "default_input_method"):
             call.system.ime = value
+        elif (namespace, name) == ("system", "user_rotation"):
+            call.system.rotation = int(value) % 4
         else:
             call.system.settings[namespace, name] = value
     except ValueError as error:
@@ -62,6 +66,8 @@ def _put(call: Call, namespace: str, name: str, value: str) -> int:
 def _read(system: System, namespace: str, name: str) -> str | None:
     if (namespace, name) == ("secure", "default_input_method"):
         return system.ime
+    if (namespace, name) == ("system", "user_rotation"):
+        return str(system.rotation)
     if (namespace, name) == ("secure", "enabled_input_methods"):
         return ":".join(system.enabled_imes)
     value = settings_names.read(system.phone.state, namespace, name)
@@ -96,19 +102,24 @@ def svc(call: Call) -> int:
     return 0
 
 
+def _installed(system: System) -> list[str]:
+    """The keyboards that there are, enabled or not."""
+    return [LATIN_IME] if system.faults.faults.no_adb_keyboard else [LATIN_IME, ADB_KEYBOARD]
+
+
 def ime(call: Call) -> int:
     """`ime list [-a] [-s]`, `ime enable|disable|set|reset ID`."""
     verb, rest = ([*call.args, ""])[0], call.args[1:]
     system = call.system
     if verb == "list":
-        for name in (LATIN_IME, ADB_KEYBOARD) if "-a" in rest else system.enabled_imes:
+        for name in _installed(system) if "-a" in rest else system.enabled_imes:
             call.print(name if "-s" in rest else f"{name}:\n  mId={name} mSettingsActivityName=null")
         return 0
     if verb == "reset":
         system.ime = LATIN_IME
         return 0
     name = (rest or [""])[0]
-    if verb not in ("enable", "disable", "set") or name not in (LATIN_IME, ADB_KEYBOARD):
+    if verb not in ("enable", "disable", "set") or name not in _installed(system):
         return call.fail(f"Unknown input method {name} cannot be {verb or 'set'} for user #0", FAILED)
     if verb == "set":
         if name not in system.enabled_imes:
@@ -179,7 +190,7 @@ def cmd(call: Call) -> int | Awaitable[int | None] | None:
 
 
 def _virtual_phone(call: Call) -> int:
-    """`cmd virtual-phone state | load PATH | reset SEED | wait SECONDS`."""
+    """`cmd virtual-phone state | load PATH | reset SEED | wait SECONDS | fault [NAME=VALUE…]`."""
     verb, value = ([*call.args, "", ""])[:2]
     try:
         if verb == "state":
@@ -188,11 +199,14 @@ def _virtual_phone(call: Call) -> int:
             call.system.load(PhoneState.from_json(json.loads(call.system.files.read(value))))
         elif verb == "wait" and re.fullmatch(r"\d{1,6}(\.\d+)?", value, re.ASCII):
             call.system.phone.advance(float(value))
+        elif verb == "fault":
+            call.system.set_faults(parse_faults(call.args[1:]))
         elif verb == "reset" and re.fullmatch(r"\d{1,18}", value, re.ASCII):
             call.system.load(random_state(int(value), Words.test()))
         else:
-            return call.fail("usage: cmd virtual-phone state | load PATH | reset SEED | wait SECONDS", FAILED)
-    except (FileProblem, ValueError) as error:
+            usage = "state | load PATH | reset SEED | wait SECONDS | fault [NAME=VALUE…]"
+            return call.fail(f"usage: cmd virtual-phone {usage}", FAILED)
+    except (ConfigError, FileProblem, ValueError) as error:
         return call.fail(f"cmd virtual-phone {verb} {value}: {error}")
     return 0
 

@@ -42,7 +42,7 @@ async def serve(name: str, stream: Stream, system: System, commands: Mapping[str
 
 
 def _framebuffer(system: System) -> bytes:
-    image = system.phone.image().convert("RGBA")
+    image = system.image().convert("RGBA")
     pixels = image.tobytes()
     return FRAMEBUFFER.pack(1, 32, len(pixels), *image.size, 0, 8, 16, 8, 8, 8, 24, 8) + pixels
 

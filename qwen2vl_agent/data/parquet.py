@@ -1,0 +1,43 @@
+"""Opening Parquet and Arrow files, where pyarrow is installed."""
+
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.schema.errors import ConfigError, RecordError
+
+
+def open_parquet(path: Path) -> Any:
+    """A `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        RecordError: the file is missing or damaged.
+    """
+    pyarrow = _pyarrow()
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise RecordError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def open_arrow(path: Path) -> Any:
+    """A `pyarrow.RecordBatchReader` of an Arrow stream, mapped into memory.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        RecordError: the file is missing or damaged.
+    """
+    pyarrow = _pyarrow()
+    try:
+        return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise RecordError(f"{path} cannot be read as an Arrow stream: {error}") from error
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError("Parquet and Arrow files need pyarrow: pip install 'qwen2vl-agent[data]'") from error
+    return pyarrow

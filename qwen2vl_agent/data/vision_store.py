@@ -1,0 +1,304 @@
+"""Pictures and videos in object storage: a folder, S3 and what speaks its protocol, or anything else of fsspec.
+
+Credentials come from where each storage's own tools look for them (for S3: `AWS_*` variables, profiles, roles;
+`AWS_ENDPOINT_URL_S3` names another server) and never from an address or a setting.
+"""
+
+import asyncio
+import hashlib
+import random
+import re
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qwen2vl_agent.schema.errors import ConfigError, MediaError
+from qwen2vl_agent.trajectory.frames import write_whole
+
+EXTRAS = {"s3": "'qwen2vl-agent[s3]'", "s3a": "'qwen2vl-agent[s3]'", "oss": "ossfs", "gs": "gcsfs", "az": "adlfs"}
+"""What to install for a protocol."""
+LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError)
+"""Errors that another attempt would not mend."""
+LASTING_NAMES = {"NoCredentialsError", "PartialCredentialsError", "ParamValidationError", "ProfileNotFound"}
+"""The same, of libraries that are imported only where they are needed."""
+SLOWEST_BYTES_S = 250_000
+"""What a connection must carry: a large object has so much more time."""
+Item = tuple[str, str | None]
+"""A name and, where it is known, the SHA-256 of the bytes."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchSettings:
+    """How patient a store is, and how greedy."""
+
+    concurrency: int = 32
+    """Objects that are fetched at the same time."""
+    attempts: int = 6
+    """Of each object, before it is reported as failed."""
+    timeout_s: float = 30.0
+    """Of one attempt, over a network, until the object is there."""
+    hedge_s: float = 2.0
+    """After which an object is asked for a second time beside the first; the earlier answer counts. So one slow server
+    among many holds nothing up. Source: hedged requests, The Tail at Scale, CACM 2013."""
+    backoff_s: float = 0.1
+    """Longest wait before the second attempt; it doubles with each. The wait itself is drawn from 0 to that."""
+    max_backoff_s: float = 10.0
+    """Where the doubling ends."""
+    ahead: int = 256
+    """Objects that are kept, fetched or on their way, until someone asks for them."""
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "attempts", "timeout_s", "hedge_s", "backoff_s", "max_backoff_s", "ahead"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def wait_s(self, failed: int, draw: Callable[[float, float], float]) -> float:
+        """The wait after so many failed attempts. Source: "full jitter", Exponential Backoff and Jitter, AWS 2015."""
+        return draw(0.0, min(self.max_backoff_s, self.backoff_s * 2 ** (failed - 1)))
+
+
+class VisionStore:
+    """A folder of objects, by name. Safe to share between threads; another process connects anew."""
+
+    def __init__(self, url: str | Path, settings: FetchSettings | None = None) -> None:
+        """`url` is a path, or an address such as s3://bucket/folder.
+
+        Raises:
+            ConfigError: no storage of that kind, its driver is not installed, or the address has a password in it.
+        """
+        self.url = str(url).rstrip("/") or "/"
+        self.settings = settings or FetchSettings()
+        self.failed: dict[str, str] = {}
+        """Objects that could not be had, and why."""
+        self.retries = 0
+        """Attempts that failed and were made again."""
+        self._files, self._root = _open(self.url, self.settings)
+        self._lock = threading.Lock()
+        self._ahead: OrderedDict[Item, Future[bytes]] = OrderedDict()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def get(self, name: str, sha256: str | None = None) -> bytes:
+        """An object's bytes, waited for where they are on their way.
+
+        Raises:
+            MediaError: it is missing, forbidden, has other bytes than `sha256` says, or all attempts failed.
+        """
+        with self._lock:
+            coming = self._ahead.pop((name, sha256), None)
+        return self._fetch(name, sha256) if coming is None else coming.result()
+
+    def prefetch(self, items: Iterable[Item]) -> None:
+        """Begins to fetch objects that will be asked for soon."""
+        for item in items:
+            with self._lock:
+                if item in self._ahead:
+                    continue
+                self._ahead[item] = self._submit(item)
+                dropped = self._ahead.popitem(last=False)[1] if len(self._ahead) > self.settings.ahead else None
+            if dropped is not None:
+                dropped.cancel()
+
+    def fetch_many(self, items: Iterable[Item]) -> Iterator[tuple[str, bytes | MediaError]]:
+        """Each object once and in order, or the error that it failed with; many are on their way at a time."""
+        waiting: deque[tuple[str, Future[bytes]]] = deque()
+        for item in items:
+            waiting.append((item[0], self._submit(item)))
+            if len(waiting) >= self.settings.ahead:
+                yield _outcome(*waiting.popleft())
+        while waiting:
+            yield _outcome(*waiting.popleft())
+
+    def put(self, data: bytes, ending: str) -> tuple[str, str]:
+        """Keeps bytes under a name made of their SHA-256; the same bytes are kept once. Name and SHA-256.
+
+        Raises:
+            MediaError: they could not be written.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"{digest[:2]}/{digest}.{ending}"
+        self._patiently(name, lambda path: self._write(path, data))
+        return name, digest
+
+    @property
+    def remote(self) -> bool:
+        """Whether objects come over a network, so that fetching ahead pays."""
+        return not _is_local(self._files)
+
+    def local_path(self, name: str) -> Path | None:
+        """Where an object lies on this machine; None: elsewhere."""
+        return Path(self._path(name)) if _is_local(self._files) else None
+
+    def close(self) -> None:
+        """Ends what is on its way. The store can be used again."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            self._ahead.clear()
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VisionStore, (self.url, self.settings)
+
+    def _submit(self, item: Item) -> "Future[bytes]":
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="vision-store")
+        return self._pool.submit(self._fetch, *item)
+
+    def _fetch(self, name: str, sha256: str | None) -> bytes:
+        def read(path: str) -> bytes:
+            data = self._read(path)
+            if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256:
+                raise _Different(f"{len(data)} bytes with the SHA-256 {found[:12]}…; expected {sha256[:12]}…")
+            return data
+
+        return self._patiently(name, read)
+
+    def _patiently(self, name: str, act: Callable[[str], T]) -> T:
+        """What `act` gives for an object's path, in as many attempts as it takes."""
+        path, began = self._path(name), time.monotonic()
+        for attempt in range(1, self.settings.attempts + 1):
+            try:
+                return act(path)
+            except Exception as error:  # drivers raise whatever their network library raises
+                if attempt == self.settings.attempts or _lasts(error):
+                    raise self._failure(name, error, attempt, time.monotonic() - began) from error
+                with self._lock:
+                    self.retries += 1
+            time.sleep(self.settings.wait_s(attempt, random.uniform))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _failure(self, name: str, error: Exception, attempts: int, seconds: float) -> MediaError:
+        reason = "no such object" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        told = f"{reason} (after {attempts} attempts in {seconds:.1f} s)" if attempts > 1 else reason
+        with self._lock:
+            self.failed[name] = told
+        return MediaError(f"{self.url}/{name} cannot be had: {told}")
+
+    def _read(self, path: str) -> bytes:
+        if not self._files.async_impl:
+            return self._files.cat_file(path)
+        from fsspec.asyn import sync
+
+        return sync(self._files.loop, self._earlier, path)
+
+    async def _earlier(self, path: str) -> bytes:
+        """An object's bytes; of two requests for it the one that ends first counts."""
+        settings, waiting = self.settings, {asyncio.create_task(self._files._cat_file(path))}
+        done, _ = await asyncio.wait(waiting, timeout=min(settings.hedge_s, settings.timeout_s))
+        if not done and settings.hedge_s < settings.timeout_s:
+            waiting.add(asyncio.create_task(self._files._cat_file(path)))
+            left_s = settings.timeout_s - settings.hedge_s
+            done, _ = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting - done:
+            task.cancel()
+        if not done:
+            raise TimeoutError(f"no answer within {settings.timeout_s:g} s")
+        return done.pop().result()
+
+    def _write(self, path: str, data: bytes) -> None:
+        if _is_local(self._files):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            if not Path(path).is_file() or Path(path).stat().st_size != len(data):
+                write_whole(Path(path), data)
+            return
+        if not self._files.async_impl:
+            self._files.pipe_file(path, data)
+            return
+        from fsspec.asyn import sync
+
+        limit_s = self.settings.timeout_s + len(data) / SLOWEST_BYTES_S
+        sync(self._files.loop, self._files._pipe_file, path, data, timeout=limit_s)
+
+    def _path(self, name: str) -> str:
+        """
+        Raises:
+            MediaError: the name leads out of the store.
+        """
+        steps = re.split(r"[/\\]", name)
+        if not name or name.startswith(("/", "\\")) or ".." in steps or "://" in name or "\0" in name:
+            raise MediaError(f"{name!r} is no name of an object in {self.url}; expected a path below it")
+        return f"{self._root}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVideo:
+    """A video in a vision store, fetched when it is decoded and not before."""
+
+    store: VisionStore = field(repr=False)
+    name: str
+    sha256: str | None = None
+    """Of its bytes, where it is known."""
+
+    def read(self) -> bytes | Path:
+        """Its path where it lies on this machine, or its bytes, checked."""
+        return self.store.local_path(self.name) or self.store.get(self.name, self.sha256)
+
+    def digest(self) -> str:
+        """The SHA-256 of its bytes."""
+        if self.sha256 is not None:
+            return self.sha256
+        path = self.store.local_path(self.name)
+        if path is None or not path.is_file():
+            return hashlib.sha256(self.store.get(self.name)).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Different(Exception):
+    """The bytes that came are not those that were stored."""
+
+
+def _open(url: str, settings: FetchSettings) -> tuple[Any, str]:
+    """The file system behind an address, and the path of the store's folder in it."""
+    import fsspec
+
+    protocol, _, rest = url.partition("://") if "://" in url else ("file", "", url)
+    if "@" in rest.partition("/")[0]:
+        raise ConfigError(
+            f"the {protocol} address has a user or password in it; use the usual environment or a profile"
+        )
+    try:
+        files = fsspec.filesystem(protocol, **_options(protocol, settings))
+    except ImportError as error:
+        needed = EXTRAS.get(protocol, f"the fsspec driver of {protocol}://")
+        raise ConfigError(f"{url} needs a driver: pip install {needed}") from error
+    except ValueError as error:
+        raise ConfigError(f"{url}: {error}") from error
+    if hasattr(files, "retries"):
+        files.retries = 1  # retries are made here, once, and counted
+    return files, str(files._strip_protocol(url)).rstrip("/")
+
+
+def _options(protocol: str, settings: FetchSettings) -> dict[str, Any]:
+    if protocol not in ("s3", "s3a"):
+        return {}
+    network = {
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": settings.concurrency,
+        "connect_timeout": settings.timeout_s,
+        "read_timeout": settings.timeout_s,
+    }
+    # Many small objects: whole ones in one request each, where s3fs would first ask for the size.
+    return {"config_kwargs": network, "max_concurrency": 1, "skip_instance_cache": True, "use_listings_cache": False}
+
+
+def _is_local(files: Any) -> bool:
+    protocol = files.protocol if isinstance(files.protocol, str) else files.protocol[0]
+    return protocol in ("file", "local")
+
+
+def _lasts(error: Exception) -> bool:
+    return isinstance(error, LASTING) or type(error).__name__ in LASTING_NAMES
+
+
+def _outcome(name: str, future: "Future[bytes]") -> tuple[str, bytes | MediaError]:
+    try:
+        return name, future.result()
+    except MediaError as error:
+        return name, error

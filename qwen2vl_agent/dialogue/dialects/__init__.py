@@ -1,0 +1,1 @@
+"""Other agents' ways to write actions, read into our calls and written from them. Pure functions."""

@@ -1,0 +1,1 @@
+"""A browser as a device: Chromium, seen as pixels and operated with mouse and keyboard only."""

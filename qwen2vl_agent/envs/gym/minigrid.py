@@ -1,0 +1,85 @@
+"""MiniGrid and BabyAI: named moves, a mission, and BabyAI's own bot as the solution."""
+
+import warnings
+from typing import Any
+
+from qwen2vl_agent.envs.gym.adapter import Adapter
+from qwen2vl_agent.envs.gym.control import Control, functions
+from qwen2vl_agent.envs.gym.words import Label
+from qwen2vl_agent.envs.tasks.task import Decision
+from qwen2vl_agent.schema.errors import ConfigError
+
+MOVES = (
+    Label("left", "Turn left"),
+    Label("right", "Turn right"),
+    Label("forward", "Go one cell forward"),
+    Label("pickup", "Pick up what is in front"),
+    Label("drop", "Put down what is carried, in front"),
+    Label("toggle", "Open or close the door or box in front"),
+    Label("done", "Say that the mission is done"),
+)
+"""Source: `minigrid.core.actions.Actions`."""
+ABOUT = {
+    "GoNextToSubgoal": "Go there",
+    "ExploreSubgoal": "Look for it",
+    "OpenSubgoal": "Open it",
+    "CloseSubgoal": "Close it",
+    "PickupSubgoal": "Take it",
+    "DropSubgoal": "Put it down",
+}
+"""The bot's subgoals in words."""
+
+
+class MiniGridAdapter(Adapter):
+    """A grid world. It is solved when an episode ends with a reward above 0, as its rules say."""
+
+    def control(self, levels: int | None) -> Control:
+        """The seven moves."""
+        if self.env.action_space.n != len(MOVES):
+            return super().control(levels)
+        return functions(MOVES, [move.name for move in MOVES])
+
+    def began(self, observation: Any, info: dict[str, Any]) -> None:
+        """A new bot for the new mission."""
+        self._bot: Any = None
+        self._last: Any = None
+        self._next: Any = None
+
+    def did(self, raw: Any) -> None:
+        """The bot is told before it says what follows."""
+        self._last, self._next = self.env.unwrapped.actions(int(raw)), None
+
+    def solved(self, reward: float, ended: bool, info: dict[str, Any]) -> bool | None:
+        """See the class."""
+        return ended and reward > 0
+
+    def oracle(self, control: Control) -> Decision:
+        """What BabyAI's bot would do, whatever was done before.
+
+        Raises:
+            ConfigError: a MiniGrid environment, whose missions the bot does not know.
+        """
+        world = self.env.unwrapped
+        if not hasattr(world, "instrs"):
+            raise ConfigError(f"{self.env_id} has no oracle: BabyAI's bot knows the missions of BabyAI only")
+        if self._next is None:
+            self._next = self._planned(world)
+        return Decision(f"{self._aim()}: {MOVES[int(self._next)].about.lower()}.", control.from_raw(int(self._next)))
+
+    def _planned(self, world: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from minigrid.utils.baby_ai_bot import BabyAIBot
+
+            if self._bot is None:
+                self._bot = BabyAIBot(world)
+                return self._bot.replan(None)
+            try:
+                return self._bot.replan(self._last)
+            except (AssertionError, IndexError):  # it lost the thread: others acted in between
+                self._bot = BabyAIBot(world)
+                return self._bot.replan(None)
+
+    def _aim(self) -> str:
+        stack = self._bot.stack
+        return ABOUT.get(type(stack[-1]).__name__, "Go on") if stack else "Go on"

@@ -1,0 +1,210 @@
+"""A page of MiniWoB++ as a device, in simulated time.
+
+The page's clock stands still while the agent looks and thinks, and moves on by a fixed span with every action: no
+episode times out by the wall clock, animations have ended before the next look, and the same actions lead to the same
+pixels on any machine, however busy. The page's own code decides what is asked and what is rewarded.
+"""
+
+import asyncio
+import base64
+import io
+from importlib.resources import files
+from typing import Any
+
+from PIL import Image
+
+from qwen2vl_agent.envs.browser.chromium import Chromium
+from qwen2vl_agent.envs.browser.input import Hands
+from qwen2vl_agent.envs.miniwob.pages import page_file
+from qwen2vl_agent.schema.actions import Action, Scroll, Wait
+from qwen2vl_agent.schema.errors import DeviceLost
+from qwen2vl_agent.schema.geometry import Frame
+from qwen2vl_agent.schema.observation import Element
+from qwen2vl_agent.schema.tools import tool_name
+
+PAGE = (160, 210)
+"""CSS pixels of a task: 50 rows of instruction above a square of 160. Source: miniwob's screenshot.py."""
+VIEWPORT = (500, 214)
+"""A window of just the page's size would scroll sideways on some pages. Source: miniwob's own window, 500x240."""
+SCALE = 2
+"""Screenshot pixels for each CSS pixel; the published protocols show 160x210 ones."""
+NO_FRAME_RATE = ("--disable-frame-rate-limit", "--disable-gpu-vsync")
+"""Nothing moves but by our clock, so that no picture need wait for a display's next frame."""
+STEP_MS = 500
+"""How far the page's clock moves on with every action: jQuery's animations take 400 ms."""
+CLOCK = "clock.js"
+"""The page's time; every episode begins on the first of January 2017, as calendars mark the present day."""
+FOREVER_MS = 2_000_000_000
+"""The page's own limit of time; a timer can be no longer than 2^31 ms."""
+READY_TRIES, READY_TRY_S = 200, 0.02
+
+REUSED = frozenset(
+    {
+        "click-button", "click-button-sequence", "click-checkboxes", "click-checkboxes-large", "click-checkboxes-soft",
+        "click-checkboxes-transfer", "click-color", "click-link", "click-option", "click-shades", "click-shape",
+        "click-test", "click-test-2", "click-test-transfer", "click-widget", "count-shape", "enter-password",
+        "enter-text", "enter-text-2", "enter-text-dynamic", "focus-text", "focus-text-2", "grid-coordinate",
+        "identify-shape", "login-user", "odd-or-even", "read-table", "simple-algebra", "simple-arithmetic",
+        "unicode-test", "visual-addition",
+    }
+)  # fmt: skip
+"""Pages that build everything anew for each episode, so that they need not be loaded again: a test compares the two."""
+
+FORGET = """
+() => {
+  if (document.activeElement) document.activeElement.blur();
+  core.endEpisode(0);
+  __restart();
+}
+"""
+START = """
+([seed, mode, limit]) => {
+  core.EPISODE_MAX_TIME = limit;
+  core.setDataMode(mode);
+  Math.seedrandom(String(seed));
+  core.startEpisodeReal();
+}
+"""
+READY = "span => { if (WOB_TASK_READY) __advance(span); return WOB_TASK_READY; }"
+GOAL = "() => { const said = core.getUtterance(); return typeof said === 'object' ? said.utterance : said; }"
+ADVANCE = (
+    "span => { __advance(span); return [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, String(WOB_REWARD_REASON || '')]; }"
+)
+
+
+class MiniWoBDevice:
+    """One page at a time in a window of Chromium; `begin` opens a task."""
+
+    name = "miniwob"
+    still = True
+    timed = False
+
+    def __init__(self, *, scale: int = SCALE, headless: bool = True) -> None:
+        """Start a browser.
+
+        Raises:
+            ConfigError: Chromium or the extra is not installed.
+            DeviceLost: it does not start.
+        """
+        self.scale = scale
+        self.page_name = ""
+        self.history: list[dict[str, Any]] = []
+        """What was sent since the episode began."""
+        self.over, self.raw_reward, self.reason = False, 0.0, ""
+        self._page: Any = None
+        self._cdp: Any = None
+        self._pointer_moved = False
+        self.chromium = Chromium(headless=headless, arguments=NO_FRAME_RATE)
+        try:
+            self.chromium.run(self._open_window())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def frame(self) -> Frame:
+        """The task's 160x210 CSS pixels, enlarged."""
+        return Frame("device", PAGE[0] * self.scale, PAGE[1] * self.scale)
+
+    def begin(self, page: str, seed: int, mode: str) -> str:
+        """Open a page's task for a seed; what it asks for.
+
+        Args:
+            mode: `train`, `test` or `default`: the page's own sets of words, where it has such.
+
+        Raises:
+            ConfigError: there is no such page.
+            DeviceLost: the page does not start.
+        """
+        goal: str = self.chromium.run(self._begin(page, seed, mode))
+        self.page_name, self.history = page, []
+        return goal
+
+    def screenshot(self) -> Image.Image:
+        """See `Device`."""
+        return self.chromium.run(self._picture())
+
+    def perform(self, action: Action) -> dict[str, Any]:
+        """See `Device`. A wait moves the page's clock on, and takes no time."""
+        sent = self.chromium.run(self._perform(action))
+        self.history.append(sent)
+        return sent
+
+    def ask(self, script: str, given: Any = None) -> Any:
+        """What a script finds on the page. For solutions, and to list elements; never shown to a model."""
+        return self.chromium.run(self._page.evaluate(script, given))
+
+    def elements(self) -> list[Element]:
+        """See `Device`."""
+        from qwen2vl_agent.envs.browser.elements_js import VISIBLE_ELEMENTS
+
+        width, height = PAGE
+        seen = [item for item in self.ask(VISIBLE_ELEMENTS) if item["left"] < width and item["top"] < height]
+        return [_element(item, self.scale) for item in seen]
+
+    def close(self) -> None:
+        """End the browser."""
+        self.chromium.close()
+
+    # In the browser's thread -----------------------------------------------------------------------------------------
+
+    async def _open_window(self) -> None:
+        width, height = VIEWPORT
+        context = await self.chromium.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=self.scale
+        )
+        self._page = await context.new_page()
+        self._page.on("crash", lambda _: self.chromium.gone("the page has crashed"))
+        self._page.on("dialog", lambda dialog: dialog.accept())
+        self._cdp = await context.new_cdp_session(self._page)
+        await self._page.add_init_script((files(__package__) / "assets" / CLOCK).read_text("utf-8"))
+
+    async def _begin(self, name: str, seed: int, mode: str) -> str:
+        page, address = self._page, page_file(name).as_uri()
+        if page.url == address and name in REUSED:
+            await page.evaluate(FORGET)
+        else:
+            await page.goto(address)
+        if self._pointer_moved:
+            await page.mouse.move(0, 0)
+            self._pointer_moved = False
+        await page.evaluate(START, [seed, mode, FOREVER_MS])
+        for _ in range(READY_TRIES):
+            if await page.evaluate(READY, STEP_MS):
+                break
+            await asyncio.sleep(READY_TRY_S)  # it reads its words from a file
+        else:
+            raise DeviceLost(f"the page {name} does not get ready")
+        await self._advance(0)
+        goal: str = await page.evaluate(GOAL)
+        return " ".join(goal.split())
+
+    async def _perform(self, action: Action) -> dict[str, Any]:
+        sent: dict[str, Any] = {"action": tool_name(type(action))}
+        if isinstance(action, Wait):
+            sent["seconds"] = action.seconds
+            await self._advance(round(action.seconds * 1000))
+        else:
+            self._pointer_moved = True
+            await Hands(self._page, self.frame, self.scale).do(action, sent)
+            if isinstance(action, Scroll):
+                await self._page.evaluate("() => __scrolled()")
+            await self._advance(STEP_MS)
+        return sent
+
+    async def _advance(self, span_ms: int) -> None:
+        """Move the page's clock on, and see what it says of the episode."""
+        self.over, self.raw_reward, self.reason = await self._page.evaluate(ADVANCE, span_ms)
+
+    async def _picture(self) -> Image.Image:
+        clip = {"x": 0, "y": 0, "width": PAGE[0], "height": PAGE[1], "scale": self.scale}
+        answer = await self._cdp.send(
+            "Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True, "clip": clip}
+        )
+        return Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
+
+
+def _element(item: dict[str, Any], scale: int) -> Element:
+    left, top, right, bottom = (round(item[side] * scale) for side in ("left", "top", "right", "bottom"))
+    bounds = (left, top, max(right, left + 1), max(bottom, top + 1))
+    return Element(item["text"], item["role"], bounds, item["id"], checked=item["checked"], focused=item["focused"])
