@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +23,14 @@ from qwen2vl_agent.training.parallel.grid import Grid, make_grid
 from qwen2vl_agent.training.parallel.layout import Layout
 
 PATIENCE_S = 900.0
+NOTICED_S = 20.0
 SOURCES = ("a", "b")
 
 
-def small_config(tied: bool = True) -> Qwen2VLConfig:
+def small_config(tied: bool = True, odd: bool = False) -> Qwen2VLConfig:
+    """`odd`: with a vocabulary and a vision encoder that two processes cannot share."""
     text = TextConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY + odd,
         hidden_size=32,
         num_hidden_layers=4,
         num_attention_heads=4,
@@ -36,14 +39,14 @@ def small_config(tied: bool = True) -> Qwen2VLConfig:
         mrope_section=(1, 1, 2),
         max_window_layers=4,
     )
-    vision = VisionConfig(depth=2, embed_dim=32, num_heads=2, patch_size=14)
+    vision = VisionConfig(depth=2, embed_dim=32, num_heads=1 if odd else 2)
     base = preset("tiny").with_tokens(SPECIAL)
     return replace(base, text=text, vision=vision, tie_word_embeddings=tied)
 
 
-def small_network(tied: bool = True, seed: int = 0) -> Qwen2VL:
+def small_network(tied: bool = True, seed: int = 0, odd: bool = False) -> Qwen2VL:
     """Weights that are larger than a fresh network's, so that every part matters."""
-    model = Qwen2VL(small_config(tied), seed=seed)
+    model = Qwen2VL(small_config(tied, odd), seed=seed)
     noise = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -103,8 +106,7 @@ def run_job(layout: Layout, folder: Path, work: Callable[..., Any], *args: Any) 
     ]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(PATIENCE_S)
+    _await(processes)
     hung = [process.name for process in processes if process.exitcode is None]
     for process in processes:
         process.kill()
@@ -113,6 +115,15 @@ def run_job(layout: Layout, folder: Path, work: Callable[..., Any], *args: Any) 
     assert not hung, f"{hung} hung\n{told}"
     assert all(process.exitcode == 0 for process in processes), told
     return torch.load(results, weights_only=False)
+
+
+def _await(processes: list[Any]) -> None:
+    """Until all have ended, or one has failed and the others had time to notice."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end and any(process.exitcode is None for process in processes):
+        if any(process.exitcode for process in processes):
+            end = min(end, time.monotonic() + NOTICED_S)
+        time.sleep(0.1)
 
 
 def _join(rank: int, layout: Layout, folder: Path, work: Callable[..., Any], args: tuple[Any, ...]) -> None:

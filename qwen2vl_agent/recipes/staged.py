@@ -160,7 +160,8 @@ def plan_stage(recipe: StageRecipe, world: int, overrides: dict[str, str]) -> li
         )
     from qwen2vl_agent.training.parallel.dry_run import plan
 
-    return plan(network(recipe), recipe.layout, recipe.train_config(), recipe.recompute)  # type: ignore[arg-type]
+    config, recompute = recipe.train_config(), recipe.recompute
+    return plan(network(recipe), recipe.layout, config, recompute, recipe.lora_rank)  # type: ignore[arg-type]
 
 
 def network(recipe: StageRecipe) -> Qwen2VLConfig:

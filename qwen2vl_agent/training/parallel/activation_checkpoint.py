@@ -28,14 +28,15 @@ def apply_activation_checkpoint(stage: Stage, recompute: Recompute) -> None:
     blocks = list(stage.language_model.layers.values())
     blocks += list(stage.visual.blocks) if stage.visual is not None else []
     for block in blocks:
-        _checkpoint(block, recompute)
+        recompute_block(block, recompute)
 
 
-def _checkpoint(block: nn.Module, recompute: Recompute) -> None:
+def recompute_block(block: nn.Module, recompute: Recompute) -> None:
+    """Let one block keep as much as `recompute` (selective or full) says."""
     options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
     if recompute == "selective":
         options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
-    block.forward = partial(checkpoint, block.forward, **options)  # type: ignore[method-assign]
+    block.forward = partial(checkpoint, block.forward, **options)
 
 
 def _policy(_: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:

@@ -19,6 +19,7 @@ from qwen2vl_agent.training.parallel.activation_checkpoint import Recompute
 from qwen2vl_agent.training.parallel.apply import apply_parallel
 from qwen2vl_agent.training.parallel.grid import Grid, make_grid, rank_at
 from qwen2vl_agent.training.parallel.layout import PATCHES_PER_TOKEN, Layout, stage_layers
+from qwen2vl_agent.training.parallel.lora import add_lora
 from qwen2vl_agent.training.parallel.stage import Stage
 from qwen2vl_agent.training.parallel.step import local_part
 
@@ -49,7 +50,7 @@ class StagePlan:
     gradients_gib: float
     """Of all micro-batches, in float32."""
     optimizer_gib: float
-    """Float32 weights and AdamW's two moments, shared out among the replicas."""
+    """Float32 weights and, of those that train, AdamW's two moments, shared out among the replicas."""
     activations_gib: float
     """Estimate, of as many micro-batches as 1F1B keeps in flight."""
 
@@ -59,7 +60,9 @@ class StagePlan:
         return self.weights_gib + self.gradients_gib + self.optimizer_gib + self.activations_gib
 
 
-def plan(config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: Recompute) -> list[StagePlan]:
+def plan(
+    config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: Recompute, lora_rank: int = 0
+) -> list[StagePlan]:
     """Every stage's memory, by running what a job runs to cut and share out the network.
 
     Raises:
@@ -68,11 +71,11 @@ def plan(config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: R
     layout.check(config)
     if dist.is_initialized():
         raise ConfigError("a dry run is one process by itself; start it without torchrun")
-    return [_stage_plan(config, layout, train, recompute, stage) for stage in range(layout.pp)]
+    return [_stage_plan(config, layout, train, recompute, lora_rank, stage) for stage in range(layout.pp)]
 
 
 def _stage_plan(
-    config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: Recompute, number: int
+    config: Qwen2VLConfig, layout: Layout, train: TrainConfig, recompute: Recompute, lora_rank: int, number: int
 ) -> StagePlan:
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
@@ -84,6 +87,8 @@ def _stage_plan(
             grid = make_grid(layout)
             with torch.device("meta"):
                 model = Qwen2VL(config)
+            if lora_rank:
+                add_lora(model, lora_rank, alpha=1.0)
             stage = apply_parallel(model, grid, train, recompute)
             return _counted(stage, grid, train, recompute)
         finally:

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from qwen2vl_agent.data.packing import Batch
 from qwen2vl_agent.training.parallel.grid import Grid, rank_at
@@ -56,7 +55,8 @@ def padded(batch: Batch, parts: int) -> Batch:
 
 
 def _without_pixels(batch: Batch) -> Batch:
-    return replace(batch, inputs=replace(batch.inputs, **dict.fromkeys(PIXELS)))
+    nothing: dict[str, Any] = dict.fromkeys(PIXELS)
+    return replace(batch, inputs=replace(batch.inputs, **nothing))
 
 
 def _pixel_shapes(batch: Batch) -> dict[str, tuple[Any, ...]]:
@@ -65,7 +65,7 @@ def _pixel_shapes(batch: Batch) -> dict[str, tuple[Any, ...]]:
 
 
 def _with_pixels(batch: Batch, own: Batch | None, shapes: dict[str, tuple[Any, ...]], source: int, group: Any) -> Batch:
-    filled: dict[str, Tensor] = {}
+    filled: dict[str, Any] = {}
     for name, (shape, dtype) in shapes.items():
         value = torch.empty(shape, dtype=dtype) if own is None else getattr(own.inputs, name).contiguous()
         dist.broadcast(value, src=source, group=group)

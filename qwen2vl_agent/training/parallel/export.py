@@ -58,12 +58,15 @@ def merged(stage: Stage, name: str, named: dict[str, Any]) -> Tensor:
     if f"{owner}.lora_a" not in named:
         return whole
     a, b = (whole_tensor(name, named[f"{owner}.{thin}"]) for thin in THIN)
-    return whole + stage.get_submodule(owner).lora_scale * (b @ a)
+    linear: Any = stage.get_submodule(owner)
+    return whole + linear.lora_scale * (b @ a)
 
 
-def whole_tensor(name: str, parameter: Tensor) -> Tensor:
+def whole_tensor(name: str, parameter: Any) -> Tensor:
     """The parameter as `Qwen2VL` has it; a collective call among the processes of the stage."""
-    whole = parameter.detach().full_tensor() if isinstance(parameter, DTensor) else parameter.detach()
+    whole: Any = parameter.detach()
+    if isinstance(whole, DTensor):
+        whole = whole.full_tensor()
     return published(whole) if ".attn.qkv." in name else whole
 
 
@@ -80,8 +83,8 @@ def _name_files(folder: Path, stages: list[tuple[int, list[dict[str, int]]]]) ->
     """Give the files the names that the published checkpoints' have, and write the index where there are several."""
     parts = [(stage, number, held) for stage, files in stages for number, held in enumerate(files)]
     weight_map: dict[str, str] = {}
-    for index, (stage, number, held) in enumerate(parts):
-        name = SINGLE if len(parts) == 1 else f"model-{index + 1:05d}-of-{len(parts):05d}.safetensors"
+    for place, (stage, number, held) in enumerate(parts, start=1):
+        name = SINGLE if len(parts) == 1 else f"model-{place:05d}-of-{len(parts):05d}.safetensors"
         _draft(folder, stage, number).replace(folder / name)
         weight_map |= dict.fromkeys(held, name)
     if len(parts) > 1:

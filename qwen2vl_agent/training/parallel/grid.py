@@ -1,5 +1,6 @@
 """The job's processes on a grid of pipeline x data x tensor parallel, and the groups in which they talk."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,13 +137,14 @@ def joined(layout: Layout, device: str = "cpu") -> Iterator[Grid]:
     Raises:
         ConfigError: the layout needs another number of processes.
     """
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo") if "MASTER_ADDR" not in os.environ else None
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)  # how it gathers for an export
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     if device.startswith("cuda"):
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group(backend, timeout=LOST_AFTER)
     else:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=LOST_AFTER)
     try:
         yield make_grid(layout, device)

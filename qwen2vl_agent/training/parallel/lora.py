@@ -21,6 +21,8 @@ class LoraLinear(Linear):
     """`x W' + bias + scale (x A') B'`, with A `[rank, in]` and B `[out, rank]`."""
 
     lora_scale: float
+    lora_a: Tensor
+    lora_b: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias) + self.beside(x)
@@ -47,8 +49,9 @@ def add_lora(model: Qwen2VL, rank: int, alpha: float, seed: int = 0) -> None:
 
 def _adapt(linear: nn.Linear, rank: int, scale: float, noise: torch.Generator) -> None:
     a = torch.randn(rank, linear.in_features, generator=noise) / linear.in_features**0.5
-    linear.register_parameter("lora_a", nn.Parameter(a))
-    linear.register_parameter("lora_b", nn.Parameter(torch.zeros(linear.out_features, rank)))
+    b, where = torch.zeros(linear.out_features, rank), linear.weight.device  # which is meta in a dry run
+    linear.register_parameter("lora_a", nn.Parameter(a.to(where)))
+    linear.register_parameter("lora_b", nn.Parameter(b.to(where)))
     linear.__class__ = LoraLinear
     linear.lora_scale = scale  # type: ignore[assignment]
 

@@ -1,5 +1,6 @@
 """The part of the network that one pipeline stage holds, under the names that the parameters have in the whole."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class Stage(Qwen2VL):
         whole = model.language_model
         tied_head = self.last and self.config.tie_word_embeddings
         self.visual: Any = model.visual if self.first else None
-        self.language_model: Any = nn.Module()
+        self.language_model: Any = _Parts()
         self.language_model.embed_tokens = whole.embed_tokens if self.first or tied_head else None
         layers = stage_layers(self.config, layout)[number]
         self.language_model.layers = nn.ModuleDict({str(index): whole.layers[index] for index in layers})
@@ -88,7 +89,7 @@ class Stage(Qwen2VL):
         if not self.last:
             return x_BTD
         sums = self._loss(self.leave(self.language_model.norm(x_BTD))[0], batch)
-        self.done.append(sums)
+        self.done.append(replace(sums, total=sums.total.detach()))
         return sums.total / total_weight
 
     def rotary(self, positions_3BT: Tensor) -> Rotary:
@@ -114,6 +115,14 @@ class Stage(Qwen2VL):
         if not self.cut_vocabulary:
             return nn.functional.cross_entropy(logits, ids_N, reduction="none")
         return vocabulary.cross_entropy(logits, ids_N, self.group)
+
+
+class _Parts(nn.Module):
+    """What a stage has of the language model."""
+
+    embed_tokens: Any
+    layers: nn.ModuleDict
+    norm: Any
 
 
 def _split_qkv(attention: Any) -> None:

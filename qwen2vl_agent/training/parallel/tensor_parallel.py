@@ -10,7 +10,6 @@ gradients are summands; `Sharded.partial` names them, to be summed once a step.
 Source: Qwen2-VL technical report §2.3; Megatron-LM, arXiv 1909.08053 and 2205.05198.
 """
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -113,7 +112,7 @@ def _vocabulary(stage: Stage, mesh: DeviceMesh) -> None:
         _become(head, _local(type(head)))
 
 
-def _vision_block(block: nn.Module, mesh: DeviceMesh) -> None:
+def _vision_block(block: Any, mesh: DeviceMesh) -> None:
     group = mesh.get_group()
     block.attn.num_heads //= mesh.size()
     for part in (block.attn, block.mlp):
@@ -124,7 +123,7 @@ def _vision_block(block: nn.Module, mesh: DeviceMesh) -> None:
     _rows(block.mlp.fc2, mesh, lambda x: collectives.sum_parts(x, group))
 
 
-def _decoder_layer(layer: nn.Module, mesh: DeviceMesh) -> None:
+def _decoder_layer(layer: Any, mesh: DeviceMesh) -> None:
     group = mesh.get_group()
     for part in (layer.self_attn, layer.mlp):
         part.register_forward_pre_hook(lambda _, args: (collectives.gather(args[0], group), *args[1:]))
@@ -170,11 +169,18 @@ def _put(module: nn.Module, name: str, tensor: DTensor) -> None:
 
 
 def _become(module: nn.Module, kind: type) -> None:
-    module.__class__ = kind  # type: ignore[assignment]
+    module.__class__ = kind
 
 
-@cache
 def _local(kind: type) -> type:
+    """The class of a module that computes so; one for each kind."""
+    return _local_kinds.setdefault(kind, _made_local(kind))
+
+
+_local_kinds: dict[type, type] = {}
+
+
+def _made_local(kind: type) -> type:
     return type(f"Local{kind.__name__}", (Local, kind), {})
 
 

@@ -37,6 +37,8 @@ from qwen2vl_agent.training.trainer import INTERRUPTED_STATUS, MAX_SKIPPED, Prog
 _BROKEN = ("connection", "peer", "gloo", "nccl", "socket")
 """Words in what torch says when another process is gone."""
 
+LOST_STATUS = 2
+
 
 class JobTrainer:
     """Trains this process's part of `model` on what `data` brings, and keeps everything under `out`.
@@ -102,17 +104,20 @@ class JobTrainer:
         """Train until the steps, the tokens or the time are spent, and export the model if the run is done.
 
         Raises:
-            JobLost: another process of the job is gone.
+            JobLost: another process of the job is gone. Only the first process says so; others exit with status 2.
             SystemExit: with status 130, after saving, on SIGTERM or Ctrl-C.
         """
         try:
             self._fit()
         except RuntimeError as error:
-            if not any(word in str(error).lower() for word in _BROKEN):
+            lost = _lost(error)
+            if lost is None:
                 raise
+            if self._grid.rank:
+                raise SystemExit(LOST_STATUS) from error
             raise JobLost(
                 f"a process of the job is gone, so the others end too; go on from the last checkpoint in {self._out} "
-                f"with --resume ({str(error).strip().splitlines()[0][:160]})"
+                f"with --resume ({lost})"
             ) from error
         finally:
             self._data.close()
@@ -241,6 +246,16 @@ class JobTrainer:
         finally:
             for number, handler in kept.items():
                 signal.signal(number, handler)
+
+
+def _lost(error: BaseException | None) -> str | None:
+    """What torch says of a process that is gone, if the error or one behind it is of that; pipelining wraps it."""
+    while error is not None:
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        if isinstance(error, RuntimeError) and any(word in first_line.lower() for word in _BROKEN):
+            return first_line[:160]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _made(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -175,15 +174,14 @@ def torchrun(folder: Path, **values: Any) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.multiprocess
-@pytest.mark.parametrize("victim", [1])
-def test_a_killed_process_ends_the_job_and_it_goes_on_from_its_checkpoint(tmp_path, victim):
-    killed = torchrun(tmp_path, steps=6, resume=False, kill_at=3, victim=victim)
+def test_a_killed_process_ends_the_job_and_it_goes_on_from_its_checkpoint(tmp_path):
+    killed = torchrun(tmp_path, steps=6, resume=False, kill_at=3, victim=1)
     assert killed.returncode != 0
-    assert "SIGKILL" in killed.stderr or signal.SIGKILL.name in killed.stderr
-    assert killed.stderr.count("error: a process of the job is gone") <= 1
+    assert "SIGKILL" in killed.stderr  # torchrun tells which one
+    assert killed.stderr.count("error: a process of the job is gone") == 1, killed.stderr[-3000:]
     reached = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))[-1]
     assert 1 <= json.loads((reached / "job.json").read_text())["progress"]["step"] <= 3
-    resumed = torchrun(tmp_path, steps=6, resume=True, kill_at=99, victim=victim)
+    resumed = torchrun(tmp_path, steps=6, resume=True, kill_at=99, victim=1)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
     assert os.path.isfile(tmp_path / "run" / "model" / "config.json")

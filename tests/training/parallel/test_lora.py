@@ -67,7 +67,7 @@ def test_parallel_gradients_are_the_network_s_own_and_the_merged_model_too(layou
     scale = max(float(p.grad.norm()) for p in model.parameters() if p.requires_grad)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            assert float((found[name] - parameter.grad).norm()) <= 1e-6 * max(float(parameter.grad.norm()), scale / 10)
+            assert float((found[name] - parameter.grad).norm()) <= 3e-6 * max(float(parameter.grad.norm()), scale / 10)
     merged = Qwen2VL.from_pretrained(tmp_path / "model")
     with torch.no_grad():
         torch.testing.assert_close(merged(rows[0].inputs), model(rows[0].inputs), rtol=1e-4, atol=1e-4)

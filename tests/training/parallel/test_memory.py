@@ -22,6 +22,7 @@ def every_way(grid: Grid) -> dict[str, Any]:
     return {
         "full": together(grid, "stage2", "sgd", tied=False, recompute="full"),
         "selective": together(grid, "stage2", "sgd", tied=False, recompute="selective"),
+        "odd": together(grid, "stage2", "sgd", odd=True),
         "bfloat16": in_bfloat16(grid),
         "drift": drifting(grid),
         "kept": [kept_bytes(grid, way) for way in ("none", "full")],
@@ -82,6 +83,11 @@ def found(tmp_path_factory) -> Any:
 @pytest.mark.parametrize("recompute", ["full", "selective"])
 def test_recomputing_changes_nothing_and_untied_heads_are_right(found, recompute):
     assert_same(found[recompute], alone("stage2", "sgd", tied=False), "sgd", moved=1e-5)
+
+
+@pytest.mark.multiprocess
+def test_what_cannot_be_shared_stays_whole(found):
+    assert_same(found["odd"], alone("stage2", "sgd", odd=True), "sgd", moved=1e-5)
 
 
 @pytest.mark.multiprocess

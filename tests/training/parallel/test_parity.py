@@ -45,11 +45,11 @@ def optimizer_of(model: Any, kind: str, config: TrainConfig) -> Any:
     return torch.optim.SGD(trained, lr=LR) if kind == "sgd" else make_optimizer(model, config)
 
 
-def alone(stage: str, kind: str, tied: bool = True) -> dict[str, Any]:
+def alone(stage: str, kind: str, tied: bool = True, odd: bool = False) -> dict[str, Any]:
     """The reference: the network itself, one row after the other."""
     torch.set_num_threads(1)
     config = config_of(stage)
-    model = small_network(tied)
+    model = small_network(tied, odd=odd)
     freeze_all_but(model, trainable_names(model, config))
     optimizer = optimizer_of(model, kind, config)
     losses, norms, gradients = [], [], {}
@@ -71,10 +71,12 @@ def alone(stage: str, kind: str, tied: bool = True) -> dict[str, Any]:
     return {"losses": losses, "norms": norms, "gradients": gradients, "weights": weights}
 
 
-def together(grid: Grid, stage: str, kind: str, tied: bool = True, recompute: Any = "none") -> dict[str, Any]:
+def together(
+    grid: Grid, stage: str, kind: str, tied: bool = True, recompute: Any = "none", odd: bool = False
+) -> dict[str, Any]:
     """The same, by this layout."""
     config = config_of(stage)
-    part = apply_parallel(small_network(tied), grid, config, recompute)
+    part = apply_parallel(small_network(tied, odd=odd), grid, config, recompute)
     optimizer = optimizer_of(part, kind, config)
     step_of = ParallelStep(part, grid, SOURCES, config.dtype)
     losses, norms, gradients = [], [], {}
