@@ -1,5 +1,6 @@
 """MiniGrid and BabyAI: named moves, a mission, and BabyAI's own bot as the solution."""
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -34,10 +35,11 @@ class MiniGridAdapter(Adapter):
     """A grid world. It is solved when an episode ends with a reward above 0, as its rules say."""
 
     def control(self, levels: int | None) -> Control:
-        """The seven moves."""
+        """The seven moves; the last one changes nothing in the world."""
         if self.env.action_space.n != len(MOVES):
             return super().control(levels)
-        return functions(MOVES, [move.name for move in MOVES])
+        control = functions(MOVES, [move.name for move in MOVES])
+        return dataclasses.replace(control, noop=control.from_raw(len(MOVES) - 1))
 
     def began(self, observation: Any, info: dict[str, Any]) -> None:
         """A new bot for the new mission."""
