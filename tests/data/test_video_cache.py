@@ -73,6 +73,15 @@ def test_a_sparse_sampling_decodes_a_part_of_the_file_only(tmp_path, monkeypatch
     assert len(given) < 20
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "frames_ahead"),
+    [("a.avi", "mpeg4", "2"), ("a.ts", "libx264", "2"), ("a.webm", "libvpx-vp9", "0"), ("a.flv", "flv1", "0")],
+)
+def test_containers_with_clocks_of_their_own_are_sampled_alike(tmp_path, name, codec, frames_ahead):
+    path = write_film(tmp_path / name, STEADY[:120], codec, bf=frames_ahead)
+    assert numbers(path) == [15 * n for n in range(8)]
+
+
 def test_a_variable_rate_is_sampled_by_its_timestamps(tmp_path):
     times = [0.0, 0.1, 0.2, 1.9, 2.0, 2.04, 3.6, 3.7]
     path = write_film(tmp_path / "variable.mkv", times)
