@@ -8,7 +8,8 @@ from qwen2vl_agent.agent.effects import unchanged
 from qwen2vl_agent.agent.nodes import Deed, Episode, Progress
 from qwen2vl_agent.agent.person import STOPPED, Answer, Question
 from qwen2vl_agent.agent.scripted import written
-from qwen2vl_agent.schema.actions import Tap, Wait
+from qwen2vl_agent.envs.settling import agree
+from qwen2vl_agent.schema.actions import PressKey, Wait
 from qwen2vl_agent.schema.errors import ActionRejected, ToolCallError
 from qwen2vl_agent.schema.tools import ToolCall, to_action, to_call
 from qwen2vl_agent.schema.trajectory import Reply
@@ -43,15 +44,14 @@ def consult(episode: Episode, progress: Progress) -> dict[str, Any]:
     going_on = {"question": None, **stale}
     if answer.do == "approve":
         return {**going_on, "events": [*going_on.get("events", progress["events"]), "approved"], "then": "act"}
-    return {
-        **going_on,
-        "then": "act" if "refusal" in going_on else "decide",
-    }  # after a pause the rules are yet to be asked
+    return {**going_on, "then": "act" if stale else "decide"}  # after a pause the rules are yet to be asked
 
 
 def _if_stale(episode: Episode, progress: Progress) -> dict[str, Any]:
-    """A refusal where the screen is no longer the one that the model and the person saw."""
-    if not _look_again(episode):
+    """A refusal where the screen is no longer the one that the model and the person saw; a cursor may blink."""
+    before = episode.env.observation.image
+    _look_again(episode)
+    if agree(before, episode.env.observation.image):
         return {}
     return {"refusal": STALE, "events": [*progress["events"], "stale"]}
 
@@ -62,10 +62,7 @@ def _look_again(episode: Episode) -> bool:
     if look is None:
         return False
     before, now = episode.env.observation.image, look().image
-    return not unchanged(before, now, _TOUCH)
-
-
-_TOUCH: Any = Tap  # any action whose effect should be seen
+    return not unchanged(before, now, PressKey(name="back"))  # any action whose effect should be seen
 
 
 def _handed_over(episode: Episode, progress: Progress) -> dict[str, Any]:

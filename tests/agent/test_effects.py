@@ -108,7 +108,7 @@ class Loses:
         ([], (), [("hello", False)], ""),
         ([0], ("retyped",), [("hello", False), ("hello", False)], ""),
         ([2], ("retyped",), [("hello", False), ("hello", True)], ""),
-        ([2, 3], ("retyped", "mistyped"), [("hello", False), ("hello", True)], 'The field now holds "hel".'),
+        ([2, 4], ("retyped", "mistyped"), [("hello", False), ("hello", True)], 'The field now holds "hell".'),
     ],
 )
 def test_lost_letters_are_typed_once_more_and_what_stays_wrong_is_told(
