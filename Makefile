@@ -11,7 +11,7 @@ CORE := $(VENV)/.core-stamp
 DEV := $(VENV)/.dev-stamp
 ALL := $(VENV)/.all-stamp
 # Debian packages that only test-all needs; it installs them when root, and leaves out the tests that lack theirs.
-DEBIAN := chromium
+DEBIAN := chromium libosmesa6
 # One process of tests per core, and one thread in each: more would only get into each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 QUICK := not slow and not multiprocess and not browser and not desktop and not device and not gpu
@@ -72,5 +72,5 @@ $(DEV): pyproject.toml | $(BIN)/pip
 	@touch $(CORE) $@
 
 $(ALL): pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,browser]'
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all]'
 	@touch $(CORE) $(DEV) $@

@@ -202,11 +202,12 @@ class Command:
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
-            if not at_hand.virtual and name and is_embedded(self.model) and not self.force:
+            known = self.device == "android" and at_hand.virtual
+            if name and is_embedded(self.model) and not known and not self.force:
+                where = at_hand.serial or f"--device {self.device}"
                 raise ConfigError(
-                    "the embedded model has only ever seen the virtual phone and refuses "
-                    f"{at_hand.serial or 'the ' + self.device}; name "
-                    "another model with --model, take a virtual phone with --serial virtual, or insist with --force"
+                    f"the embedded model has only ever seen the virtual phone and refuses {where}; name another model "
+                    "with --model, take a virtual phone with --serial virtual, or insist with --force"
                 )
             chosen = sampling(self.constrained, self.speculate)
             if self.samples > 1:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
@@ -65,6 +66,7 @@ def test_a_game_parts_from_its_solution_by_the_arguments_of_a_call(tmp_path):
 
 
 def test_an_environment_without_a_solution_has_nothing_to_part_from(tmp_path):
+    pytest.importorskip("pygame", reason="CartPole is drawn with the extra [games]")
     task = "CartPole-v1"
     env = make_env("gym", env_id=task)
     plan = EpisodePlan(out=tmp_path / "one", task=task, seed=3, notes={"job": {"env_kwargs": {"env_id": task}}})
