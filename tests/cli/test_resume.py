@@ -201,7 +201,7 @@ def test_what_a_killed_run_left_behind_is_ended_and_its_question_told(hand, tmp_
             raise SystemExit
 
     @contextlib.contextmanager
-    def gone(self, console, view):
+    def gone(self, *seats):
         yield Gone()
 
     rules = tmp_path / "rules.toml"
