@@ -1,7 +1,6 @@
 """A browser window as a device: one page at a time, pixels out, mouse and keyboard in."""
 
 import asyncio
-import contextlib
 import io
 import re
 from collections.abc import Coroutine, Iterable
@@ -28,6 +27,7 @@ SIZE = (1280, 800)
 LOAD_WITHIN_S = 30.0
 EMPTY_WINDOW_S = 0.2
 """A new window may be told of a little later than its first request."""
+LEAVE_TRIES = 5
 DIALOG_IN_FRONT = "a dialog of the page is in front; press its button, or the keys enter or escape"
 
 
@@ -69,6 +69,8 @@ class BrowserDevice:
         if min(size) < 50 or max(size) > 8000 or not 0.25 <= scale <= 4:
             raise ConfigError(f"a page of {size[0]}x{size[1]} at scale {scale:g} cannot be shown")
         self._size, self._scale, self._downloads = size, scale, downloads
+        self._last_allowed = url
+        """Where the agent was last that it may be."""
         self._news: list[str] = []
         self._context: Any = None
         self._pages: list[Any] = []
@@ -197,10 +199,27 @@ class BrowserDevice:
 
     async def _on_arrival(self, frame: Any) -> None:
         """Leave a page to which a server has redirected: the guard sees the first address of a chain only."""
-        if frame.parent_frame is None and not may_go(frame.url, self.allowed) and not _is_error(frame.url):
-            self._refuse(frame.url)
-            with contextlib.suppress(Exception):
-                await frame.page.go_back() if len(self._pages) == 1 else await frame.page.close()
+        if frame.parent_frame is not None or _is_error(frame.url):
+            return
+        if may_go(frame.url, self.allowed):
+            self._last_allowed = frame.url if not frame.url.startswith("about:") else self._last_allowed
+            return
+        self._refuse(frame.url)
+        await self._leave(frame.page)
+
+    async def _leave(self, page: Any) -> None:
+        """Go from a page that may not be shown to the last one that was, or close its window."""
+        from playwright.async_api import Error
+
+        for _ in range(LEAVE_TRIES):
+            try:
+                if len(self._pages) > 1:
+                    await page.close()
+                else:
+                    await page.goto(self._last_allowed, wait_until="commit", timeout=LOAD_WITHIN_S * 1000)
+                return
+            except Error:  # a page that is still arriving can interrupt the way back
+                await asyncio.sleep(EMPTY_WINDOW_S)
 
     def _refuse(self, url: str) -> None:
         allowed = ", ".join(self.allowed)
