@@ -52,8 +52,7 @@ class Command:
       qwen2vl-agent run --task "Open the clock" --dry-run          look and think, send nothing
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
       qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
-      qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
-      qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
+      qwen2vl-agent run --device browser --url https://example.org --task "Read more"
       qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
       qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
@@ -331,13 +330,12 @@ class Command:
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
     def _wish(self) -> Wish:
-        given = {name: getattr(self, name) for name in ("env_id", "env_kwargs", "import_modules")}
-        options = {name: value for name, value in given.items() if value}
+        options = {name: value for name in ("env_id", "env_kwargs", "import_modules") if (value := getattr(self, name))}
         if options and self.device != "gym":
             raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
         if self.device == "browser":
-            tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
-            options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
+            options = {name: getattr(self, name) for name in ("url", "allow", "downloads")}
+            options["tasks"] = read_tasks(self.tasks) if self.tasks else [self.task]
         return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
     def _config(self, policy: "Policy", model: str) -> "AgentConfig":
