@@ -9,6 +9,7 @@ DeviceName = Literal["android", "desktop", "browser", "gym"]
 OPENERS = {
     "android": "qwen2vl_agent.commands.phones:phone_at_hand",
     "browser": "qwen2vl_agent.commands.browsers:browser_at_hand",
+    "desktop": "qwen2vl_agent.commands.desktops:desktop_at_hand",
     "gym": "qwen2vl_agent.commands.gyms:gym_at_hand",
 }
 """Context managers that take a `Wish` and give an `AtHand`."""

@@ -1,4 +1,4 @@
-"""`qwen2vl-agent run`: a task on a phone, in a browser or in a gymnasium environment, watched."""
+"""`qwen2vl-agent run`: a task on a phone, a desktop, in a browser or a gymnasium environment, watched."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, in a browser or in a gymnasium environment, and watch it.
+    """Do a task on a phone, a desktop, in a browser or a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -54,14 +54,15 @@ class Command:
       qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
       qwen2vl-agent run --device browser --url https://example.org --task "Read more" --model Qwen/Qwen2-VL-2B-Instruct
       qwen2vl-agent run --device browser --task miniwob.click-menu --policy oracle
+      qwen2vl-agent run --device desktop --virtual --task terminal.make_folder --policy oracle
       qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
       qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android), Chromium (browser) and gymnasium
-    environments (gym)"""
+    """what to operate; this version knows phones (android), desktops (desktop), Chromium (browser)
+    and gymnasium environments (gym)"""
     env_id: str = ""
     """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
     where --task is left out, and it says itself whether it is solved"""
@@ -71,6 +72,10 @@ class Command:
     """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    virtual: bool = False
+    """with --device desktop: a desktop of the agent's own, which nobody sees; your own screen is not touched"""
+    display: str = ""
+    """with --device desktop: the X display to work on, for example :1; that of this terminal if left out"""
     url: str = ""
     """the page that a browser begins with"""
     allow: tuple[str, ...] = ()
@@ -334,6 +339,10 @@ class Command:
         options = {name: value for name, value in given.items() if value}
         if options and self.device != "gym":
             raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
+        if (self.virtual or self.display) and self.device != "desktop":
+            raise ConfigError("--virtual and --display belong to --device desktop")
+        if self.device == "desktop":
+            options = {"virtual": self.virtual, "display": self.display}
         if self.device == "browser":
             tasks = [self.task] if self.tasks is None else read_tasks(self.tasks)
             options = {"url": self.url, "allow": self.allow, "downloads": self.downloads, "tasks": tasks}
