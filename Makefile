@@ -11,7 +11,7 @@ CORE := $(VENV)/.core-stamp
 DEV := $(VENV)/.dev-stamp
 ALL := $(VENV)/.all-stamp
 # Debian packages that only test-all needs; it installs them when root, and leaves out the tests that lack theirs.
-DEBIAN := chromium libosmesa6
+DEBIAN := chromium libosmesa6 xvfb openbox xclip xterm x11-apps mousepad pcmanfm dbus-daemon
 # One process of tests per core, and one thread in each: more would only get into each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 QUICK := not slow and not multiprocess and not browser and not desktop and not device and not gpu
@@ -38,7 +38,7 @@ demo: $(CORE) ## set up and watch a task being done on a virtual phone
 test: $(DEV) ## set up and run the quick tests
 	$(PYTEST) -m "$(QUICK)"
 
-test-all: $(ALL) ## the quick tests and those that take long, start several processes or need a browser
+test-all: $(ALL) ## the quick tests and those that take long, start several processes or need a browser or X
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && ! dpkg -s $(DEBIAN) > /dev/null 2>&1; then \
 	  apt-get update -qq && apt-get install -qq -y --no-install-recommends $(DEBIAN) \
 	  || echo "make: without $(DEBIAN) some tests are skipped"; fi

@@ -31,7 +31,7 @@ def browser_at_hand(wish: Wish) -> Iterator[AtHand]:
 
 def _wanted(wish: Wish) -> tuple[str, str, dict[str, Any]]:
     """Which environment, what to tell of it, and its options."""
-    url, tasks = wish.options.get("url", ""), wish.options.get("tasks", [])
+    url, tasks = wish.options.get("url", ""), wish.tasks
     if not url:
         if tasks and all(task.startswith(BUNDLED) for task in tasks):
             return "miniwob", "in Chromium, on pages of MiniWoB++", {}

@@ -1,4 +1,4 @@
-"""`qwen2vl-agent run`: a task on a phone, in a browser or in a gymnasium environment, watched."""
+"""`qwen2vl-agent run`: a task on a phone, a desktop, in a browser or a gymnasium environment, watched."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.devices import OPENERS, AtHand, DeviceName, Wish, device_at_hand
+from qwen2vl_agent.commands.devices import AtHand, DeviceName, device_at_hand, wish_of
 from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.commands.results import episode_result, together
@@ -36,7 +36,7 @@ FINE = ("success", "unverified")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Do a task on a phone, in a browser or in a gymnasium environment, and watch it.
+    """Do a task on a phone, a desktop, in a browser or a gymnasium environment, and watch it.
 
     Without --serial it takes the one phone that is attached, and where there is none starts a virtual phone behind
     adb's real server; it says which. A bundled task's verdict comes from the phone's state; a task in your own words
@@ -53,14 +53,15 @@ class Command:
       qwen2vl-agent run --model Qwen/Qwen2-VL-2B-Instruct --task "Turn on dark mode"
       qwen2vl-agent run --model http://127.0.0.1:8000/v1 --task "Turn on dark mode"
       qwen2vl-agent run --device browser --url https://example.org --task "Read more"
+      qwen2vl-agent run --device desktop --virtual --task "Write hello into a file" --model FOLDER
       qwen2vl-agent run --device gym --env-id FrozenLake-v1 --env-kwargs '{"is_slippery": false}' --policy random
       qwen2vl-agent run --device gym --task cards.ezpoint --policy oracle
       qwen2vl-agent run --resume runs/20260101-120000-settings.toggle
     """
 
     device: DeviceName = "android"
-    """what to operate; this version knows phones (android), Chromium (browser) and gymnasium
-    environments (gym)"""
+    """what to operate; this version knows phones (android), desktops (desktop), Chromium (browser)
+    and gymnasium environments (gym)"""
     env_id: str = ""
     """with --device gym: the id of any gymnasium environment that shows a picture; its own instruction is the task
     where --task is left out, and it says itself whether it is solved"""
@@ -70,6 +71,10 @@ class Command:
     """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    virtual: bool = False
+    """with --device desktop: a desktop of the agent's own, which nobody sees; your own screen is not touched"""
+    display: str = ""
+    """with --device desktop: the X display to work on, for example :1; that of this terminal if left out"""
     url: str = ""
     """the page that a browser begins with"""
     allow: tuple[str, ...] = ()
@@ -139,8 +144,6 @@ class Command:
         """Does the tasks one after the other; the status says whether all went well."""
         if self.resume is not None:
             return self._go_on(self.resume)
-        if self.device not in OPENERS:
-            raise ConfigError(f"--device {self.device}: this version operates {', '.join(OPENERS)} only")
         if self.max_steps is not None:
             at_least_one("--max-steps", self.max_steps)
         at_least_one("--samples", self.samples)
@@ -197,7 +200,11 @@ class Command:
     ) -> int:
         """Does each task, with the model of this name, on the phone at hand; `wrap` puts a policy around the usual."""
         console = output.console(self.json)
-        with self._page(console) as page, device_at_hand(self._wish()) as at_hand:
+        wish = wish_of(self, read_tasks(self.tasks) if self.tasks else [self.task])
+        with (
+            self._page(console) as page,
+            device_at_hand(wish) as at_hand,
+        ):
             console.print(at_hand.introduction, markup=False, soft_wrap=True)
             if interrupted is not None:
                 console.print(interrupted.told(at_hand), markup=False, soft_wrap=True)
@@ -328,15 +335,6 @@ class Command:
         from qwen2vl_agent.envs.secrets import SecretFiller, Secrets, read_secrets
 
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
-
-    def _wish(self) -> Wish:
-        options = {name: value for name in ("env_id", "env_kwargs", "import_modules") if (value := getattr(self, name))}
-        if options and self.device != "gym":
-            raise ConfigError("--env-id, --env-kwargs and --import belong to --device gym")
-        if self.device == "browser":
-            options = {name: getattr(self, name) for name in ("url", "allow", "downloads")}
-            options["tasks"] = read_tasks(self.tasks) if self.tasks else [self.task]
-        return Wish(device=self.device, serial=self.serial, seed=self.seed, dry_run=self.dry_run, options=options)
 
     def _config(self, policy: "Policy", model: str) -> "AgentConfig":
         from qwen2vl_agent.agent.settings import AgentConfig, taught_settings

@@ -6,6 +6,7 @@ one number, the position of the first example that no batch holds yet.
 """
 
 import multiprocessing
+import os
 import queue
 import time
 from collections.abc import Iterator
@@ -124,7 +125,7 @@ class Loader:
         chunks = context.Queue(maxsize=PREFETCHED_CHUNKS)
         first = self._position + number * self._chunk
         job = Job(self.mixture, self._processor, first, self._chunk, self._num_workers * self._chunk, self._pixel_dtype)
-        process = context.Process(target=work, args=(job, chunks), name=f"data-{number}", daemon=True)
+        process = context.Process(target=work, args=(job, chunks, dict(os.environ)), name=f"data-{number}", daemon=True)
         process.start()
         chunks._writer.close()  # the worker has its own; so the pipe ends with it, even in the middle of a chunk
         return _Worker(process, chunks)

@@ -62,8 +62,12 @@ def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dt
     return Row(encoded.inputs, encoded.labels, example.source, example.weight, encoded.looks)
 
 
-def work(job: Job, chunks: Any) -> None:
-    """Put the job's chunks in order, until killed or orphaned."""
+def work(job: Job, chunks: Any, environment: dict[str, str]) -> None:
+    """Put the job's chunks in order, until killed or orphaned.
+
+    `environment` is the trainer's own, where storages look for credentials: the server that forks workers may be older.
+    """
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     torch.set_num_threads(1)
     os.nice(NICENESS)

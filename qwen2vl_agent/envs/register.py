@@ -12,16 +12,18 @@ ENTRY_POINTS = {
     "qwen2vl_agent/VirtualPhone-v0": "qwen2vl_agent.envs.register:virtual_phone_env",
     "qwen2vl_agent/Android-v0": "qwen2vl_agent.envs.register:android_env",
     "qwen2vl_agent/Browser-v0": "qwen2vl_agent.envs.browser.env:browser_env",
+    "qwen2vl_agent/Desktop-v0": "qwen2vl_agent.envs.desktop.env:desktop_env",
     "qwen2vl_agent/MiniWoB-v0": "qwen2vl_agent.envs.miniwob.env:miniwob_env",
     "qwen2vl_agent/Gym-v0": "qwen2vl_agent.envs.gym.env:gym_env",
 }
 """gymnasium ids of environments for agents; the entry points are loaded when an environment is made."""
-TIMED = frozenset({"qwen2vl_agent/Android-v0", "qwen2vl_agent/Browser-v0"})
+TIMED = frozenset({"qwen2vl_agent/Android-v0", "qwen2vl_agent/Browser-v0", "qwen2vl_agent/Desktop-v0"})
 """Those that live in the wall clock's time: an episode cannot be repeated to the last bit."""
 SHORT_NAMES = {
     "virtual-phone": "qwen2vl_agent/VirtualPhone-v0",
     "android": "qwen2vl_agent/Android-v0",
     "browser": "qwen2vl_agent/Browser-v0",
+    "desktop": "qwen2vl_agent/Desktop-v0",
     "miniwob": "qwen2vl_agent/MiniWoB-v0",
     "gym": "qwen2vl_agent/Gym-v0",
 }
@@ -45,8 +47,8 @@ def make_env(name: str = "virtual-phone", **options: Any) -> Any:
     """The environment of this name (see `SHORT_NAMES`) or gymnasium id: an `AgentEnv`.
 
     Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
-    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`; for `browser` and `miniwob` see
-    `envs/browser/env.py` and `envs/miniwob/env.py`. For `gym` those of `GymConfig`: `env_id` (any gymnasium
+    screens), `dry_run`, `size` of a virtual phone; for `android` also `serial`; for `browser`, `desktop` and
+    `miniwob` see `env.py` in their folders. For `gym` those of `GymConfig`: `env_id` (any gymnasium
     environment), `env_kwargs`, `modules` and more.
 
     Raises:

@@ -13,13 +13,13 @@ from qwen2vl_agent.schema.errors import ConfigError
 
 def test_a_browser_needs_a_page_or_a_task_of_miniwob():
     with pytest.raises(ConfigError, match="needs a page to begin with"):
-        _wanted(Wish(device="browser", options={"url": "", "tasks": ["Buy milk"]}))
-    assert _wanted(Wish(device="browser", options={"tasks": ["miniwob.click-test"]}))[0] == "miniwob"
+        _wanted(Wish(device="browser", tasks=("Buy milk",)))
+    assert _wanted(Wish(device="browser", tasks=("miniwob.click-test",)))[0] == "miniwob"
 
 
 def test_the_flags_become_options_of_the_environment(tmp_path):
-    given = {"url": "https://a.org/", "allow": ("https://b.org",), "downloads": str(tmp_path), "tasks": ["Read"]}
-    name, told, options = _wanted(Wish(device="browser", options=given))
+    given = {"url": "https://a.org/", "allow": ("https://b.org",), "downloads": str(tmp_path)}
+    name, told, options = _wanted(Wish(device="browser", tasks=("Read",), options=given))
     assert (name, options) == (
         "browser",
         {"url": "https://a.org/", "allow": ("https://b.org",), "downloads": tmp_path},

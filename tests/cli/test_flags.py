@@ -76,7 +76,8 @@ def test_a_file_without_tasks_is_refused(tmp_path):
     [
         (["run"], "name a task"),
         (["run", "--task", "a", "--tasks", "b"], "name a task"),
-        (["run", "--task", "a", "--device", "desktop"], "this version operates"),
+        (["run", "--task", "a", "--virtual"], "--virtual and --display belong to --device desktop"),
+        (["run", "--task", "a", "--url", "https://example.org"], "belong to --device browser"),
         (["run", "--task", "settings.togle", "--policy", "noop"], "did you mean settings.toggle"),
         (["run", "--task", "a", "--policy", "noop", "--max-steps", "0"], "--max-steps is 0"),
         (["bench", "phone", "--policy", "noop", "--episodes", "0"], "--episodes is 0"),

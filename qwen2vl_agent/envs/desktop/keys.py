@@ -1,0 +1,45 @@
+"""Names of keys: what agents write, and what pyautogui calls it."""
+
+from qwen2vl_agent.schema.errors import ActionRejected
+
+NAMES = {
+    "ctrl": "ctrl", "control": "ctrl", "alt": "alt", "option": "alt", "shift": "shift",
+    "meta": "win", "win": "win", "super": "win", "cmd": "command", "command": "command",
+    "enter": "enter", "return": "enter", "esc": "escape", "escape": "escape", "tab": "tab", "space": "space",
+    "backspace": "backspace", "delete": "delete", "del": "delete", "insert": "insert",
+    "up": "up", "down": "down", "left": "left", "right": "right",
+    "arrowup": "up", "arrowdown": "down", "arrowleft": "left", "arrowright": "right",
+    "home": "home", "end": "end", "pageup": "pageup", "page_up": "pageup", "pgup": "pageup",
+    "pagedown": "pagedown", "page_down": "pagedown", "pgdn": "pagedown", "plus": "+", "minus": "-",
+    "printscreen": "printscreen", "capslock": "capslock",
+    **{f"f{number}": f"f{number}" for number in range(1, 13)},
+}  # fmt: skip
+EXAMPLES = "enter, escape, tab, space, backspace, delete, up, home, pagedown, f5, ctrl, alt, shift, super"
+
+
+def key(name: str) -> str:
+    """pyautogui's name of a key.
+
+    Raises:
+        ActionRejected: there is no such key, or no keyboard has it.
+    """
+    if len(name) == 1 and name.isascii() and name.isprintable():
+        return "space" if name == " " else name
+    found = NAMES.get(name.strip().lower())
+    if found is None:
+        raise ActionRejected(f"there is no key {name!r}; expected a character or a name such as {EXAMPLES}")
+    return found
+
+
+def chord(keys: str) -> list[str]:
+    """`ctrl+shift+a` as pyautogui's names, in the order to press them. `+` alone, or after another, is the plus key.
+
+    Raises:
+        ActionRejected: one of them is no key.
+    """
+    if keys == "+" or keys.endswith("++"):
+        return [*(chord(keys[:-2]) if len(keys) > 2 else []), "+"]
+    names = [key(part if len(part) == 1 else part.strip()) for part in keys.split("+") if part]
+    if not names:
+        raise ActionRejected("a hotkey needs at least one key")
+    return [name.lower() if len(names) > 1 and len(name) == 1 else name for name in names]
