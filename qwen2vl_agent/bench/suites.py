@@ -10,6 +10,7 @@ from qwen2vl_agent.schema.errors import ConfigError
 PROVIDERS = (
     "qwen2vl_agent.envs.tasks.suites:suites",
     "qwen2vl_agent.envs.miniwob.suites:suites",
+    "qwen2vl_agent.envs.desktop.suites:suites",
     "qwen2vl_agent.envs.gym.catalogue:suites",
 )
 """Functions that give suites by name; the first one's come first. What they need beyond the core is imported later."""
