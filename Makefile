@@ -73,4 +73,5 @@ $(DEV): pyproject.toml | $(BIN)/pip
 
 $(ALL): pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all]'
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --force-reinstall --no-deps 'python-xlib>=0.33,<1'
 	@touch $(CORE) $(DEV) $@

@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from x_window import Witness
 
 from qwen2vl_agent.envs.desktop.device import DesktopDevice
+from qwen2vl_agent.envs.desktop.session import stale_xlib
 from qwen2vl_agent.envs.desktop.virtual import missing
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.actions import Click, Drag, Hotkey, KeyDown, KeyUp, Move, Scroll, Tap, TypeText, Wait
@@ -21,6 +22,7 @@ from qwen2vl_agent.schema.geometry import Frame, Point
 pytest.importorskip("mss", reason="the extra [desktop] is not installed")
 pytestmark = [
     pytest.mark.desktop,
+    pytest.mark.skipif(bool(stale_xlib()), reason=stale_xlib()),
     pytest.mark.skipif(bool(missing()), reason=f"not installed: apt-get install {' '.join(missing())}"),
 ]
 SIZE = (640, 480)
@@ -73,6 +75,14 @@ def within(check, limit_s: float = 60.0):
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
     return found
+
+
+def type_as_an_agent(device, action: TypeText) -> None:
+    """Type; where nobody fetched the text, which is told as void, once more. A text that came twice is no success."""
+    try:
+        device.perform(action)
+    except ActionVoid:
+        device.perform(action)
 
 
 def needs(*programs: str):
@@ -182,7 +192,7 @@ def terminal(device):
 @needs("xterm")
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "long"])
 def test_text_in_every_script_arrives_in_a_terminal(device, terminal, script):
-    device.perform(TypeText(text=SCRIPTS[script] + "\n"))
+    type_as_an_agent(device, TypeText(text=SCRIPTS[script] + "\n"))
     assert within(terminal.read_text) == SCRIPTS[script] + "\n"
 
 
@@ -199,7 +209,7 @@ def editor(shared):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_text_in_every_script_arrives_in_an_editor(shared, editor, script):
     within(lambda: shared.elements() and shared.elements()[-1].focused)
-    shared.perform(TypeText(text=SCRIPTS[script], clear_first=True))
+    type_as_an_agent(shared, TypeText(text=SCRIPTS[script], clear_first=True))
     shared.perform(Hotkey(keys="ctrl+s"))
     within(lambda: editor.exists() and editor.read_text().rstrip("\n") == SCRIPTS[script].rstrip("\n"))
 

@@ -6,12 +6,14 @@ from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.envs.desktop.catalogue import TEMPLATES
+from qwen2vl_agent.envs.desktop.session import stale_xlib
 from qwen2vl_agent.envs.desktop.virtual import missing
 from qwen2vl_agent.envs.register import make_env
 
 pytest.importorskip("mss", reason="the extra [desktop] is not installed")
 pytestmark = [
     pytest.mark.desktop,
+    pytest.mark.skipif(bool(stale_xlib()), reason=stale_xlib()),
     pytest.mark.skipif(bool(missing()), reason=f"not installed: apt-get install {' '.join(missing())}"),
 ]
 

@@ -1,6 +1,7 @@
 """A desktop as a device: pixels out, mouse and keyboard in."""
 
 import contextlib
+import sys
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ from PIL import Image
 from qwen2vl_agent.envs.desktop.capture import Capture
 from qwen2vl_agent.envs.desktop.hand import Hand
 from qwen2vl_agent.envs.desktop.keys import chord, key
-from qwen2vl_agent.envs.desktop.session import display_to_use
+from qwen2vl_agent.envs.desktop.session import display_to_use, stale_xlib
 from qwen2vl_agent.envs.desktop.virtual import VirtualDesktop
 from qwen2vl_agent.schema.actions import (
     Action,
@@ -23,7 +24,7 @@ from qwen2vl_agent.schema.actions import (
     TypeText,
     Wait,
 )
-from qwen2vl_agent.schema.errors import ActionRejected, DeviceLost
+from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import Frame, Point
 from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import tool_name
@@ -62,6 +63,8 @@ class DesktopDevice:
             ConfigError: there is no desktop that a program may operate, or something is not installed.
             DeviceLost: it does not answer.
         """
+        if (hint := stale_xlib()) and sys.platform == "linux":
+            raise ConfigError(hint)
         self.virtual = VirtualDesktop(size) if virtual else None
         self.acted = 0
         """Actions since the episode began."""

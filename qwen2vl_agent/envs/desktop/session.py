@@ -9,6 +9,23 @@ from qwen2vl_agent.schema.errors import ConfigError
 VIRTUAL_HINT = "or work on a desktop of its own, which touches nothing of yours: --virtual"
 
 
+OLDEST_XLIB = (0, 33)
+XLIB_HINT = "pip install --force-reinstall --no-deps 'python-xlib>=0.33'"
+
+
+def stale_xlib() -> str:
+    """What to do about the old copy of Xlib that pyautogui brings, which loses letters and wants a cookie; or empty.
+
+    Two packages, `python3-xlib` 0.15 and `python-xlib`, install the same module; whichever came last is there.
+    """
+    try:
+        import Xlib
+    except ImportError:
+        return ""
+    old = tuple(Xlib.__version__) < OLDEST_XLIB
+    return f"pyautogui has brought an Xlib of {Xlib.__version__[0]}.{Xlib.__version__[1]}: {XLIB_HINT}" if old else ""
+
+
 def display_to_use(named: str = "", environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
     """The X display to work on; empty on macOS and Windows, which have one only.
 
