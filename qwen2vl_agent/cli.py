@@ -17,7 +17,7 @@ from qwen2vl_agent.schema.errors import ConfigError, OperatorError
 
 PROGRAM = "qwen2vl-agent"
 COMMANDS = {
-    "run": "do a task on a phone, or on a virtual one, and watch it",
+    "run": "do a task on a phone, a desktop, a web page or in a gymnasium environment, and watch it",
     "tasks": "list the bundled tasks",
     "bench": "measure success, task by task, with confidence intervals",
     "eval": "measure understanding of documents, pictures and videos on your own copy of a benchmark",
@@ -76,7 +76,7 @@ def overview() -> str:
     lines = [
         f"usage: {PROGRAM} COMMAND [FLAGS]        {PROGRAM} COMMAND --help explains one command",
         "",
-        "Agents that operate a phone with a from-scratch Qwen2-VL.",
+        "Agents that operate phones, desktops, web pages and games with a from-scratch Qwen2-VL.",
         "",
         *(f"  {name:<12}{purpose}" for name, purpose in COMMANDS.items()),
         "",

@@ -27,7 +27,7 @@ class Command:
     """
 
     suite: str = "phone"
-    """phone (all tasks), one app's (for example settings), or a task's id"""
+    """phone (all tasks), one app's (for example settings), another suite of `bench`, or a task's id"""
     device: Literal["virtual-phone", "android"] = "virtual-phone"
     """the phone in the worker's process, or one over adb"""
     serial: str = ""

@@ -1,5 +1,6 @@
 """Names of keys: what agents write, and what Playwright calls it."""
 
+from qwen2vl_agent.envs.chords import chord_of
 from qwen2vl_agent.schema.errors import ActionRejected
 
 NAMES = {
@@ -40,16 +41,12 @@ def key(name: str) -> str:
 
 
 def chord(keys: str) -> list[str]:
-    """`ctrl+shift+a` as Playwright's names, in the order to press them. `+` alone is the plus key.
+    """`ctrl+shift+a` as Playwright's names, in the order to press them.
 
     Raises:
         ActionRejected: one of them is no key.
     """
-    parts = [keys] if len(keys) == 1 else keys.split("+")
-    names = [key(part if len(part) == 1 else part.strip()) for part in parts if part]
-    if not names:
-        raise ActionRejected("a hotkey needs at least one key")
-    return [name.lower() if len(names) > 1 and len(name) == 1 else name for name in names]
+    return chord_of(keys, key)
 
 
 def browser_key(keys: str) -> str | None:

@@ -1,5 +1,6 @@
 """Names of keys: what agents write, and what pyautogui calls it."""
 
+from qwen2vl_agent.envs.chords import chord_of
 from qwen2vl_agent.schema.errors import ActionRejected
 
 NAMES = {
@@ -32,14 +33,9 @@ def key(name: str) -> str:
 
 
 def chord(keys: str) -> list[str]:
-    """`ctrl+shift+a` as pyautogui's names, in the order to press them. `+` alone, or after another, is the plus key.
+    """`ctrl+shift+a` as pyautogui's names, in the order to press them.
 
     Raises:
         ActionRejected: one of them is no key.
     """
-    if keys == "+" or keys.endswith("++"):
-        return [*(chord(keys[:-2]) if len(keys) > 2 else []), "+"]
-    names = [key(part if len(part) == 1 else part.strip()) for part in keys.split("+") if part]
-    if not names:
-        raise ActionRejected("a hotkey needs at least one key")
-    return [name.lower() if len(names) > 1 and len(name) == 1 else name for name in names]
+    return chord_of(keys, key)
