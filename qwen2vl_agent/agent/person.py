@@ -156,13 +156,15 @@ class Controls:
 
     def stop(self) -> None:
         """End the episode as stopped: before the next action, or while the model writes."""
-        if not self.say(Answer("stop")):
-            self._want("stop")
+        with self._changed:
+            if not self.say(Answer("stop")):
+                self._want("stop")
 
     def take_over(self) -> None:
         """Give the device to the person, before the next action."""
-        if not self.say(Answer("take_over")):
-            self._want("take_over")
+        with self._changed:
+            if not self.say(Answer("take_over")):
+                self._want("take_over")
 
     def resume(self) -> bool:
         """Go on after a pause; before it has begun, take the wish back."""

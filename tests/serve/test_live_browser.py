@@ -72,6 +72,22 @@ def test_a_person_takes_over_touches_the_screen_and_hands_back(tmp_path):
         assert any(call.name == "press_key" for call in calls)
 
 
+def test_news_of_the_end_outlives_the_late_answer_of_a_button(tmp_path):
+    late = []
+    with watched(tmp_path / "e", ASK_TAPS) as episode, chromium_page() as page:
+        page.route("**/press", lambda route: late.append((route, route.fetch())))
+        page.goto(episode.url)
+        page.wait_for_selector("#question:not([hidden])")
+        page.click("button[data-do=stop]")
+        page.wait_for_selector("#state:text('ended: stopped')")
+        for route, answer in late:
+            with page.expect_response("**/press") as came:
+                route.fulfill(response=answer)
+            came.value.finished()
+        page.evaluate("new Promise(requestAnimationFrame)")
+        assert page.inner_text("#state").startswith("ended: stopped")
+
+
 def test_pause_holds_before_the_next_action_and_go_on_goes_on(tmp_path):
     with watched(tmp_path / "e", pause_first=True) as episode, chromium_page() as page:
         page.goto(episode.url)

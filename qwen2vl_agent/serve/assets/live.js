@@ -108,13 +108,20 @@ const told = {
   closed() { state.closed = true; source.close(); drawHead(); },
 };
 
-async function press(wanted) {
-  const answer = await fetch("/press", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wanted) });
-  if (!answer.ok) byId("state").textContent = (await answer.json()).error.message;
-  else if (!(await answer.json()).done) byId("state").textContent = "that is not possible now";
-  else if (["pause", "stop", "take_over"].includes(wanted.do) && !state.question) byId("state").textContent = { pause: "pausing before the next action", stop: "stopping", take_over: "the device will be yours before the next action" }[wanted.do];
+// A passing word; an answer may come later than the news that the episode is over.
+function tell(text) {
+  if (!state.ended && !state.closed) byId("state").textContent = text;
 }
 
+async function press(wanted) {
+  const answer = await fetch("/press", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wanted) });
+  const { error, done } = await answer.json();
+  if (!answer.ok) tell(error.message);
+  else if (!done) tell("that is not possible now");
+  else if (wanted.do in COMING && !state.question) tell(COMING[wanted.do]);
+}
+
+const COMING = { pause: "pausing before the next action", stop: "stopping", take_over: "the device will be yours before the next action" };
 const act = (name, values) => press({ do: "act", call: { name, arguments: values } });
 
 function words() {
@@ -162,5 +169,5 @@ document.addEventListener("pointerup", (event) => {
 });
 
 const source = new EventSource("/events");
-for (const [kind, tell] of Object.entries(told)) source.addEventListener(kind, (event) => tell(JSON.parse(event.data)));
-source.addEventListener("error", () => { if (!state.closed) byId("state").textContent = "connecting again"; });
+for (const [kind, hear] of Object.entries(told)) source.addEventListener(kind, (event) => hear(JSON.parse(event.data)));
+source.addEventListener("error", () => tell("connecting again"));
