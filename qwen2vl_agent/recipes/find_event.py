@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.schema.errors import ConfigError
 
 TOKEN_PIXELS = 28 * 28
@@ -51,7 +52,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     from qwen2vl_agent.training.config import TrainConfig
     from qwen2vl_agent.training.trainer import Trainer
 
-    recipe = _with_overrides(FindEventRecipe(), overrides or {})
+    recipe = replaced(FindEventRecipe(), "find-event", overrides or {})
     config = TrainConfig(
         stage="stage2",
         trainable=("",),
@@ -120,16 +121,3 @@ def _mixture(recipe: FindEventRecipe) -> Any:
         (EventSource(name=name, seed=recipe.seed, seconds=seconds), share) for name, (seconds, share) in lengths.items()
     ]
     return Mixture(sources, recipe.seed)
-
-
-def _with_overrides(recipe: FindEventRecipe, overrides: dict[str, str]) -> FindEventRecipe:
-    kinds = {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}
-    values = {}
-    for name, text in overrides.items():
-        if name not in kinds:
-            raise ConfigError(f"the recipe find-event has no field {name!r}; it has {', '.join(kinds)}")
-        try:
-            values[name] = kinds[name](text)
-        except ValueError:
-            raise ConfigError(f"{name}={text}: expected {kinds[name].__name__}") from None
-    return dataclasses.replace(recipe, **values)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from qwen2vl_agent.data.conversations import Targets
 from qwen2vl_agent.model.config import Qwen2VLConfig, Size, preset
 from qwen2vl_agent.recipes import stage_data
+from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
 from qwen2vl_agent.training.parallel.layout import Layout
@@ -208,21 +209,4 @@ def with_overrides(recipe: StageRecipe, overrides: dict[str, str]) -> StageRecip
     Raises:
         ConfigError: no such field, or a text that is no such value.
     """
-    kinds = {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}
-    values: dict[str, Any] = {}
-    for name, text in overrides.items():
-        if name not in kinds or name == "stage":
-            raise ConfigError(f"the recipe {recipe.stage} has no field {name!r}; it has {', '.join(kinds)}")
-        values[name] = _value(name, text, kinds[name])
-    return dataclasses.replace(recipe, **values)
-
-
-def _value(name: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ConfigError(f"{name}={text}: expected true or false")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        raise ConfigError(f"{name}={text}: expected {kind.__name__}") from None
+    return replaced(recipe, recipe.stage, overrides, fixed=("stage",))
