@@ -24,9 +24,10 @@ class Job:
     """Id of a bundled task."""
     seed: int
     policy: str = "oracle"
+    """`model`, one without a model, or `dagger`: a model's attempt that the solution corrects."""
     split: Split = "train"
     model: str = ""
-    """Folder or hub id, for the policy `model`."""
+    """Folder or hub id, for a policy that asks it."""
     noise: float = 0.0
     """How often a scripted policy makes a deliberate mistake first."""
     env: str = "virtual-phone"
@@ -34,9 +35,9 @@ class Job:
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent: AgentConfig = field(default_factory=AgentConfig)
     loading: LoadSettings = field(default_factory=LoadSettings)
-    """How to load the model, for the policy `model`."""
+    """How to load the model, for a policy that asks it."""
     sampling: dict[str, Any] = field(default_factory=dict)
-    """Fields of `SamplingConfig`, for the policy `model`."""
+    """Fields of `SamplingConfig`, for a policy that asks it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < 1:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.agent.corrected import CorrectedPolicy
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
 from qwen2vl_agent.agent.loading import LoadSettings, load
@@ -64,8 +65,9 @@ def put_aside(folder: Path, out: Path) -> None:
 
 def job_policy(job: Job) -> Policy:
     """The policy of a job; a model is loaded once per process."""
-    if job.policy == "model":
-        return _model_policy(job.model, job.loading, tuple(sorted(job.sampling.items())))
+    if job.policy in ("model", "dagger"):
+        learner = _model_policy(job.model, job.loading, tuple(sorted(job.sampling.items())))
+        return learner if job.policy == "model" else CorrectedPolicy(learner)
     return scripted_policy(job.policy, job.noise)
 
 

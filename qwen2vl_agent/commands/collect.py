@@ -23,6 +23,7 @@ class Command:
     Examples:
       qwen2vl-agent collect --suite phone --episodes 200 --out runs/lessons
       qwen2vl-agent collect --policy model --split test --episodes 50 --out runs/attempts
+      qwen2vl-agent collect --policy dagger --episodes 400 --out runs/corrections
       qwen2vl-agent collect --noise 0.1 --size 540x1200 --episodes 1000 --out runs/small
     """
 
@@ -32,10 +33,10 @@ class Command:
     """the phone in the worker's process, or one over adb"""
     serial: str = ""
     """the phone over adb, with --device android"""
-    policy: PolicyName = "oracle"
-    """who acts"""
+    policy: PolicyName | Literal["dagger"] = "oracle"
+    """who acts; dagger: the model, corrected by the bundled solution wherever it errs, to learn from"""
     model: str = ""
-    """folder or hub id, for --policy model; the embedded model if left out"""
+    """folder or hub id, for --policy model or dagger; the embedded model if left out"""
     episodes: int = 100
     """episodes in all"""
     seed: int = 0
@@ -96,7 +97,8 @@ class Command:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         suite = get_suite(self.suite)
         tasks = suite.tasks
-        model = resolve(self.model) if self.policy == "model" else ""
+        asks = self.policy in ("model", "dagger")
+        model = resolve(self.model) if asks else ""
         loading = load_settings(self)
         agent = taught_settings(model)
         return [
@@ -108,10 +110,10 @@ class Command:
                 model=model,
                 agent=agent,
                 loading=loading,
-                noise=self.noise if self.policy != "model" else 0.0,
+                noise=0.0 if asks else self.noise,
                 env=self.device if self.device == "android" else suite.env,
                 env_kwargs=suite.env_kwargs | self._env_kwargs(),
-                sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
+                sampling=sampling(self.constrained, self.speculate) if asks else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]
