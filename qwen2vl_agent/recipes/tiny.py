@@ -68,21 +68,21 @@ class TinyRecipe:
     episodes_per_task: int = 110
     noise: float = 0.2
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
-    corrected_per_task: int = 20
+    corrected_per_task: int = 16
     """Episodes of every task that the model acts in with the solution beside it."""
     look_from: str = ""
     """A file of the vision encoder and its heads to go on from (`tiny_look.save_reading`); empty: from nothing."""
     text_steps: int = 1000
     """0 leaves a phase out."""
-    look_steps: int = 6000
+    look_steps: int = 8000
     know_steps: int = 1600
-    act_steps: int = 7000
-    correct_steps: int = 1600
+    act_steps: int = 3000
+    correct_steps: int = 2400
     text_lr: float = 1e-3
     look_lr: float = 1.2e-3
     know_lr: float = 1e-3
     act_lr: float = 1e-3
-    correct_lr: float = 6e-4
+    correct_lr: float = 8e-4
     text_batch_tokens: int = 1024
     look_batch_tokens: int = 2304
     know_batch_tokens: int = 4096
