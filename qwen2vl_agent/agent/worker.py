@@ -3,19 +3,17 @@
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from functools import cache
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from qwen2vl_agent.agent.corrected import CorrectedPolicy
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
 from qwen2vl_agent.agent.loading import LoadSettings, load
+from qwen2vl_agent.agent.orphans import die_with_parent
 from qwen2vl_agent.agent.policy import Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
@@ -27,7 +25,7 @@ from qwen2vl_agent.trajectory.store import ASIDE_FOLDER
 def work(pipe: Connection, out: Path) -> None:
     """Take jobs from `pipe` and answer each: a result, what went wrong in words, or an error that ends everything."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what follows
-    _die_with_parent()
+    die_with_parent()
     _one_thread()
     envs = _Envs()
     while True:
@@ -67,7 +65,11 @@ def job_policy(job: Job) -> Policy:
     """The policy of a job; a model is loaded once per process."""
     if job.policy in ("model", "dagger"):
         learner = _model_policy(job.model, job.loading, tuple(sorted(job.sampling.items())))
-        return learner if job.policy == "model" else CorrectedPolicy(learner)
+        if job.policy == "model":
+            return learner
+        from qwen2vl_agent.agent.corrected import CorrectedPolicy
+
+        return CorrectedPolicy(learner)
     return scripted_policy(job.policy, job.noise)
 
 
@@ -134,15 +136,3 @@ def _one_thread() -> None:
         os.environ[name] = "1"
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-
-
-def _die_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing beside the one that resumes."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from qwen2vl_agent.agent.orphans import die_with_parent
 from qwen2vl_agent.schema.messages import ImagePart
 
 SHARD = 512
@@ -25,8 +26,10 @@ def embed(recipe: Any, model: Path, data: Path, out: Path) -> None:
     asked = {"pages": recipe.asked_pages, "readings": recipe.read_pages, "lines": recipe.line_pages}
     jobs += [(kind, part) for kind, count in asked.items() for part in _cut(range(count))]
     jobs += _frames(data / "corrections")
-    context = get_context("spawn")
-    with ProcessPoolExecutor(recipe.harvest_workers, mp_context=context) as pool, Progress(transient=True) as progress:
+    with (
+        ProcessPoolExecutor(recipe.harvest_workers, get_context("spawn"), die_with_parent) as pool,
+        Progress(transient=True) as progress,
+    ):
         bar = progress.add_task("embeds", total=len(jobs))
         shards = [
             pool.submit(_embed_shard, recipe, model, data, out, number, kind, part)
