@@ -42,7 +42,7 @@ SHARES = {
         "lines": 0.05,
         "reading": 0.02,
         "copying": 0.08,
-        "comparing": 0.04,
+        "comparing": 0.06,
         "changes": 0.01,
     },
     "correct": {
@@ -54,7 +54,7 @@ SHARES = {
         "lines": 0.06,
         "reading": 0.02,
         "copying": 0.02,
-        "comparing": 0.02,
+        "comparing": 0.06,
     },
 }
 """The sources of every phase that learns from conversations, with their shares of its examples."""
