@@ -64,7 +64,7 @@ def episode_example(folder: Path | str, source: str = "episodes", weight: float 
     Raises:
         RecordError: no episode there, damaged, empty, or with a tool that nothing describes.
     """
-    dialogue, turns = _read(folder)
+    dialogue, turns = recorded_turns(folder)
     return Example(compose_finished(dialogue, turns), source, weight)
 
 
@@ -78,7 +78,7 @@ def episode_parts(
     Raises:
         RecordError: as `episode_example`.
     """
-    dialogue, turns = _read(folder)
+    dialogue, turns = recorded_turns(folder)
     parts = []
     for stretch in stretches(dialogue, turns, processor):
         known = [replace(turn, target=False) for turn in stretch.turns[: stretch.first]]
@@ -87,7 +87,12 @@ def episode_parts(
     return [part for part in parts if part.has_targets] or parts[:1]
 
 
-def _read(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
+def recorded_turns(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
+    """The head of an episode's conversation and its steps as turns, frames by their paths.
+
+    Raises:
+        RecordError: as `episode_example`.
+    """
     trajectory = read_episode(folder)
     if not trajectory.steps:
         raise RecordError(f"{folder} holds an episode without steps: there is nothing to learn from it")
