@@ -28,6 +28,7 @@ COMMANDS = {
     "mcp": "offer a phone's actions to other programs as MCP tools",
     "replay": "do a recorded episode again, checking each screen",
     "trajectory": "redact, delete or prune recorded episodes",
+    "select": "choose the recorded episodes that are worth learning from, and tell why",
     "export": "write recorded episodes for other trainers and tools",
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "calibration": "tell how far a model's confidence can be believed",

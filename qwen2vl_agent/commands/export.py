@@ -17,8 +17,8 @@ class Command:
     """Write recorded episodes in a format that other trainers and tools read.
 
     messages (TRL, OpenAI), sharegpt (LLaMA-Factory) and swift (ms-swift) hold conversations in the <tool_call> form
-    and a folder of pictures; lerobot is a LeRobot data set of version 3, a film and tables; atif has a document for each
-    episode, with the token ids and probabilities that were recorded. docs/exports.md tells how each is loaded.
+    and a folder of pictures; lerobot is a LeRobot data set of version 3, a film and tables; atif has a document for
+    each episode, with the token ids and probabilities that were recorded. docs/exports.md tells how each is loaded.
 
     Examples:
       qwen2vl-agent export runs/lessons --format messages --out exports/lessons
