@@ -22,11 +22,12 @@ class ScreenVideo:
         self.frames = 0
         self._size = size
         self._file: Any = av.open(str(path), "w")
-        self._stream: Any = self._file.add_stream(CODEC, rate=fps)
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
+        stream: Any = self._file.add_stream(CODEC, rate=fps)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
         self._tick = Fraction(1, fps)  # the stream's own clock is another once the file is begun
-        self._stream.options = {"crf": QUALITY, "g": str(KEY_EVERY)}
+        stream.options = {"crf": QUALITY, "g": str(KEY_EVERY)}
+        self._stream = stream
 
     def add(self, image: Image.Image) -> None:
         """One more frame."""
