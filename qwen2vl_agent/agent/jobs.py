@@ -30,6 +30,8 @@ class Job:
     """Folder or hub id, for a policy that asks it."""
     noise: float = 0.0
     """How often a scripted policy makes a deliberate mistake first."""
+    draw: int = 0
+    """Which of several attempts at the same episode: with it a model that samples takes other chances."""
     env: str = "virtual-phone"
     """What `make_env` takes."""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -47,7 +49,8 @@ class Job:
     def name(self) -> str:
         """The folder's name; the same job has the same name in every run."""
         kind = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in self.task)
-        return f"{kind}-{self.split}-{self.seed:06d}-{self.policy}"
+        again = f"-{self.draw}" if self.draw else ""
+        return f"{kind}-{self.split}-{self.seed:06d}-{self.policy}{again}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
 from qwen2vl_agent.agent.loading import LoadSettings, load
 from qwen2vl_agent.agent.orphans import die_with_parent
-from qwen2vl_agent.agent.policy import Policy, scripted_policy
+from qwen2vl_agent.agent.policy import OtherChances, Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
 from qwen2vl_agent.trajectory.lines import HEADER_FILE
@@ -65,6 +65,8 @@ def job_policy(job: Job) -> Policy:
     """The policy of a job; a model is loaded once per process."""
     if job.policy in ("model", "dagger"):
         learner = _model_policy(job.model, job.loading, tuple(sorted(job.sampling.items())))
+        if job.draw:
+            learner = OtherChances(learner, job.draw)
         if job.policy == "model":
             return learner
         from qwen2vl_agent.agent.corrected import CorrectedPolicy
