@@ -57,7 +57,9 @@ class Command:
     """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
     checkpoint's own limit"""
     workers: int | None = None
-    """processes; one for each core if left out"""
+    """processes; one for each core if left out, or one with --parallel"""
+    parallel: int = 1
+    """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
     constrained: bool = True
@@ -74,9 +76,9 @@ class Command:
 
         console, out = output.console(self.json), out_folder(self.out, f"collect-{self.suite}")
         jobs = self.jobs()
+        workers, parallel = self._at_once()
         with CollectionView(console, len(jobs), f"collect {self.suite}") as view:
-            workers = worker_count(self.workers) if self.device == "virtual-phone" else 1
-            collection = collect_episodes(jobs, out, workers, view.result, view.failure)
+            collection = collect_episodes(jobs, out, workers, view.result, view.failure, parallel)
         outcomes = Counter(result.outcome for result in collection.results)
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "nothing recorded"
         console.print(f"{told}; records: {out}", markup=False, soft_wrap=True)
@@ -86,6 +88,15 @@ class Command:
             values = {"episodes": len(collection.results), "steps": steps, "outcomes": outcomes, "failures": failures}
             output.print_object({**values, "out": str(out)})
         return 1 if collection.failures else 0
+
+    def _at_once(self) -> tuple[int, int]:
+        """Processes, and episodes at once in each."""
+        parallel = at_least_one("--parallel", self.parallel)
+        if self.device == "virtual-phone":
+            return worker_count(self.workers, parallel), parallel
+        if parallel > 1:
+            raise ConfigError("--parallel is for virtual phones: a phone over adb does one episode at a time")
+        return 1, 1
 
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
