@@ -122,6 +122,7 @@ class EndpointPolicy:
         }
         if way == "inside":
             body |= {"tools": tools_for(context.dialogue.tools, way), "return_token_ids": True}
+            body["asks_for_notes"] = context.dialogue.memory != "none"
             return body | ({"legal_tools": tools_for(tools, way)} if context.legal is not None else {})
         if way == "schema":
             schema = {"name": "call", "schema": call_schema(tools), "strict": True}

@@ -17,8 +17,7 @@ from qwen2vl_agent.agent.rules import Judge, Rules
 from qwen2vl_agent.agent.rules_file import rules_from
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.watcher import SilentWatcher, Watcher
-from qwen2vl_agent.dialogue.compose import Dialogue
-from qwen2vl_agent.dialogue.recorded import recorded_tools, specs_to_record
+from qwen2vl_agent.dialogue.recorded import recorded_dialogue, specs_to_record
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Wait
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.tools import to_call, tool_spec
@@ -180,23 +179,6 @@ def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
     )
 
 
-def make_dialogue(header: EpisodeHeader, config: AgentConfig) -> Dialogue:
-    """What stands at the head of the conversation.
-
-    Raises:
-        RecordError: the header names a tool that it does not describe and this program does not know.
-    """
-    return Dialogue(
-        header.goal,
-        recorded_tools(header),
-        config.form,
-        language=config.language,
-        detail=config.detail,
-        max_frames=config.max_frames,
-        max_context_tokens=config.max_context_tokens,
-    )
-
-
 def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
     """Take up the recorded steps as turns, doing them again if the plan says so; the progress after them.
 
@@ -265,7 +247,7 @@ def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, 
         env=env,
         policy=policy,
         recorder=recorder,
-        dialogue=make_dialogue(recorder.header, config),
+        dialogue=recorded_dialogue(recorder.header),
         config=config,
         watcher=watcher,
         max_steps=config.max_steps or env.max_steps,

@@ -85,8 +85,8 @@ class ModelPolicy:
         size = (context.frame.width, context.frame.height)
         image = ImagePart(context.observation.image, context.frame.sha256, size)
         observation = dataclasses.replace(context.observation, image=image)
-        turns = remembered(context.dialogue, context.turns, observation, self._processor)
-        messages = compose(context.dialogue, turns, observation)
+        past = remembered(context.dialogue, context.turns, observation, self._processor)
+        messages = compose(context.dialogue, past.turns, observation, past.earlier)
         inputs = self._processor(messages)
         preprocess_s = time.perf_counter() - begun
         draws = [self._draw(context, inputs, 0)]
