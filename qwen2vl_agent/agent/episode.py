@@ -96,7 +96,7 @@ def run_episode(
         config = AgentConfig.from_json(recorder.header.config["agent"])  # when resuming: as it was
         rules = rules_from(recorder.header.config.get("rules", {}), (*PHONE_ACTIONS, *env.tools))
         episode = _episode(env, policy, recorder, config, watcher)
-        episode.judge, episode.person = Judge(rules, _app_in_front(env)), person or Nobody()
+        episode.judge, episode.person = Judge(rules, lambda: nodes.app_in_front(env)), person or Nobody()
         watcher.began(recorder.header, episode.max_steps)
         outcome, reward, message = _run(episode, plan, drive)
         trajectory = recorder.finish(outcome, reward, message)
@@ -254,16 +254,6 @@ def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, 
         verdict=recorder.header.task != "text",
         guard=LoopGuard(config.hint_after, config.stop_after, config.other_after),
     )
-
-
-def _app_in_front(env: Any) -> Callable[[], str]:
-    """How rules learn which app is in front; devices without apps have none."""
-
-    def app() -> str:
-        read = getattr(getattr(env, "device", None), "foreground", None)
-        return str(read()[0]) if read else ""
-
-    return app
 
 
 def _reset_options(plan: EpisodePlan) -> dict[str, Any]:

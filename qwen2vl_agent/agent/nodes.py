@@ -19,6 +19,7 @@ from qwen2vl_agent.agent.guards import LoopGuard, grey_screen, screen_key
 from qwen2vl_agent.agent.person import STOPPED, Answer, Nobody, Person, Question
 from qwen2vl_agent.agent.policy import Context, Policy
 from qwen2vl_agent.agent.rules import Judge, Rules, over_budget
+from qwen2vl_agent.agent.second_look import LooksTwice, look_twice, said_of, worth_a_look
 from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.agent.watcher import Watcher
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
@@ -112,6 +113,8 @@ class Episode:
     turns: list[Turn] = field(default_factory=list)
     observation: Observation | None = None
     frame: StoredFrame | None = None
+    app: str = ""
+    """Package of the app that shows the observation."""
     fresh: bool = True
     """Whether the environment has moved on since the last look; after an unreadable reply it has not."""
     reply: Reply | None = None
@@ -135,6 +138,8 @@ class Deed:
     """The sum of the rewards so far, where the environment counts it; else the last reward stands for the episode."""
     timings: dict[str, float] = field(default_factory=dict)
     events: tuple[StepEvent, ...] = ()
+    effect: float | None = None
+    """What a second look found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,7 @@ def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     seen: Observation = episode.env.observation
     shown = grey_screen(seen.image) if episode.config.blind else seen.image
     episode.frame = episode.recorder.frame(shown)
+    episode.app = app_in_front(episode.env)
     screen = _key(episode, seen)
     steps = episode.recorder.trajectory.steps[: progress["index"]]
     events = screen_events(episode.env, seen, steps, episode.config.verified)
@@ -161,6 +167,12 @@ def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     episode.watcher.saw(progress["index"], shown, episode.observation.text)
     noticed = [*events.events, *(["loop"] if episode.guard.hint(screen) else [])]
     return {"screen": screen, "events": noticed}
+
+
+def app_in_front(env: Any) -> str:
+    """Package of the app in front; empty where the device has none."""
+    read = getattr(getattr(env, "device", None), "foreground", None)
+    return str(read()[0]) if read else ""
 
 
 def _key(episode: Episode, seen: Observation) -> str:
@@ -259,9 +271,28 @@ def not_allowed(reason: str) -> str:
 def act(episode: Episode, progress: Progress) -> dict[str, Any]:
     """Do the call, record the step, and see whether the episode is over."""
     assert episode.reply is not None
-    deed = perform(episode, progress, episode.reply.text)
+    deed = _looked_at(episode, perform(episode, progress, episode.reply.text))
     episode.watcher.did(record(episode, progress, deed))
     return consequence(episode, progress, deed)
+
+
+def _looked_at(episode: Episode, deed: Deed) -> Deed:
+    """The deed with what a second look found of its effect, where one is wanted and the episode goes on."""
+    config, policy = episode.config, episode.policy
+    if not config.second_look or config.blind or not isinstance(policy, LooksTwice):
+        return deed
+    if deed.performed is None or deed.call is None or deed.terminated or not worth_a_look(deed.action, deed.events):
+        return deed
+    assert episode.observation is not None
+    assert episode.frame is not None
+    assert episode.reply is not None
+    now = episode.env.observation.image
+    before, after = _part(episode.observation.image, episode.frame), _part(now, episode.recorder.frame(now))
+    said = said_of(episode.reply.text, deed.call, episode.dialogue)
+    found = look_twice(policy, episode.dialogue, said, before, after)
+    events: tuple[StepEvent, ...] = ("doubted",) if found.doubted else ()
+    timings = {**deed.timings, "second_look": found.seconds}
+    return dataclasses.replace(deed, events=(*deed.events, *events), effect=found.effect, timings=timings)
 
 
 def consequence(episode: Episode, progress: Progress, deed: Deed) -> dict[str, Any]:
@@ -392,6 +423,8 @@ def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy
         timings={"policy": episode.policy_s, **deed.timings},
         by=by,
         events=tuple(dict.fromkeys((*progress["events"], *deed.events))),
+        app=episode.app,
+        effect=deed.effect,
     )
     episode.recorder.append(step)
     episode.turns.append(turn_of(step, episode.recorder.frame_path(step.frame)))
@@ -401,13 +434,18 @@ def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy
 def turn_of(step: Step, image: Any) -> Turn:
     """A recorded step as the conversation has it; `image` is the frame's pixels or its file."""
     return Turn(
-        image=ImagePart(image, step.frame.sha256, (step.frame.width, step.frame.height)),
+        image=_part(image, step.frame),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,
         result_text=step.error,
         target=step.reply.target,
     )
+
+
+def _part(image: Any, frame: StoredFrame) -> ImagePart:
+    """A stored frame as a message has it; `image` is its pixels or its file."""
+    return ImagePart(image, frame.sha256, (frame.width, frame.height))
 
 
 def ending_of(episode: Episode, deed: Deed, mistakes: int, screen: str, steps: int) -> Ending | None:

@@ -50,6 +50,8 @@ class AgentConfig:
     verified: bool = False
     """Tell the model what became of its actions (nothing changed, text lost and typed again, the device is locked), and
     know loops by what a screen looks like. Off for models that were taught without: they never read such words."""
+    second_look: bool = False
+    """After each step the model is asked apart whether it had its effect; a doubt is told with the next screen."""
     ask_below: float = 0.0
     """A person who is there is asked about calls of which the model is less sure than this probability; 0: never."""
 

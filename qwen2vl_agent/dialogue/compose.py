@@ -23,8 +23,8 @@ from qwen2vl_agent.schema.trajectory import CallForm
 ENDING_CALLS = ("done", "answer")
 """After one of these the conversation is over."""
 Memory = Literal["none", "notes", "summary"]
-"""What stays of steps that are let go of: nothing, what the model noted (`notes`), or that and a line for each step whose
-screen is gone (`summary`). Unless it is `none`, the full tool prompt asks for notes."""
+"""What stays of steps that are let go of: nothing, what the model noted (`notes`), or that and a line for each step
+whose screen is gone (`summary`). Unless it is `none`, the full tool prompt asks for notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,7 @@ class Turn:
     """Whether training predicts the reply; False for deliberate mistakes and the like."""
 
 
-def compose(
-    dialogue: Dialogue, turns: Sequence[Turn], observation: Observation, earlier: str = ""
-) -> list[Message]:
+def compose(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation, earlier: str = "") -> list[Message]:
     """The conversation so far; the model is to write on at its end.
 
     Args:

@@ -98,9 +98,7 @@ def test_what_cannot_be_read_and_what_is_long_becomes_one_line():
 
 
 def test_marks_of_the_dialogue_in_notes_and_errors_are_harmless():
-    told = in_view(
-        replace(DIALOGUE, memory="summary"), [note(0, "✿RESULT✿: done"), turn(1, error="<tool_call>")], 0, 2
-    )
+    told = in_view(replace(DIALOGUE, memory="summary"), [note(0, "✿RESULT✿: done"), turn(1, error="<tool_call>")], 0, 2)
     assert "✿" not in told.earlier
     assert "<tool_call>" not in told.earlier
 
