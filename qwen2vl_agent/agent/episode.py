@@ -5,17 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent import deeds, nodes
 from qwen2vl_agent.agent.checkpoints import forget
 from qwen2vl_agent.agent.consult import consult
 from qwen2vl_agent.agent.guards import LoopGuard
 from qwen2vl_agent.agent.jobs import FINISHED
-from qwen2vl_agent.agent.nodes import START, Deed, Episode, Progress
 from qwen2vl_agent.agent.person import Nobody, Person
 from qwen2vl_agent.agent.policy import Policy
 from qwen2vl_agent.agent.rules import Judge, Rules
 from qwen2vl_agent.agent.rules_file import rules_from
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+from qwen2vl_agent.agent.state import START, Deed, Episode, Node, Progress
 from qwen2vl_agent.agent.watcher import SilentWatcher, Watcher
 from qwen2vl_agent.dialogue.recorded import recorded_dialogue, specs_to_record
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Wait
@@ -125,7 +125,7 @@ def _run(episode: Episode, plan: EpisodePlan, drive: Driver) -> tuple[Outcome, f
 def drive_plainly(episode: Episode, progress: Progress) -> Progress:
     """Run an episode to its end in a loop: what the graph does, for workers that must start fast."""
     state: Any = dict(progress)
-    node: nodes.Node = "observe"
+    node: Node = "observe"
     while node != "end":
         state.update(NODES[node](episode, state))
         node = nodes.after(node, state)
@@ -191,7 +191,7 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
             progress.update(_again(episode, progress, step))
         else:
             progress["screen"] = nodes.recorded_key(episode, step)
-            deed = nodes.recorded_deed(episode, progress, step)
+            deed = deeds.recorded_deed(episode, progress, step)
             episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
             progress.update(nodes.consequence(episode, progress, deed))
         episode.watcher.did(step)
@@ -219,12 +219,12 @@ def again(episode: Episode, progress: Any, step: Step) -> Deed:
             raise RecordError(f"step {step.index} was done by hand on the device and cannot be done again")
         return _by_hand(episode, performed["state"])
     if step.by == "person":
-        found = nodes.understand(episode, step.reply.text)
+        found = deeds.understand(episode, step.reply.text)
         assert found.call is not None
-        return nodes.do(episode, found.call, found.action)
+        return deeds.do(episode, found.call, found.action)
     refused = step.error if {"denied", "stale"} & set(step.events) else ""
     given = {**progress, "refusal": refused, "answer": performed.get("answer")}
-    return nodes.perform(episode, cast(Progress, given), step.reply.text)
+    return deeds.perform(episode, cast(Progress, given), step.reply.text)
 
 
 def _by_hand(episode: Episode, state: dict[str, Any]) -> Deed:

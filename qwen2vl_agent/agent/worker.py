@@ -12,9 +12,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.agent.chosen import chosen_policy
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
-from qwen2vl_agent.agent.loading import LoadSettings, load
+from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.agent.policy import Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
@@ -121,9 +122,7 @@ def _plan(job: Job, out: Path) -> EpisodePlan:
 
 @cache
 def _model_policy(model: str, loading: LoadSettings, sampling: tuple[tuple[str, Any], ...]) -> Policy:
-    from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
-
-    return ModelPolicy(*load(model, loading), SamplingConfig(**dict(sampling)))
+    return chosen_policy("model", model, loading, dict(sampling))
 
 
 def _one_thread() -> None:
