@@ -1,5 +1,6 @@
-"""A small Qwen2-VL of random weights with the published vocabulary, as GGUF files that llama.cpp's own converter makes."""
+"""A small Qwen2-VL of random weights with the published vocabulary, as GGUF files made by llama.cpp's converter."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def random_gguf(llama_cpp: Path, folder: Path) -> GGUF:
     checkpoint, made = folder / "checkpoint", GGUF(folder / "model.gguf", folder / "mmproj.gguf")
     random_checkpoint(checkpoint)
     converter = [sys.executable, str(llama_cpp / "convert_hf_to_gguf.py"), str(checkpoint), "--outtype", "f16"]
+    paths = [str(llama_cpp / "gguf-py"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     for path, kind in ((made.language, ()), (made.vision, ("--mmproj",))):
-        subprocess.run([*converter, *kind, "--outfile", str(path)], check=True, env={"PYTHONPATH": str(llama_cpp / "gguf-py")})
+        subprocess.run([*converter, *kind, "--outfile", str(path)], check=True, env=environment)
     return made
