@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from qwen2vl_agent.agent.chosen import chosen_policy, is_address
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
 from qwen2vl_agent.agent.loading import load
@@ -99,6 +100,9 @@ class Models:
         """The policy of a job, while it runs."""
         if job.policy not in ("model", "dagger"):
             yield scripted_policy(job.policy, job.noise)
+            return
+        if is_address(job.model):
+            yield _around(chosen_policy("model", job.model, job.loading, job.sampling), job)
             return
         from qwen2vl_agent.agent.model_policy import SamplingConfig
         from qwen2vl_agent.agent.rounds import Rounds

@@ -1,13 +1,23 @@
 """`qwen2vl-agent collect`: many episodes, recorded."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
+from qwen2vl_agent.commands.flags import (
+    PolicyName,
+    agent_settings,
+    at_least_one,
+    load_settings,
+    out_folder,
+    sampling,
+    worker_count,
+)
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
@@ -36,9 +46,13 @@ class Command:
     policy: PolicyName | Literal["dagger"] = "oracle"
     """who acts; dagger: the model, corrected by the bundled solution wherever it errs, to learn from"""
     model: str = ""
-    """folder or hub id, for --policy model or dagger; the embedded model if left out"""
+    """folder, hub id, or address of an OpenAI-compatible server, for --policy model or dagger; the embedded model if
+    left out"""
     episodes: int = 100
     """episodes in all"""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
+    memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
     seed: int = 0
     """another seed gives other episodes"""
     split: Split = "train"
@@ -100,8 +114,8 @@ class Command:
 
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
+        from qwen2vl_agent.agent.chosen import usual_settings
         from qwen2vl_agent.agent.jobs import Job
-        from qwen2vl_agent.agent.settings import taught_settings
         from qwen2vl_agent.bench.suites import episode_seed, get_suite
 
         if not 0 <= self.noise < 1:
@@ -111,7 +125,7 @@ class Command:
         asks = self.policy in ("model", "dagger")
         model = resolve(self.model) if asks else ""
         loading = load_settings(self)
-        agent = taught_settings(model)
+        agent = replace(usual_settings(model), **agent_settings(self.set))
         return [
             Job(
                 task=tasks[index % len(tasks)],
