@@ -6,6 +6,7 @@ Imports torch only if a job needs a model, which the seats then share.
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
