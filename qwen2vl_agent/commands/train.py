@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import at_least_one, out_folder
+from qwen2vl_agent.commands.flags import at_least_one, out_folder, read_overrides
 from qwen2vl_agent.schema.errors import ConfigError
 
 
@@ -109,18 +109,3 @@ def _table(stages: list[Any], world: int) -> Any:
         counts = (f"{stage.parameters / 1e9:.2f} B", f"{stage.own_parameters / 1e9:.2f} B")
         table.add_row(str(stage.stage), ", ".join(parts), *counts, *(f"{size:.1f}" for size in sizes))
     return table
-
-
-def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:
-    """`("seed=3",)` as `{"seed": "3"}`; the recipe knows the fields' types.
-
-    Raises:
-        ConfigError: one is not FIELD=VALUE.
-    """
-    overrides = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not (field and equals):
-            raise ConfigError(f"--set {setting}: expected FIELD=VALUE, for example --set seed=3")
-        overrides[field] = value
-    return overrides
