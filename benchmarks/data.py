@@ -1,4 +1,4 @@
-"""How fast the data side is, on this machine: `python benchmarks/data.py text | video | vision`."""
+"""How fast the data side is, on this machine: `python benchmarks/data.py text | frames | video | vision`."""
 
 import hashlib
 import json

@@ -13,7 +13,9 @@ from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.schema.errors import ConfigError
 
 TOKEN_PIXELS = 28 * 28
-FINISHED = "model"
+"""Of a frame: a pair of frames is one visual token."""
+POSITIVE = ("steps", "batch_tokens", "width", "layers", "vision_width", "vision_layers", "threads")
+"""Fields that are at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +39,6 @@ class FindEventRecipe:
         low = [item.name for item in dataclasses.fields(self) if getattr(self, item.name) < (item.name in POSITIVE)]
         if low:
             raise ConfigError(f"{low[0]} is too small: {getattr(self, low[0])}")
-
-
-POSITIVE = ("steps", "batch_tokens", "width", "layers", "vision_width", "vision_layers", "threads")
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
@@ -72,7 +71,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     with Loader(_mixture(recipe), processor, recipe.batch_tokens, workers=recipe.data_workers) as loader:
         trainer = Trainer(config, make_model(recipe, processor), loader, out, processor=processor, resume=resume)
         assert trainer.fit().reason == "done"
-    return out / FINISHED
+    return out / "model"
 
 
 def make_processor() -> Any:
