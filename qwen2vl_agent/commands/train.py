@@ -34,7 +34,7 @@ class Command:
     model: str | None = None
     """checkpoint folder or hub id that a stage begins from"""
     data: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """FILE.jsonl or FILE.jsonl=SHARE: conversations to train a stage on; repeat it to mix"""
+    """PATH or PATH=SHARE to train a stage on, repeated to mix: text stores of `data build`, or conversations"""
     dp: int | None = None
     """replicas, each with its share of the data; dp x pp x tp processes, started with torchrun"""
     pp: int | None = None
