@@ -70,7 +70,7 @@ def stage_layers(config: Qwen2VLConfig, layout: Layout) -> list[range]:
 def _first_layers(config: Qwen2VLConfig, others: int) -> int:
     """Layers of the first stage with which the slowest stage is quickest; every other stage has one at least."""
     layers = config.text.num_hidden_layers
-    vision, head = vision_in_layers(config), _head_weights(config) / _layer_weights(config)
+    vision, head = vision_in_layers(config), head_weights(config) / layer_weights(config)
 
     def slowest(first: int) -> float:
         each, over = divmod(layers - first, others)
@@ -83,19 +83,25 @@ def _first_layers(config: Qwen2VLConfig, others: int) -> int:
 
 def vision_in_layers(config: Qwen2VLConfig) -> float:
     """What vision encoder and merger cost beside the text, in decoder layers; a product costs its weights per row."""
+    return PATCHES_PER_TOKEN * vision_weights(config) / layer_weights(config)
+
+
+def vision_weights(config: Qwen2VLConfig) -> float:
+    """Weights of vision encoder and merger that a patch meets; the merger's meet every fourth."""
     vision = config.vision
     block = (4 + 2 * vision.mlp_ratio) * vision.embed_dim**2
     merged = vision.embed_dim * vision.spatial_merge_size**2
     merger = merged * (merged + config.text.hidden_size) / vision.spatial_merge_size**2
-    patch = vision.depth * block + vision.patch_values * vision.embed_dim + merger
-    return PATCHES_PER_TOKEN * patch / _layer_weights(config)
+    return vision.depth * block + vision.patch_values * vision.embed_dim + merger
 
 
-def _layer_weights(config: Qwen2VLConfig) -> int:
+def layer_weights(config: Qwen2VLConfig) -> int:
+    """Of the matrices of a decoder layer."""
     text = config.text
     kv_width = text.num_key_value_heads * text.head_dim
     return text.hidden_size * (2 * text.hidden_size + 2 * kv_width + 3 * text.intermediate_size)
 
 
-def _head_weights(config: Qwen2VLConfig) -> int:
+def head_weights(config: Qwen2VLConfig) -> int:
+    """Of the head."""
     return config.text.hidden_size * config.text.vocab_size

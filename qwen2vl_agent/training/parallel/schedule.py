@@ -4,11 +4,12 @@ Stock pipelining takes the first micro-batch's shape for all. Here the lengths o
 the step (`exchange.py` sent them to every stage), and each micro-batch's buffers have its own length: nothing is
 padded and nothing is negotiated on the way. One stage alone is a pipeline too, so that every layout runs this code.
 
-The only file that touches private names of `torch.distributed.pipelining` (2.13); `_check` tells where they are gone.
+The only file that touches private names of `torch.distributed.pipelining` (2.13); `needs.py` tells where they are gone.
 Source: Qwen2-VL technical report §2.3, "we broadcast the dynamic sequence lengths before initiating the 1F1B process
 and access the shape information using batch indices".
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,37 @@ from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.parallel.grid import Grid
 from qwen2vl_agent.training.parallel.stage import Stage
 
-_NEEDED = ("_RecvInfo", "_TensorMeta", "InferenceMode")
+
+class Stopwatch:
+    """Sums up the time that its blocks take: on CUDA the device's own, on CPU that of the clock."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._seconds = 0.0
+        self._began: Any = None
+        self._pairs: list[tuple[Any, Any]] = []
+
+    def __enter__(self) -> None:
+        self._began = self._now()
+
+    def __exit__(self, *_: Any) -> None:
+        if self._cuda:
+            self._pairs.append((self._began, self._now()))
+        else:
+            self._seconds += self._now() - self._began
+
+    def take(self) -> float:
+        """Seconds since the last time; on CUDA all work must be done."""
+        milliseconds = sum(began.elapsed_time(ended) for began, ended in self._pairs)
+        taken, self._seconds, self._pairs = self._seconds + milliseconds / 1e3, 0.0, []
+        return taken
+
+    def _now(self) -> Any:
+        if not self._cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
 
 
 class Pipeline:
@@ -29,10 +60,13 @@ class Pipeline:
 
     def __init__(self, stage: Stage, grid: Grid, dtype: torch.dtype) -> None:
         """`dtype` is that of the states that go from stage to stage."""
-        _check()
         self._grid = grid
         self._stages = grid.layout.pp
         self._engine = _MeasuredStage(stage, grid, dtype)
+
+    def computed_s(self) -> float:
+        """Seconds that this process computed since the last time it was asked; waiting for other stages is none."""
+        return self._engine.watch.take()
 
     def run(self, batches: Sequence[Batch], total_weight: float) -> None:
         """Gradients of all micro-batches are added to the stage's parameters; what it found is in `stage.done`.
@@ -57,11 +91,22 @@ class Pipeline:
 
 
 class _MeasuredStage(PipelineStage):
-    """A stage whose one activation is `[1, T_i, D]`, with T_i known for each micro-batch i."""
+    """A stage whose one activation is `[1, T_i, D]`, with T_i known for each micro-batch i. It times itself."""
 
     def __init__(self, stage: Stage, grid: Grid, dtype: torch.dtype) -> None:
         super().__init__(stage, grid.stage, grid.layout.pp, grid.device, group=grid.mesh["pp"].get_group())
         self._width, self._dtype = stage.config.text.hidden_size, dtype
+        self.watch = Stopwatch(grid.device)
+
+    def forward_one_chunk(self, *args: Any, **kwargs: Any) -> Any:
+        """Waiting for the stage before ended already, that for the one after has not begun."""
+        with self.watch:
+            return super().forward_one_chunk(*args, **kwargs)
+
+    def backward_one_chunk(self, *args: Any, **kwargs: Any) -> Any:
+        """The same on the way back."""
+        with self.watch:
+            return super().backward_one_chunk(*args, **kwargs)
 
     def measure(self, rows: Sequence[int]) -> None:
         """Buffers for micro-batches of these lengths."""
@@ -101,15 +146,3 @@ class _MeasuredStage(PipelineStage):
 
 def _itself(loss: Any, _: Any) -> Any:
     return loss
-
-
-def _check() -> None:
-    """See that this torch has what the measured stage is built on.
-
-    Raises:
-        ConfigError: it has not.
-    """
-    if missing := [name for name in _NEEDED if not hasattr(engine, name)]:
-        raise ConfigError(
-            f"torch {torch.__version__} has no {missing[0]} in its pipelining; parallel training needs torch 2.13"
-        )
