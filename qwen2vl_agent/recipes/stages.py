@@ -39,6 +39,8 @@ class StageRecipe:
     tp: int = 1
     first_layers: int = -1
     """Decoder layers of the first pipeline stage; -1: by what they cost."""
+    chunks: int = 1
+    """Pipeline stages that each process holds (interleaved 1F1B); 1: plain 1F1B."""
     train_merger: bool = True
     """Whether the merger trains in a stage that trains the vision encoder."""
     rows_per_step: int = 8
@@ -89,7 +91,7 @@ class StageRecipe:
     def layout(self) -> Layout:
         """How processes are laid out."""
         first = None if self.first_layers < 0 else self.first_layers
-        return Layout(dp=self.dp, pp=self.pp, tp=self.tp, first_layers=first)
+        return Layout(dp=self.dp, pp=self.pp, tp=self.tp, first_layers=first, chunks=self.chunks)
 
     def train_config(self) -> TrainConfig:
         """The trainer's configuration."""

@@ -1,37 +1,20 @@
 """The plan is a pure function of seed and step: full rows, exact shares, even work, every document once an epoch."""
 
-import json
 import pickle
 from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from made_up_store import store
 
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.plan import DataPlan, Documents, PlanShare, TokenLine, spread
-from qwen2vl_agent.data.sources import SourceInfo
-from qwen2vl_agent.data.text_shard import Document, Media, Shard, ShardWriter
-from qwen2vl_agent.data.text_store import LIST_FILE, StoredSource, TextStore
+from qwen2vl_agent.data.text_store import StoredSource
 from qwen2vl_agent.schema.errors import ConfigError
 
 ROW = 4096
 SHARES = {"text": 0.4, "pictures": 0.45, "videos": 0.15}
-
-
-def store(folder, name: str, lengths: list[int], grids: list[tuple[int, int, int] | None]) -> TextStore:
-    folder.mkdir()
-    writer = ShardWriter()
-    for number, (length, grid) in enumerate(zip(lengths, grids, strict=True)):
-        media = () if grid is None else (Media(f"{number}.png", "00" * 32, grid),)
-        writer.add(Document(np.full(length, 7), np.array([[length - 1, length]]), media))
-    path = folder / "shard-00000.text"
-    writer.write(path, {})
-    info = SourceInfo(name=name, origin="made up", licence="CC0-1.0", first_date="2023", last_date="2023")
-    listed = {"file": path.name, "documents": len(lengths), "tokens": Shard(path).tokens, "sha256": ""}
-    told = {"version": 1, "source": info.to_dict(), "processor": "", "vision": "", "shards": [listed]}
-    (folder / LIST_FILE).write_text(json.dumps(told))
-    return TextStore(folder)
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,25 @@ class Layout:
     tp: int = 1
     first_layers: int | None = None
     """Decoder layers of the first stage, beside vision encoder and merger; None: by what they cost."""
+    chunks: int = 1
+    """Stages that each process holds, every pp-th of them (interleaved 1F1B); 1: plain 1F1B."""
 
     def __post_init__(self) -> None:
         for name in ("dp", "pp", "tp"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} is {getattr(self, name)}; expected at least 1")
+        if self.chunks < 1 or (self.chunks > 1 and self.pp == 1):
+            raise ConfigError(f"chunks is {self.chunks}; more than 1 needs --pp of at least 2")
 
     @property
     def world(self) -> int:
         """Processes of the job."""
         return self.dp * self.pp * self.tp
+
+    @property
+    def stages(self) -> int:
+        """Pipeline stages of all processes."""
+        return self.pp * self.chunks
 
     def check(self, config: Qwen2VLConfig) -> None:
         """See that the network can be cut so.
@@ -44,9 +53,11 @@ class Layout:
         ):
             if count % self.tp:
                 raise ConfigError(f"--tp {self.tp} does not divide {name} ({count})")
-        if self.pp > text.num_hidden_layers:
-            raise ConfigError(f"--pp {self.pp} is more than the {text.num_hidden_layers} decoder layers")
-        if self.first_layers is not None and not 0 <= self.first_layers <= text.num_hidden_layers - self.pp + 1:
+        if self.stages > text.num_hidden_layers:
+            raise ConfigError(
+                f"{self.stages} pipeline stages are more than the {text.num_hidden_layers} decoder layers"
+            )
+        if self.first_layers is not None and not 0 <= self.first_layers <= text.num_hidden_layers - self.stages + 1:
             raise ConfigError(f"the first stage cannot have {self.first_layers} of {text.num_hidden_layers} layers")
 
 
@@ -56,7 +67,7 @@ def stage_layers(config: Qwen2VLConfig, layout: Layout) -> list[range]:
     The rest after the first stage is divided evenly; what is left over goes to the earlier stages, since the last has
     the head. Worked example, 80 layers on 8 stages, 3 of them in the first: 3, then 11 each.
     """
-    layers, others = config.text.num_hidden_layers, layout.pp - 1
+    layers, others = config.text.num_hidden_layers, layout.stages - 1
     if not others:
         return [range(layers)]
     first = layout.first_layers if layout.first_layers is not None else _first_layers(config, others)
@@ -65,6 +76,11 @@ def stage_layers(config: Qwen2VLConfig, layout: Layout) -> list[range]:
     for stage in range(others):
         edges.append(edges[-1] + each + (stage < over))
     return [range(start, end) for start, end in pairwise(edges)]
+
+
+def held_layers(config: Qwen2VLConfig, layout: Layout, process: int) -> list[range]:
+    """The decoder layers of each stage that a process of the pipeline holds."""
+    return stage_layers(config, layout)[process :: layout.pp]
 
 
 def _first_layers(config: Qwen2VLConfig, others: int) -> int:

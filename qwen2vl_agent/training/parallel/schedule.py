@@ -1,4 +1,4 @@
-"""1F1B over micro-batches of different lengths, on `torch.distributed.pipelining`'s own schedule and transfers.
+"""1F1B, plain or interleaved, over micro-batches of different lengths, by `torch.distributed.pipelining`'s schedules.
 
 Stock pipelining takes the first micro-batch's shape for all. Here the lengths of all micro-batches are known before
 the step (`exchange.py` sent them to every stage), and each micro-batch's buffers have its own length: nothing is
@@ -11,16 +11,20 @@ and access the shape information using batch indices".
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B
+from torch import nn
+from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
 from torch.distributed.pipelining import stage as engine
 
 from qwen2vl_agent.data.packing import Batch
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.parallel.grid import Grid
+from qwen2vl_agent.training.parallel.layout import Layout
 from qwen2vl_agent.training.parallel.stage import Stage
+from qwen2vl_agent.training.parallel.zero import accumulate, reduce_gradients
 
 
 class Stopwatch:
@@ -60,43 +64,88 @@ class Pipeline:
 
     def __init__(self, stage: Stage, grid: Grid, dtype: torch.dtype) -> None:
         """`dtype` is that of the states that go from stage to stage."""
-        self._grid = grid
-        self._stages = grid.layout.pp
-        self._engine = _MeasuredStage(stage, grid, dtype)
+        self._grid, self._stage = grid, stage
+        self._watch = Stopwatch(grid.device)
+        chunks = grid.layout.chunks
+        modules = [stage] if chunks == 1 else [_Chunk(stage, chunk) for chunk in range(chunks)]
+        self._engines = [
+            _MeasuredStage(module, grid, stage.config.text.hidden_size, dtype, chunk, self._watch)
+            for chunk, module in enumerate(modules)
+        ]
 
     def computed_s(self) -> float:
         """Seconds that this process computed since the last time it was asked; waiting for other stages is none."""
-        return self._engine.watch.take()
+        return self._watch.take()
 
     def run(self, batches: Sequence[Batch], total_weight: float) -> None:
         """Gradients of all micro-batches are added to the stage's parameters; what it found is in `stage.done`.
 
         Raises:
-            ConfigError: there are fewer micro-batches than stages.
+            ConfigError: there are too few micro-batches, or a number that does not suit interleaved stages.
         """
-        if len(batches) < self._stages:
-            raise ConfigError(
-                f"a step has {len(batches)} packed rows for each replica, but --pp {self._stages} needs as many as it "
-                "has stages; raise rows_per_step"
-            )
-        schedule = Schedule1F1B(self._engine, len(batches), loss_fn=_itself, scale_grads=False)
-        self._engine.measure([batch.num_tokens // self._grid.layout.tp for batch in batches])
-        schedule._stage_forward_initialized = True
-        schedule._stage_backward_initialized = True
+        check_rows(len(batches), self._grid.layout)
+        for each in self._engines:
+            each.measure([batch.num_tokens // self._grid.layout.tp for batch in batches])
         args = [(batch.inputs.input_ids,) if self._grid.first else () for batch in batches]
         kwargs = [{"batch": batch, "total_weight": total_weight} for batch in batches]
         losses: list[Any] | None = [] if self._grid.last else None
         targets = list(range(len(batches))) if self._grid.last else None
+        schedule = self._schedule(len(batches))
+        if len(self._engines) > 1:
+            accumulate(self._stage)
         schedule._step_microbatches(args, kwargs, targets, losses, return_outputs=False)
+        if len(self._engines) > 1:
+            reduce_gradients(self._stage)
+
+    def _schedule(self, count: int) -> Any:
+        """Of so many micro-batches; shapes are known, so that there is nothing to find out first."""
+        if len(self._engines) == 1:
+            plain: Any = Schedule1F1B(self._engines[0], count, loss_fn=_itself, scale_grads=False)
+            plain._stage_forward_initialized = plain._stage_backward_initialized = True
+            return plain
+        stages: list[Any] = list(self._engines)
+        interleaved: Any = ScheduleInterleaved1F1B(stages, count, loss_fn=_itself, scale_grads=False)
+        interleaved._stages_forward_initialized = interleaved._stages_backward_initialized = True
+        return interleaved
+
+
+def check_rows(rows: int, layout: Layout) -> None:
+    """See that a replica's micro-batches suit the pipeline.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if rows < layout.pp:
+        raise ConfigError(
+            f"a step has {rows} packed rows for each replica, but --pp {layout.pp} needs as many as it "
+            "has stages; raise rows_per_step"
+        )
+    if layout.chunks > 1 and rows % (rows // layout.pp):
+        raise ConfigError(
+            f"a step has {rows} packed rows for each replica; interleaved, --pp {layout.pp} must divide it"
+        )
+
+
+class _Chunk(nn.Module):
+    """One of several pipeline stages that a process holds. Its parameters are the whole's, which shares them out."""
+
+    def __init__(self, stage: Stage, chunk: int) -> None:
+        super().__init__()
+        self._run = partial(stage, chunk=chunk)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
 
 
 class _MeasuredStage(PipelineStage):
     """A stage whose one activation is `[1, T_i, D]`, with T_i known for each micro-batch i. It times itself."""
 
-    def __init__(self, stage: Stage, grid: Grid, dtype: torch.dtype) -> None:
-        super().__init__(stage, grid.stage, grid.layout.pp, grid.device, group=grid.mesh["pp"].get_group())
-        self._width, self._dtype = stage.config.text.hidden_size, dtype
-        self.watch = Stopwatch(grid.device)
+    def __init__(
+        self, module: nn.Module, grid: Grid, width: int, dtype: torch.dtype, chunk: int, watch: Stopwatch
+    ) -> None:
+        number, layout = grid.stage + chunk * grid.layout.pp, grid.layout
+        super().__init__(module, number, layout.stages, grid.device, group=grid.mesh["pp"].get_group())
+        self._width, self._dtype, self.watch = width, dtype, watch
 
     def forward_one_chunk(self, *args: Any, **kwargs: Any) -> Any:
         """Waiting for the stage before ended already, that for the one after has not begun."""
