@@ -62,17 +62,25 @@ class SamplingConfig:
 class ModelPolicy:
     """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply.
 
-    What the vision encoder made of the screens is kept from one episode to the next.
+    What the vision encoder made of the screens is kept from one episode to the next, and so is the constrainer;
+    policies of one model may share both.
     """
 
     name = "model"
 
-    def __init__(self, model: Any, processor: Any, sampling: SamplingConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        sampling: SamplingConfig | None = None,
+        vision: VisionCache | None = None,
+        constrainer: Constrainer | None = None,
+    ) -> None:
         self._model = model
         self._processor = processor
         self._sampling = sampling or SamplingConfig()
-        self._vision = VisionCache()
-        self._constrainer: Constrainer | None = None
+        self._vision = VisionCache() if vision is None else vision
+        self._constrainer = constrainer
         self.begin(None)
 
     def begin(self, seed: int | None) -> None:

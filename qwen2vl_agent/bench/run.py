@@ -45,13 +45,14 @@ def run_bench(
     workers: int = 1,
     on_result: Callable[[EpisodeResult], None] | None = None,
     on_failure: Callable[[Job, str, bool], None] | None = None,
+    parallel: int = 1,
 ) -> BenchResult:
-    """Run what is not finished in `out` yet, and write the report there.
+    """Run what is not finished in `out` yet, `parallel` episodes at once a worker, and write the report there.
 
     Raises:
         RecordError: `out` holds a measurement under other conditions.
     """
-    collection = collect_episodes(bench_jobs(conditions), out, workers, on_result, on_failure)
+    collection = collect_episodes(bench_jobs(conditions), out, workers, on_result, on_failure, parallel)
     failures = tuple(f"{job.name}: {why.strip().splitlines()[-1]}" for job, why in collection.failures)
     result = BenchResult(conditions, tuple(map(timed, collection.results)), failures)
     write_report(result, out)

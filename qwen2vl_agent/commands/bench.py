@@ -57,7 +57,9 @@ class Command:
     seed: int = 0
     """another seed gives other episodes"""
     workers: int | None = None
-    """processes; one for each core if left out"""
+    """processes; one for each core if left out, or one with --parallel"""
+    parallel: int = 1
+    """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
     split: Literal["test", "train", "invented"] = "test"
     """what fills the phones: names and texts that are partly never seen in training; only those of training (with
     --seed 0 every second phone is one of the embedded model's demonstrations); or words invented for each phone"""
@@ -129,7 +131,8 @@ class Command:
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:
-            result = run_bench(conditions, out, worker_count(self.workers), view.result, view.failure)
+            workers, parallel = worker_count(self.workers, self.parallel), at_least_one("--parallel", self.parallel)
+            result = run_bench(conditions, out, workers, view.result, view.failure, parallel)
         console.print(rich_table(result))
         if (others := published_table(self.suite)) is not None:
             console.print(others)

@@ -33,6 +33,7 @@ class Command:
     Examples:
       qwen2vl-agent collect --suite phone --episodes 200 --out runs/lessons
       qwen2vl-agent collect --policy model --split test --episodes 50 --out runs/attempts
+      qwen2vl-agent collect --policy dagger --episodes 400 --out runs/corrections
       qwen2vl-agent collect --noise 0.1 --size 540x1200 --episodes 1000 --out runs/small
     """
 
@@ -42,10 +43,11 @@ class Command:
     """the phone in the worker's process, or one over adb"""
     serial: str = ""
     """the phone over adb, with --device android"""
-    policy: PolicyName = "oracle"
-    """who acts"""
+    policy: PolicyName | Literal["dagger"] = "oracle"
+    """who acts; dagger: the model, corrected by the bundled solution wherever it errs, to learn from"""
     model: str = ""
-    """folder, hub id, or address of an OpenAI-compatible server, for --policy model; the embedded model if left out"""
+    """folder, hub id, or address of an OpenAI-compatible server, for --policy model or dagger; the embedded model if
+    left out"""
     episodes: int = 100
     """episodes in all"""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -69,7 +71,9 @@ class Command:
     """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
     checkpoint's own limit"""
     workers: int | None = None
-    """processes; one for each core if left out"""
+    """processes; one for each core if left out, or one with --parallel"""
+    parallel: int = 1
+    """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
     constrained: bool = True
@@ -86,9 +90,9 @@ class Command:
 
         console, out = output.console(self.json), out_folder(self.out, f"collect-{self.suite}")
         jobs = self.jobs()
+        workers, parallel = self._at_once()
         with CollectionView(console, len(jobs), f"collect {self.suite}") as view:
-            workers = worker_count(self.workers) if self.device == "virtual-phone" else 1
-            collection = collect_episodes(jobs, out, workers, view.result, view.failure)
+            collection = collect_episodes(jobs, out, workers, view.result, view.failure, parallel)
         outcomes = Counter(result.outcome for result in collection.results)
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "nothing recorded"
         console.print(f"{told}; records: {out}", markup=False, soft_wrap=True)
@@ -98,6 +102,15 @@ class Command:
             values = {"episodes": len(collection.results), "steps": steps, "outcomes": outcomes, "failures": failures}
             output.print_object({**values, "out": str(out)})
         return 1 if collection.failures else 0
+
+    def _at_once(self) -> tuple[int, int]:
+        """Processes, and episodes at once in each."""
+        parallel = at_least_one("--parallel", self.parallel)
+        if self.device == "virtual-phone":
+            return worker_count(self.workers, parallel), parallel
+        if parallel > 1:
+            raise ConfigError("--parallel is for virtual phones: a phone over adb does one episode at a time")
+        return 1, 1
 
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
@@ -109,7 +122,8 @@ class Command:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         suite = get_suite(self.suite)
         tasks = suite.tasks
-        model = resolve(self.model) if self.policy == "model" else ""
+        asks = self.policy in ("model", "dagger")
+        model = resolve(self.model) if asks else ""
         loading = load_settings(self)
         agent = replace(usual_settings(model), **agent_settings(self.set))
         return [
@@ -121,10 +135,10 @@ class Command:
                 model=model,
                 agent=agent,
                 loading=loading,
-                noise=self.noise if self.policy != "model" else 0.0,
+                noise=0.0 if asks else self.noise,
                 env=self.device if self.device == "android" else suite.env,
                 env_kwargs=suite.env_kwargs | self._env_kwargs(),
-                sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
+                sampling=sampling(self.constrained, self.speculate) if asks else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]

@@ -25,15 +25,15 @@ def out_folder(out: Path | None, name: str) -> Path:
     return wanted if not wanted.exists() else wanted.with_name(f"{wanted.name}-{os.getpid()}")
 
 
-def worker_count(workers: int | None) -> int:
-    """The number of processes that was asked for, or one for each core.
+def worker_count(workers: int | None, parallel: int = 1) -> int:
+    """The number of processes that was asked for, or one for each core; one where episodes share a process.
 
     Raises:
         ConfigError: fewer than one.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; expected at least 1")
-    return workers or os.cpu_count() or 1
+    return workers or (1 if parallel > 1 else os.cpu_count() or 1)
 
 
 def at_least_one(flag: str, value: int) -> int:

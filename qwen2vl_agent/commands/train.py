@@ -28,13 +28,15 @@ class Command:
     """
 
     recipe: tyro.conf.Positional[str]
-    """which recipe: stage1, stage2, stage3 (the three stages, on your data) or tiny (the embedded model)"""
+    """which recipe: stage1, stage2, stage3 (the three stages, on your data), tiny (the embedded model) or find-event
+    (a small model that finds an event in a long film)"""
     size: Literal["tiny", "2b", "7b", "72b"] | None = None
     """of the stages' network; with --model it is the checkpoint's"""
     model: str | None = None
     """checkpoint folder or hub id that a stage begins from"""
     data: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """FILE.jsonl or FILE.jsonl=SHARE: conversations to train a stage on; repeat it to mix"""
+    """what to train a stage on: FILE.jsonl with conversations, a text store's folder (data build), or a generator,
+    synthetic:NAME (data synthetic); each with =SHARE if you like; repeat it to mix"""
     dp: int | None = None
     """replicas, each with its share of the data; dp x pp x tp processes, started with torchrun"""
     pp: int | None = None

@@ -33,6 +33,8 @@ def test_no_workers_at_all_are_refused():
     with pytest.raises(ConfigError, match="--workers is 0"):
         flags.worker_count(0)
     assert flags.worker_count(None) >= 1
+    assert flags.worker_count(None, parallel=4) == 1
+    assert flags.worker_count(3, parallel=4) == 3
 
 
 @pytest.mark.parametrize("text", ["540", "540x", "x1200", "0x1200", "540x-1", "wide"])
