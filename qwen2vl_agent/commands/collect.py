@@ -1,7 +1,8 @@
 """`qwen2vl-agent collect`: many episodes, recorded."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,8 @@ class Command:
     checkpoint's own limit"""
     workers: int | None = None
     """processes; one for each core if left out"""
+    cluster: str = ""
+    """address of a Ray cluster whose machines run the episodes, or local: one begun on this machine"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
     constrained: bool = True
@@ -69,22 +72,25 @@ class Command:
 
     def run(self) -> int:
         """Collects; the status says whether every episode was recorded."""
-        from qwen2vl_agent.agent.live import CollectionView
+        from qwen2vl_agent.agent.cluster import collect_on_cluster
+        from qwen2vl_agent.agent.collection_table import CollectionTable, Volume
         from qwen2vl_agent.agent.rollouts import collect_episodes
 
         console, out = output.console(self.json), out_folder(self.out, f"collect-{self.suite}")
         jobs = self.jobs()
-        with CollectionView(console, len(jobs), f"collect {self.suite}") as view:
+        with CollectionTable(console, len(jobs), f"collect {self.suite}") as view:
             workers = worker_count(self.workers) if self.device == "virtual-phone" else 1
-            collection = collect_episodes(jobs, out, workers, view.result, view.failure)
+            collect = partial(collect_on_cluster, address=self.cluster) if self.cluster else collect_episodes
+            collection = collect(jobs, out, workers, view.result, view.failure)
         outcomes = Counter(result.outcome for result in collection.results)
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "nothing recorded"
-        console.print(f"{told}; records: {out}", markup=False, soft_wrap=True)
+        volume = Volume.below(out)
+        console.print(f"{told}; {view.rates()}; {volume.told()}; records: {out}", markup=False, soft_wrap=True)
         if self.json:
             steps = sum(result.steps for result in collection.results)
             failures = [f"{job.name}: {why}" for job, why in collection.failures]
             values = {"episodes": len(collection.results), "steps": steps, "outcomes": outcomes, "failures": failures}
-            output.print_object({**values, "out": str(out)})
+            output.print_object({**values, "seconds": round(view.seconds, 3), **asdict(volume), "out": str(out)})
         return 1 if collection.failures else 0
 
     def jobs(self) -> list[Any]:
