@@ -15,8 +15,7 @@ from typing import Any
 from qwen2vl_agent.agent.carried import Carried, pack_episode, unpack_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, finished_result
 from qwen2vl_agent.agent.rollouts import ATTEMPTS, Collection
-from qwen2vl_agent.agent.worker import run_job
-from qwen2vl_agent.envs.register import make_env
+from qwen2vl_agent.agent.worker import Envs, Models, run_job
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
 
 LOCAL = "local"
@@ -119,8 +118,7 @@ class Runner:
     def __init__(self) -> None:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = "1"  # before torch is loaded
-        self._env: Any = None
-        self._key = ""
+        self._envs, self._models = Envs(), Models()
 
     def run(self, job: Job) -> tuple[EpisodeResult, Carried]:
         """The result and the record.
@@ -130,23 +128,11 @@ class Runner:
         """
         with tempfile.TemporaryDirectory(prefix="qwen2vl-episode-") as place:
             try:
-                result = run_job(job, Path(place), self._env_for(job))
+                result = run_job(job, Path(place), self._envs.get(job), self._models)
             except Exception:
-                self._close()
+                self._envs.close()
                 raise
             return result, pack_episode(result.folder)
-
-    def _env_for(self, job: Job) -> Any:
-        key = f"{job.env} {sorted(job.env_kwargs.items())!r}"
-        if key != self._key:
-            self._close()
-            self._env, self._key = make_env(job.env, **job.env_kwargs), key
-        return self._env
-
-    def _close(self) -> None:
-        if self._env is not None:
-            self._env.close()
-        self._env, self._key = None, ""
 
 
 def _connected(address: str, workers: int) -> Any:

@@ -11,10 +11,10 @@ from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
 from qwen2vl_agent.dialogue.memory import stretches
 from qwen2vl_agent.dialogue.processor import Processor
-from qwen2vl_agent.dialogue.recorded import recorded_tools
+from qwen2vl_agent.dialogue.recorded import recorded_dialogue
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 from qwen2vl_agent.schema.messages import ImagePart
-from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step
+from qwen2vl_agent.schema.trajectory import Outcome, Step
 from qwen2vl_agent.trajectory.frames import FrameStore
 from qwen2vl_agent.trajectory.store import episodes, frames_folder, read_episode, read_header
 
@@ -97,8 +97,9 @@ def episode_parts(
     dialogue, turns = recorded_turns(folder)
     parts = []
     for stretch in stretches(dialogue, turns, processor):
-        known = [replace(turn, target=False) for turn in stretch.turns[: stretch.first]]
-        messages = compose_finished(dialogue, [*known, *stretch.turns[stretch.first :]])
+        known = [replace(turn, target=False) for turn in stretch.past.turns[: stretch.first]]
+        turns_seen = [*known, *stretch.past.turns[stretch.first :]]
+        messages = compose_finished(dialogue, turns_seen, stretch.past.earlier)
         parts.append(Example(messages, source, weight))
     return [part for part in parts if part.has_targets] or parts[:1]
 
@@ -113,7 +114,7 @@ def recorded_turns(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
     if not trajectory.steps:
         raise RecordError(f"{folder} holds an episode without steps: there is nothing to learn from it")
     frames = FrameStore(frames_folder(folder))
-    return _dialogue(trajectory.header), [_turn(step, frames) for step in trajectory.steps]
+    return recorded_dialogue(trajectory.header), [_turn(step, frames) for step in trajectory.steps]
 
 
 def _turn(step: Step, frames: FrameStore) -> Turn:
@@ -124,20 +125,6 @@ def _turn(step: Step, frames: FrameStore) -> Turn:
         reply_token_ids=step.reply.token_ids or None,
         result_text=step.error,
         target=step.reply.target and not step.error,
-    )
-
-
-def _dialogue(header: EpisodeHeader) -> Dialogue:
-    """The head of the conversation as the agent had it; its settings stand in the header."""
-    agent = header.config.get("agent", {})
-    return Dialogue(
-        header.goal,
-        recorded_tools(header),
-        header.form,
-        agent.get("language", "en"),
-        agent.get("detail", "full"),
-        agent.get("max_frames"),
-        agent.get("max_context_tokens"),
     )
 
 

@@ -48,7 +48,7 @@ def gather(settings: ImproveSettings, number: int, model: str, out: Path, view: 
     """
     jobs = round_jobs(settings, number, model)
     told = (view.result, view.failure) if view is not None else (None, None)
-    collection = collect_episodes(jobs, out, settings.workers, *told)
+    collection = collect_episodes(jobs, out, settings.workers, *told, settings.parallel)
     if len(collection.failures) * 20 > len(jobs):
         job, why = collection.failures[0]
         count = f"{len(collection.failures)} of {len(jobs)}"
