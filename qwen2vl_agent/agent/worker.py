@@ -52,7 +52,7 @@ def work(pipe: Connection, out: Path, seats: int = 1, threads: int = 1) -> None:
                 jobs.put(None)
 
     def sit() -> None:
-        envs = _Envs()
+        envs = Envs()
         while (job := jobs.get()) is not None:
             answer = _answer(job, out, envs, models)
             with answering:
@@ -126,7 +126,7 @@ def _around(model: Policy, job: Job) -> Policy:
     return CorrectedPolicy(drawn)
 
 
-class _Envs:
+class Envs:
     """One environment at a time, kept while jobs ask for the same."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class _Envs:
         self._env = self._key = None
 
 
-def _answer(job: Job, out: Path, envs: _Envs, models: Models) -> EpisodeResult | str | Exception:
+def _answer(job: Job, out: Path, envs: Envs, models: Models) -> EpisodeResult | str | Exception:
     try:
         return run_job(job, out, envs.get(job), models)
     except (ConfigError, CheckpointError) as error:

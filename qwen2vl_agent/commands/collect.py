@@ -1,7 +1,7 @@
 """`qwen2vl-agent collect`: many episodes, recorded."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,6 +74,8 @@ class Command:
     """processes; one for each core if left out, or one with --parallel"""
     parallel: int = 1
     """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
+    cluster: str = ""
+    """address of a Ray cluster whose machines run the episodes, or local: one begun on this machine"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
     constrained: bool = True
@@ -85,27 +87,34 @@ class Command:
 
     def run(self) -> int:
         """Collects; the status says whether every episode was recorded."""
-        from qwen2vl_agent.agent.live import CollectionView
+        from qwen2vl_agent.agent.cluster import collect_on_cluster
+        from qwen2vl_agent.agent.collection_table import CollectionTable, Volume
         from qwen2vl_agent.agent.rollouts import collect_episodes
 
         console, out = output.console(self.json), out_folder(self.out, f"collect-{self.suite}")
         jobs = self.jobs()
         workers, parallel = self._at_once()
-        with CollectionView(console, len(jobs), f"collect {self.suite}") as view:
-            collection = collect_episodes(jobs, out, workers, view.result, view.failure, parallel)
+        with CollectionTable(console, len(jobs), f"collect {self.suite}") as view:
+            if self.cluster:
+                collection = collect_on_cluster(jobs, out, workers, view.result, view.failure, address=self.cluster)
+            else:
+                collection = collect_episodes(jobs, out, workers, view.result, view.failure, parallel)
         outcomes = Counter(result.outcome for result in collection.results)
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "nothing recorded"
-        console.print(f"{told}; records: {out}", markup=False, soft_wrap=True)
+        volume = Volume.below(out)
+        console.print(f"{told}; {view.rates()}; {volume.told()}; records: {out}", markup=False, soft_wrap=True)
         if self.json:
             steps = sum(result.steps for result in collection.results)
             failures = [f"{job.name}: {why}" for job, why in collection.failures]
             values = {"episodes": len(collection.results), "steps": steps, "outcomes": outcomes, "failures": failures}
-            output.print_object({**values, "out": str(out)})
+            output.print_object({**values, "seconds": round(view.seconds, 3), **asdict(volume), "out": str(out)})
         return 1 if collection.failures else 0
 
     def _at_once(self) -> tuple[int, int]:
         """Processes, and episodes at once in each."""
         parallel = at_least_one("--parallel", self.parallel)
+        if parallel > 1 and self.cluster:
+            raise ConfigError("--parallel is for this machine; a cluster's workers do one episode at a time each")
         if self.device == "virtual-phone":
             return worker_count(self.workers, parallel), parallel
         if parallel > 1:

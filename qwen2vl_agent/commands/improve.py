@@ -63,7 +63,9 @@ class Command:
     batch_tokens: int = 4096
     """of a packed row"""
     workers: int | None = None
-    """processes that run episodes; one for each core if left out"""
+    """processes that run episodes; one for each core if left out, or one with --parallel"""
+    parallel: int = 1
+    """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
     threads: int = 1
     """of training"""
     baselines: bool = False
@@ -112,7 +114,8 @@ class Command:
             model=resolve(self.model),
             replay=tuple(map(str, self.replay)),
             size=read_size(self.size) if self.size else None,
-            workers=worker_count(self.workers),
+            workers=worker_count(self.workers, self.parallel),
+            parallel=self.parallel,
             threads=self.threads,
         )
 

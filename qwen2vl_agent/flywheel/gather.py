@@ -40,15 +40,16 @@ def round_jobs(settings: ImproveSettings, number: int, model: str) -> list[Job]:
     return jobs
 
 
-def gather(settings: ImproveSettings, number: int, model: str, out: Path, view: Any = None) -> int:
+def gather(settings: ImproveSettings, number: int, model: str, out: Path, view: Any) -> int:
     """Collect the episodes of a round in `out`, as far as they are not there; how many there are.
+
+    `view` is told of each, as `CollectionView` is.
 
     Raises:
         ConfigError: more than one in twenty failed for another reason than the agent's.
     """
     jobs = round_jobs(settings, number, model)
-    told = (view.result, view.failure) if view is not None else (None, None)
-    collection = collect_episodes(jobs, out, settings.workers, *told)
+    collection = collect_episodes(jobs, out, settings.workers, view.result, view.failure, settings.parallel)
     if len(collection.failures) * 20 > len(jobs):
         job, why = collection.failures[0]
         count = f"{len(collection.failures)} of {len(jobs)}"

@@ -135,7 +135,7 @@ def _measure(settings: ImproveSettings, model: str, out: Path, view: View, polic
         split=HELD_OUT,
     )
     with view(len(bench_jobs(conditions)), f"measure {policy} {Path(model).parent.parent.name}".rstrip()) as shown:
-        result = run_bench(conditions, out, settings.workers, shown.result, shown.failure)
+        result = run_bench(conditions, out, settings.workers, shown.result, shown.failure, settings.parallel)
     if result.failures:
         raise ConfigError(f"{len(result.failures)} measured episodes gave no verdict, the first: {result.failures[0]}")
     return result

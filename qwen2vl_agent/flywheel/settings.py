@@ -16,6 +16,8 @@ POLICIES: dict[Method, str] = {
     "demonstrations": "oracle",
 }
 """Who acts while episodes are collected: the model with the solution beside it, the model alone, the solution alone."""
+FREE = ("rounds", "workers", "parallel")
+"""What may be another when a flywheel goes on."""
 HELD_OUT: Split = "test"
 """Words of the phones that are measured on."""
 
@@ -53,10 +55,22 @@ class ImproveSettings:
     """None: 3e-4 for imitation and rejection, 1e-5 for grpo."""
     batch_tokens: int = 4096
     workers: int = 2
+    parallel: int = 1
+    """Episodes at once in each worker, whose replies one model writes together."""
     threads: int = 1
 
     def __post_init__(self) -> None:
-        counts = ("rounds", "episodes", "attempts", "held_out", "steps", "batch_tokens", "workers", "threads")
+        counts = (
+            "rounds",
+            "episodes",
+            "attempts",
+            "held_out",
+            "steps",
+            "batch_tokens",
+            "workers",
+            "parallel",
+            "threads",
+        )
         for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -76,7 +90,7 @@ class ImproveSettings:
 
     def to_json(self) -> dict[str, Any]:
         """For the record; what may be changed between two sittings is left out."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("rounds", "workers")}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE}
 
     @property
     def split(self) -> Split:

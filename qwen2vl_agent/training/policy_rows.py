@@ -49,12 +49,12 @@ def policy_row(folder: Path, processor: Any, advantage: float) -> PolicyRow:
     written = _written(trajectory)
     if not written:
         raise RecordError(f"{folder} holds no reply of a model: there is nothing to make likelier")
-    ids = encoded.labels[places].tolist()
-    if [token for token, _, _ in written] != ids[: len(written)]:
+    found = _found(written, encoded.labels[places].tolist())
+    if found is None:
         raise RecordError(f"{folder} encodes to other tokens than its model wrote")
-    free = [number for number, (_, _, forced) in enumerate(written) if not forced]
-    kept = places[torch.tensor(free, dtype=torch.long)]
-    old = torch.tensor([written[number][1] for number in free], dtype=torch.float32)
+    free = [(place, one.logprob) for place, one in found if not one.forced]
+    kept = places[torch.tensor([place for place, _ in free], dtype=torch.long)]
+    old = torch.tensor([logprob for _, logprob in free], dtype=torch.float32)
     return PolicyRow(encoded.inputs, kept - 1, encoded.labels[kept], old, advantage)
 
 
@@ -71,10 +71,41 @@ def rows_of(batch: Sequence[PolicyRow]) -> tuple[ModelInputs, Tensor, Tensor, Te
     return pack([row.inputs for row in batch]), torch.cat(where), ids, old, advantages
 
 
-def _written(trajectory: Trajectory) -> list[tuple[int, float, bool]]:
-    """Each token that the model wrote, its log-probability, and whether it was forced."""
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A token that the model wrote."""
+
+    id: int
+    logprob: float
+    forced: bool
+    last: bool
+    """Of its reply."""
+
+
+def _written(trajectory: Trajectory) -> list[_Token]:
     return [
-        (token, reply.logprobs[place], bool(reply.forced[place : place + 1] == (True,)))
+        _Token(
+            token,
+            reply.logprobs[place],
+            any(reply.forced[place : place + 1]),
+            place == len(reply.token_ids) - 1,
+        )
         for reply in (step.reply for step in trajectory.steps)
         for place, token in enumerate(reply.token_ids)
     ]
+
+
+def _found(written: Sequence[_Token], ids: Sequence[int]) -> list[tuple[int, _Token]] | None:
+    """Where each written token stands among the targets; None where they are others.
+
+    A reply's last token may be missing: a model that closed the conversation while the episode went on has its mark
+    taken out again.
+    """
+    found: list[tuple[int, _Token]] = []
+    for one in written:
+        place = len(found)
+        if place < len(ids) and ids[place] == one.id:
+            found.append((place, one))
+        elif not one.last:
+            return None
+    return found

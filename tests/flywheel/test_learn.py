@@ -56,7 +56,8 @@ def test_a_rows_probabilities_are_those_that_were_recorded(attempts: list[Path],
         found = written_logprobs(model.float(), inputs, where, ids)
     assert float((found - old).abs().max()) < 1e-4
     free = sum(step.reply.forced.count(False) for folder in attempts for step in read_episode(folder).steps)
-    assert len(ids) == free == len(advantage)
+    closed = sum("no function call" in step.error for folder in attempts for step in read_episode(folder).steps)
+    assert free - closed <= len(ids) == len(advantage) <= free, "what is missing closed a conversation that went on"
 
 
 def test_attempts_are_worth_what_they_did_beside_each_other(tmp_path: Path, attempts: list[Path]) -> None:
