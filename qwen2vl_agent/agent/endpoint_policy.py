@@ -24,10 +24,11 @@ from qwen2vl_agent.dialogue.dialects.autoglm import read_autoglm
 from qwen2vl_agent.dialogue.dialects.qwen_use import MOBILE, read_mobile_use
 from qwen2vl_agent.dialogue.dialects.ui_tars import read_ui_tars
 from qwen2vl_agent.dialogue.lenient_json import read_json
+from qwen2vl_agent.dialogue.second_look import SecondLook, question, read_answer
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_call
 from qwen2vl_agent.model.image_source import load_rgb
 from qwen2vl_agent.schema.errors import ConfigError, ToolCallError
-from qwen2vl_agent.schema.messages import ImagePart
+from qwen2vl_agent.schema.messages import ImagePart, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import CallForm, Reply
 
@@ -92,6 +93,27 @@ class EndpointPolicy:
                     raise ConfigError(f"{self._endpoint.config.url} refuses: {error}") from error
                 del self._ways[0]
 
+    def effect(self, look: SecondLook) -> float | None:
+        """1 or 0, as the model says yes or no to the question whether a step had its effect; None for anything else.
+
+        Raises:
+            ConfigError: the server takes no such question.
+            EndpointLost: it does not answer.
+        """
+        (asked,) = question(look)
+        content = [
+            {"type": "image_url", "image_url": {"url": self._link(part)}}
+            if isinstance(part, ImagePart)
+            else {"type": "text", "text": part.text}
+            for part in asked.parts
+            if isinstance(part, ImagePart | TextPart)
+        ]
+        body = {"model": self._served.name, "messages": [{"role": "user", "content": content}], "temperature": 0.0}
+        try:
+            return read_answer(self._endpoint.complete({**body, "max_tokens": self._asking.max_new_tokens}).text)
+        except RequestRefused as error:
+            raise ConfigError(f"{self._endpoint.config.url} refuses a second look: {error}") from error
+
     def _ask(self, context: Context) -> Reply:
         way, form = self.way, context.dialogue.form
         completion = self._endpoint.complete(self._body(context, way), context.on_text)
@@ -122,6 +144,7 @@ class EndpointPolicy:
         }
         if way == "inside":
             body |= {"tools": tools_for(context.dialogue.tools, way), "return_token_ids": True}
+            body["asks_for_notes"] = context.dialogue.memory != "none"
             return body | ({"legal_tools": tools_for(tools, way)} if context.legal is not None else {})
         if way == "schema":
             schema = {"name": "call", "schema": call_schema(tools), "strict": True}

@@ -11,16 +11,17 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from qwen2vl_agent.agent.chosen import chosen_policy, is_address
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
 from qwen2vl_agent.agent.loading import load
-from qwen2vl_agent.agent.policy import Policy, scripted_policy
+from qwen2vl_agent.agent.orphans import die_with_parent
+from qwen2vl_agent.agent.policy import OtherChances, Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
 from qwen2vl_agent.trajectory.lines import HEADER_FILE
@@ -37,7 +38,7 @@ def work(pipe: Connection, out: Path, seats: int = 1, threads: int = 1) -> None:
         threads: of torch, in all.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what follows
-    _die_with_parent()
+    die_with_parent()
     _limit_threads(threads)
     jobs: SimpleQueue[Job | None] = SimpleQueue()
     models, answering = Models(), threading.Lock()
@@ -98,8 +99,11 @@ class Models:
     @contextmanager
     def policy(self, job: Job) -> Iterator[Policy]:
         """The policy of a job, while it runs."""
-        if job.policy != "model":
+        if job.policy not in ("model", "dagger"):
             yield scripted_policy(job.policy, job.noise)
+            return
+        if is_address(job.model):
+            yield _around(chosen_policy("model", job.model, job.loading, job.sampling), job)
             return
         from qwen2vl_agent.agent.model_policy import SamplingConfig
         from qwen2vl_agent.agent.rounds import Rounds
@@ -109,7 +113,17 @@ class Models:
             if key not in self._rounds:
                 self._rounds[key] = Rounds(*load(*key))
         with self._rounds[key].policy(SamplingConfig(**job.sampling)) as policy:
-            yield policy
+            yield _around(policy, job)
+
+
+def _around(model: Policy, job: Job) -> Policy:
+    """What a job puts around the model's policy."""
+    drawn = OtherChances(model, job.draw) if job.draw else model
+    if job.policy == "model":
+        return drawn
+    from qwen2vl_agent.agent.corrected import CorrectedPolicy
+
+    return CorrectedPolicy(drawn)
 
 
 class _Envs:
@@ -168,15 +182,3 @@ def _limit_threads(threads: int) -> None:
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-
-
-def _die_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing beside the one that resumes."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

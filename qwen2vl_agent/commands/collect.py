@@ -1,13 +1,23 @@
 """`qwen2vl-agent collect`: many episodes, recorded."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
+from qwen2vl_agent.commands.flags import (
+    PolicyName,
+    agent_settings,
+    at_least_one,
+    load_settings,
+    out_folder,
+    sampling,
+    worker_count,
+)
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
@@ -23,6 +33,7 @@ class Command:
     Examples:
       qwen2vl-agent collect --suite phone --episodes 200 --out runs/lessons
       qwen2vl-agent collect --policy model --split test --episodes 50 --out runs/attempts
+      qwen2vl-agent collect --policy dagger --episodes 400 --out runs/corrections
       qwen2vl-agent collect --noise 0.1 --size 540x1200 --episodes 1000 --out runs/small
     """
 
@@ -32,12 +43,16 @@ class Command:
     """the phone in the worker's process, or one over adb"""
     serial: str = ""
     """the phone over adb, with --device android"""
-    policy: PolicyName = "oracle"
-    """who acts"""
+    policy: PolicyName | Literal["dagger"] = "oracle"
+    """who acts; dagger: the model, corrected by the bundled solution wherever it errs, to learn from"""
     model: str = ""
-    """folder or hub id, for --policy model; the embedded model if left out"""
+    """folder, hub id, or address of an OpenAI-compatible server, for --policy model or dagger; the embedded model if
+    left out"""
     episodes: int = 100
     """episodes in all"""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
+    memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
     seed: int = 0
     """another seed gives other episodes"""
     split: Split = "train"
@@ -99,17 +114,18 @@ class Command:
 
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
+        from qwen2vl_agent.agent.chosen import usual_settings
         from qwen2vl_agent.agent.jobs import Job
-        from qwen2vl_agent.agent.settings import taught_settings
         from qwen2vl_agent.bench.suites import episode_seed, get_suite
 
         if not 0 <= self.noise < 1:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         suite = get_suite(self.suite)
         tasks = suite.tasks
-        model = resolve(self.model) if self.policy == "model" else ""
+        asks = self.policy in ("model", "dagger")
+        model = resolve(self.model) if asks else ""
         loading = load_settings(self)
-        agent = taught_settings(model)
+        agent = replace(usual_settings(model), **agent_settings(self.set))
         return [
             Job(
                 task=tasks[index % len(tasks)],
@@ -119,10 +135,10 @@ class Command:
                 model=model,
                 agent=agent,
                 loading=loading,
-                noise=self.noise if self.policy != "model" else 0.0,
+                noise=0.0 if asks else self.noise,
                 env=self.device if self.device == "android" else suite.env,
                 env_kwargs=suite.env_kwargs | self._env_kwargs(),
-                sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
+                sampling=sampling(self.constrained, self.speculate) if asks else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]

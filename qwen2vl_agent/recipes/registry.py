@@ -7,6 +7,7 @@ from typing import Any
 from qwen2vl_agent.schema.errors import ConfigError
 
 RECIPES = {
+    "find-event": "qwen2vl_agent.recipes.find_event",
     "stage1": "qwen2vl_agent.recipes.stage1",
     "stage2": "qwen2vl_agent.recipes.stage2",
     "stage3": "qwen2vl_agent.recipes.stage3",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from qwen2vl_agent.data.conversations import ConversationFile, Targets
-from qwen2vl_agent.data.mixture import Mixture
+from qwen2vl_agent.data.conversations import Targets
 from qwen2vl_agent.model.config import Qwen2VLConfig, Size, preset
+from qwen2vl_agent.recipes import stage_data
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
 from qwen2vl_agent.training.parallel.layout import Layout
@@ -30,7 +30,12 @@ class StageRecipe:
     model: str = ""
     """Checkpoint folder or hub id to begin from; empty: new weights, of the tiny size only."""
     data: str = ""
-    """Files of conversations, parted by commas, each with its share: `a.jsonl=3,b.jsonl=1`."""
+    """Files of conversations, text stores and generators, parted by commas, each with its share:
+    `a.jsonl=3,stores/talk=2,synthetic:charts=1`."""
+    cutoff: str = ""
+    """A date: text stores with younger content are refused, and files of conversations, which declare no dates."""
+    video_cache: str = ""
+    """Folder that keeps the frames of videos, so that each is decoded once."""
     dp: int = 1
     pp: int = 1
     tp: int = 1
@@ -106,7 +111,7 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
         ConfigError: a field, a file or a layout that cannot be used.
     """
     recipe = with_overrides(recipe, overrides)
-    mixture = _mixture(recipe)
+    mixture = stage_data.mixture(recipe.data, recipe.targets, recipe.seed, recipe.cutoff)
     from qwen2vl_agent.training.parallel.data_order import RowStreams
     from qwen2vl_agent.training.parallel.grid import joined
     from qwen2vl_agent.training.parallel.lora import add_lora
@@ -115,11 +120,12 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
     recipe.layout.check(network(recipe))
     with joined(recipe.layout, recipe.device) as grid:
         processor, model = _processor(recipe), _model(recipe)
+        reader = stage_data.with_video_cache(processor, recipe.video_cache)
         if recipe.lora_rank:
             add_lora(model, recipe.lora_rank, recipe.lora_alpha, recipe.seed)
         data = RowStreams(
             mixture,
-            processor,
+            reader,
             grid,
             rows=recipe.rows_per_step,
             batch_tokens=recipe.batch_tokens,
@@ -194,20 +200,6 @@ def _model(recipe: StageRecipe) -> Any:
     if recipe.size != "tiny":
         raise ConfigError(f"--size {recipe.size} begins from a checkpoint: give --model FOLDER or a hub id")
     return Qwen2VL(network(recipe), seed=recipe.seed)
-
-
-def _mixture(recipe: StageRecipe) -> Mixture:
-    if not recipe.data:
-        raise ConfigError("there is nothing to train on; give --data FILE.jsonl with conversations")
-    sources = []
-    for item in recipe.data.split(","):
-        path, _, share = item.partition("=")
-        try:
-            weight = float(share or 1)
-        except ValueError:
-            raise ConfigError(f"--data {item}: expected FILE=SHARE with a number") from None
-        sources.append((ConversationFile.open(path, recipe.targets, recipe.seed), weight))
-    return Mixture(tuple(sources), recipe.seed)
 
 
 def with_overrides(recipe: StageRecipe, overrides: dict[str, str]) -> StageRecipe:
