@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -69,4 +69,6 @@ def adapter_config(rank: int, alpha: float, base_model: str) -> dict[str, Any]:
 @torch.no_grad()
 def _scale(stage: Stage) -> float:
     """What the products are multiplied by; 0 where this stage has none."""
-    return next((float(module.lora_scale) for module in stage.modules() if hasattr(module, "lora_scale")), 0.0)
+    return next(
+        (float(cast(Tensor, module.lora_scale)) for module in stage.modules() if hasattr(module, "lora_scale")), 0.0
+    )
