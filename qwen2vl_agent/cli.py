@@ -33,6 +33,7 @@ COMMANDS = {
     "verify": "check that recorded steps give the same tokens and probabilities again",
     "calibration": "tell how far a model's confidence can be believed",
     "train": "train a model",
+    "plot": "draw a training's metrics",
     "improve": "let a model learn from what it does, round by round",
     "data": "build data sets for training, look at them and count them",
     "init": "build a model to train from a language model and a vision tower",

@@ -87,7 +87,10 @@ class EndpointPolicy:
         """
         while True:
             try:
-                return self._ask(context)
+                completion = self._endpoint.complete(self._body(context, self.way), context.on_text)
+                if self._knows_tools(completion):
+                    return self._reply(completion, context.dialogue.form)
+                self._ways = [way for way in self._ways if way not in ("required", "tools")]
             except RequestRefused as error:
                 if error.status in (401, 403, 404) or len(self._ways) == 1:
                     raise ConfigError(f"{self._endpoint.config.url} refuses: {error}") from error
@@ -114,11 +117,15 @@ class EndpointPolicy:
         except RequestRefused as error:
             raise ConfigError(f"{self._endpoint.config.url} refuses a second look: {error}") from error
 
-    def _ask(self, context: Context) -> Reply:
-        way, form = self.way, context.dialogue.form
-        completion = self._endpoint.complete(self._body(context, way), context.on_text)
+    def _knows_tools(self, completion: Completion) -> bool:
+        """Whether the server minds the tools: one whose chat template has no place for them drops them in silence."""
+        if self.way != "required" or completion.calls:
+            return True
+        return _from_text(completion.text, "tool_call")[1] is not None
+
+    def _reply(self, completion: Completion, form: CallForm) -> Reply:
         return Reply(
-            text=reply_text(completion, form, way),
+            text=reply_text(completion, form, self.way),
             token_ids=tuple(completion.token_ids),
             prompt_ids=tuple(completion.prompt_ids),
             confidence=completion.details.get("confidence"),

@@ -2,7 +2,7 @@
 
 The order is the mixture's, whatever the number of workers: worker k encodes the chunks k, k + N, k + 2N, … of the
 positions, and the training process takes the chunks in turn and fills each batch up to the budget. The whole state is
-one number, the position of the first example that no batch holds yet.
+one number, the position of the first example that no batch holds yet. Of a plan each position is a batch already.
 """
 
 import multiprocessing
@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from qwen2vl_agent.data.mixture import Mixture, Share
+from qwen2vl_agent.data.mixture import Drawing
 from qwen2vl_agent.data.packing import Batch, Row, from_wire, pack
-from qwen2vl_agent.data.worker import Failure, Job, encode_row, work
+from qwen2vl_agent.data.worker import Failure, Job, encode_example, work
 
 PREFETCHED_CHUNKS = 2
 """Chunks that each worker keeps ready."""
@@ -42,9 +42,9 @@ class Loader:
 
     def __init__(
         self,
-        mixture: Mixture | Share,
+        mixture: Any,
         processor: Any,
-        budget: int,
+        budget: int | None,
         *,
         workers: int = 0,
         start: int = 0,
@@ -53,12 +53,14 @@ class Loader:
     ) -> None:
         """`processor` needs `encode(messages)`; `budget` counts the language model's tokens, visual ones included.
 
-        An example longer than the budget makes a batch alone. `workers=0` encodes in this process. Workers are
-        started at the first batch; `pixel_dtype` halves the traffic where training computes in bfloat16 anyway.
+        An example longer than the budget makes a batch alone; without a budget each position of `mixture` is a batch.
+        `workers=0` encodes in this process. Workers are started at the first batch; `pixel_dtype` halves the traffic
+        where training computes in bfloat16 anyway.
         """
-        if budget <= 0 or workers < 0 or chunk <= 0:
+        if (budget is not None and budget <= 0) or workers < 0 or chunk <= 0:
             raise ValueError(f"budget and chunk must be positive, got {budget} and {chunk}; workers {workers}")
         self.mixture = mixture
+        self._drawing: Drawing = mixture
         self.budget = budget
         self.waited_s = 0.0
         """Seconds that `next` waited for data, in all."""
@@ -67,7 +69,7 @@ class Loader:
         self._pixel_dtype = pixel_dtype
         self._chunk = chunk
         self._position = start
-        self._rows: Iterator[Row] | None = None
+        self._rows: Iterator[list[Row]] | None = None
         self._held: Row | None = None
         self._workers: list[_Worker] = []
 
@@ -86,45 +88,51 @@ class Loader:
 
     def __next__(self) -> Batch:
         began = time.perf_counter()
-        rows = self._fill()
-        self._position += len(rows)
+        if self._rows is None:
+            self._rows = self._from_workers() if self._num_workers else self._inline()
+        if self.budget is None:
+            rows, passed = next(self._rows), 1
+        else:
+            rows = self._fill(self.budget, self._rows)
+            passed = len(rows)
+        self._position += passed
         self.waited_s += time.perf_counter() - began
         return pack(rows, self._position)
 
-    def _fill(self) -> list[Row]:
-        if self._rows is None:
-            self._rows = self._from_workers() if self._num_workers else self._inline()
+    def _fill(self, budget: int, drawn: Iterator[list[Row]]) -> list[Row]:
         rows: list[Row] = [self._held] if self._held else []
         total = sum(row.num_tokens for row in rows)
         self._held = None
-        for row in self._rows:
+        for (row,) in drawn:
             total += row.num_tokens
-            if rows and total > self.budget:
+            if rows and total > budget:
                 self._held = row
                 break
             rows.append(row)
         return rows
 
-    def _inline(self) -> Iterator[Row]:
+    def _inline(self) -> Iterator[list[Row]]:
         position = self._position
         while True:
-            yield encode_row(self.mixture, self._processor, position, self._pixel_dtype)
+            drawn = self._drawing.drawn(position)
+            yield [encode_example(*one, self._processor, self._pixel_dtype) for one in drawn]
             position += 1
 
-    def _from_workers(self) -> Iterator[Row]:
+    def _from_workers(self) -> Iterator[list[Row]]:
         self._workers = [self._launch(number) for number in range(self._num_workers)]
         turn = 0
         while True:
-            chunk = self._receive(self._workers[turn % self._num_workers])
-            for wire in chunk:
-                yield from_wire(wire, self._pixel_dtype)
+            for wires in self._receive(self._workers[turn % self._num_workers]):
+                yield [from_wire(wire, self._pixel_dtype) for wire in wires]
             turn += 1
 
     def _launch(self, number: int) -> _Worker:
         context = _context()
         chunks = context.Queue(maxsize=PREFETCHED_CHUNKS)
         first = self._position + number * self._chunk
-        job = Job(self.mixture, self._processor, first, self._chunk, self._num_workers * self._chunk, self._pixel_dtype)
+        job = Job(
+            self._drawing, self._processor, first, self._chunk, self._num_workers * self._chunk, self._pixel_dtype
+        )
         process = context.Process(target=work, args=(job, chunks, dict(os.environ)), name=f"data-{number}", daemon=True)
         process.start()
         chunks._writer.close()  # the worker has its own; so the pipe ends with it, even in the middle of a chunk

@@ -31,6 +31,13 @@ class Source(Protocol):
         """The example with this number, counted from 0 without an end."""
 
 
+class Drawing(Protocol):
+    """What a loader draws from: a `Mixture`, a `Share` of one, or a replica's rows of a plan."""
+
+    def drawn(self, position: int) -> list[tuple[Source, int]]:
+        """What is at this position: sources, each with the index to ask it for."""
+
+
 @runtime_checkable
 class Prepared(Protocol):
     """A source that fetches from afar."""
@@ -66,6 +73,10 @@ class Mixture:
         number = int(order[place])
         return self.sources[number][0], position // BLOCK * slots[number] + int(rank[place])
 
+    def drawn(self, position: int) -> list[tuple[Source, int]]:
+        """One example is at each position."""
+        return [self.pick(position)]
+
     def example(self, position: int) -> Encodable:
         """The example at this position."""
         source, index = self.pick(position)
@@ -87,6 +98,10 @@ class Share:
     def pick(self, position: int) -> tuple[Source, int]:
         """The source at this position of the share, and the index to ask it for."""
         return self.whole.pick(position * self.count + self.rank)
+
+    def drawn(self, position: int) -> list[tuple[Source, int]]:
+        """One example is at each position."""
+        return [self.pick(position)]
 
     def example(self, position: int) -> Encodable:
         """The example at this position of the share."""

@@ -27,6 +27,8 @@ class Row:
     """What each of its targets counts in the loss."""
     looks: Tensor | None = None
     """[T] the place of the visual token that shows what is written here, or -1; None: told nowhere."""
+    index: int = -1
+    """Of the example in its source, so that it can be found again; -1: told nowhere."""
 
     @property
     def num_tokens(self) -> int:
@@ -62,6 +64,8 @@ class Batch:
     """The mixture's position after this batch: where a resumed run goes on."""
     looks: Tensor | None = None
     """[T] the place in the row of the visual token that shows what is written here, or -1; None: told nowhere."""
+    examples: tuple[tuple[str, int], ...] = ()
+    """Source and index of each example, in the order of the segments."""
 
     @property
     def num_tokens(self) -> int:
@@ -100,7 +104,8 @@ def pack(rows: Sequence[Row], position: int = 0) -> Batch:
     labels = torch.cat([row.labels for row in rows])
     sources = tuple(dict.fromkeys(row.source for row in rows))
     lengths = [row.num_tokens for row in rows]
-    return Batch(inputs, labels, _targets(rows, labels, lengths, sources), sources, position, _looks(rows))
+    named = tuple((row.source, row.index) for row in rows)
+    return Batch(inputs, labels, _targets(rows, labels, lengths, sources), sources, position, _looks(rows), named)
 
 
 def _looks(rows: Sequence[Row]) -> Tensor | None:
@@ -141,17 +146,18 @@ def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
     )
     small = tuple(None if value is None else value.to(torch.int32).numpy() for value in values)
     pixels = tuple(_bits(value, pixel_dtype) for value in (inputs.pixel_values, inputs.pixel_values_videos))
-    return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight
+    return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight, row.index
 
 
 def from_wire(wire: tuple[Any, ...], pixel_dtype: torch.dtype) -> Row:
     """The row that `to_wire` took apart."""
-    small, pixels, embeds, source, weight = wire
+    small, pixels, embeds, source, weight, index = wire
     ids, positions, labels = (torch.from_numpy(value).long() for value in small[:3])
     image_grid, video_grid, looks = (None if value is None else torch.from_numpy(value).long() for value in small[3:])
     images, videos = (None if bits is None else torch.from_numpy(bits).view(pixel_dtype) for bits in pixels)
     made = None if embeds is None else torch.from_numpy(embeds).view(torch.bfloat16)
-    return Row(ModelInputs(ids, positions, images, image_grid, made, videos, video_grid), labels, source, weight, looks)
+    inputs = ModelInputs(ids, positions, images, image_grid, made, videos, video_grid)
+    return Row(inputs, labels, source, weight, looks, index)
 
 
 def _bits(pixels: Tensor | None, dtype: torch.dtype) -> Any:

@@ -190,6 +190,11 @@ class Shard:
         """[documents] tokens of each."""
         return np.diff(self._arrays["starts"])
 
+    def patches(self) -> Array:
+        """[documents] patches of each one's pictures and videos."""
+        before = _starts(self._arrays["media"]["grid"].astype(np.int64).prod(1))
+        return np.diff(before[self._arrays["media_starts"]])
+
     def target_count(self) -> int:
         """Tokens to predict, in all documents."""
         runs = self._arrays["runs"].reshape(-1, 2).astype(np.int64)
@@ -236,7 +241,7 @@ def _crc(array: Array) -> int:
     return zlib.crc32(_bytes(array))
 
 
-def _starts(lengths: Sequence[int]) -> Array:
+def _starts(lengths: Sequence[int] | Array) -> Array:
     """Running sums from 0. Worked example: lengths 3, 0, 2 -> 0, 3, 3, 5."""
     return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype("<i8")
 

@@ -70,6 +70,11 @@ class TextStore:
         shard, place = self._place(index)
         return shard.media(place)
 
+    def sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """[documents] tokens and patches of each, from the indexes."""
+        shards = list(self.shards())
+        return np.concatenate([s.lengths() for s in shards]), np.concatenate([s.patches() for s in shards])
+
     def shards(self) -> Iterator[Shard]:
         """Its files, in order."""
         return (self._shard(number) for number in range(len(self._shards)))
@@ -155,12 +160,20 @@ class StoredSource:
 
     def example(self, index: int) -> "StoredExample":
         """The document with this number; after the last one they start again in another order."""
-        return StoredExample(self, self._number(index))
+        return self.document(self._number(index))
+
+    def document(self, number: int) -> "StoredExample":
+        """The document with this number in the store."""
+        return StoredExample(self, number)
 
     def prepare(self, index: int) -> None:
         """Begins to fetch the pictures of an example that will be asked for soon."""
+        self.fetch(self._number(index))
+
+    def fetch(self, number: int) -> None:
+        """Begins to fetch the pictures of a document."""
         if self.vision is not None and self.vision.remote:
-            pictures = [item for item in self.store.media(self._number(index)) if item.fps is None]
+            pictures = [item for item in self.store.media(number) if item.fps is None]
             self.vision.prefetch((item.name, item.sha256) for item in pictures)
 
     def _number(self, index: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from qwen2vl_agent.data.mixture import Mixture, Prepared, Share
+from qwen2vl_agent.data.mixture import Drawing, Mixture, Prepared, Share, Source
 from qwen2vl_agent.data.packing import Row, to_wire
 from qwen2vl_agent.schema import errors
 
@@ -25,7 +25,7 @@ LOOK_S = 1.0
 class Job:
     """Which positions a worker encodes: `chunk` of them from `first`, then again `stride` further on, for ever."""
 
-    mixture: Mixture | Share
+    mixture: Drawing
     processor: Any
     first: int
     chunk: int
@@ -53,13 +53,19 @@ class Failure:
 
 def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dtype: torch.dtype) -> Row:
     """The example at `position`, encoded."""
-    example = mixture.example(position)
+    source, index = mixture.pick(position)
+    return encode_example(source, index, processor, pixel_dtype)
+
+
+def encode_example(source: Source, index: int, processor: Any, pixel_dtype: torch.dtype) -> Row:
+    """One of a source's examples, encoded."""
+    example = source.example(index)
     encoded = example.encode(processor)
     for name in ("pixel_values", "pixel_values_videos"):
         pixels = getattr(encoded.inputs, name)
         if pixels is not None and pixels.dtype is not pixel_dtype:
             setattr(encoded.inputs, name, pixels.to(pixel_dtype))
-    return Row(encoded.inputs, encoded.labels, example.source, example.weight, encoded.looks)
+    return Row(encoded.inputs, encoded.labels, example.source, example.weight, encoded.looks, index)
 
 
 def work(job: Job, chunks: Any, environment: dict[str, str]) -> None:
@@ -80,18 +86,19 @@ def work(job: Job, chunks: Any, environment: dict[str, str]) -> None:
     chunks.close()
 
 
-def _chunk(job: Job, first: int) -> list[Any] | Failure:
-    position = first
+def _chunk(job: Job, first: int) -> list[list[Any]] | Failure:
+    """What is at each of the job's positions."""
+    where, chunk = "", []
     try:
-        rows = []
         _prepare(job, first)
         for position in range(first, first + job.chunk):
-            row = encode_row(job.mixture, job.processor, position, job.pixel_dtype)
-            rows.append(to_wire(row, job.pixel_dtype))
-        return rows
+            wires = []
+            for source, index in job.mixture.drawn(position):
+                where = f"example {index} of source {source.name!r}"
+                wires.append(to_wire(encode_example(source, index, job.processor, job.pixel_dtype), job.pixel_dtype))
+            chunk.append(wires)
+        return chunk
     except Exception as error:
-        source, index = job.mixture.pick(position)
-        where = f"example {index} of source {source.name!r}"
         return Failure(type(error).__name__, f"{where}: {error}", traceback.format_exc())
 
 
@@ -99,9 +106,9 @@ def _prepare(job: Job, first: int) -> None:
     """Tells sources that fetch from afar what comes now, and what comes next."""
     for start in (first, first + job.stride):
         for position in range(start, start + job.chunk):
-            source, index = job.mixture.pick(position)
-            if isinstance(source, Prepared):
-                source.prepare(index)
+            for source, index in job.mixture.drawn(position):
+                if isinstance(source, Prepared):
+                    source.prepare(index)
 
 
 def _hand_over(chunk: Any, chunks: Any) -> bool:

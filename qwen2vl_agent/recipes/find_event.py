@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.schema.errors import ConfigError
 
 TOKEN_PIXELS = 28 * 28
-FINISHED = "model"
+"""Of a frame: a pair of frames is one visual token."""
+POSITIVE = ("steps", "batch_tokens", "width", "layers", "vision_width", "vision_layers", "threads")
+"""Fields that are at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +41,6 @@ class FindEventRecipe:
             raise ConfigError(f"{low[0]} is too small: {getattr(self, low[0])}")
 
 
-POSITIVE = ("steps", "batch_tokens", "width", "layers", "vision_width", "vision_layers", "threads")
-
-
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
     """Trains from nothing; gives the finished model's folder, `out/model`.
 
@@ -51,7 +51,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     from qwen2vl_agent.training.config import TrainConfig
     from qwen2vl_agent.training.trainer import Trainer
 
-    recipe = _with_overrides(FindEventRecipe(), overrides or {})
+    recipe = replaced(FindEventRecipe(), "find-event", overrides or {})
     config = TrainConfig(
         stage="stage2",
         trainable=("",),
@@ -71,7 +71,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     with Loader(_mixture(recipe), processor, recipe.batch_tokens, workers=recipe.data_workers) as loader:
         trainer = Trainer(config, make_model(recipe, processor), loader, out, processor=processor, resume=resume)
         assert trainer.fit().reason == "done"
-    return out / FINISHED
+    return out / "model"
 
 
 def make_processor() -> Any:
@@ -120,16 +120,3 @@ def _mixture(recipe: FindEventRecipe) -> Any:
         (EventSource(name=name, seed=recipe.seed, seconds=seconds), share) for name, (seconds, share) in lengths.items()
     ]
     return Mixture(sources, recipe.seed)
-
-
-def _with_overrides(recipe: FindEventRecipe, overrides: dict[str, str]) -> FindEventRecipe:
-    kinds = {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}
-    values = {}
-    for name, text in overrides.items():
-        if name not in kinds:
-            raise ConfigError(f"the recipe find-event has no field {name!r}; it has {', '.join(kinds)}")
-        try:
-            values[name] = kinds[name](text)
-        except ValueError:
-            raise ConfigError(f"{name}={text}: expected {kinds[name].__name__}") from None
-    return dataclasses.replace(recipe, **values)

@@ -2,43 +2,47 @@
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError
 
-RECIPES = {
-    "find-event": "qwen2vl_agent.recipes.find_event",
-    "stage1": "qwen2vl_agent.recipes.stage1",
-    "stage2": "qwen2vl_agent.recipes.stage2",
-    "stage3": "qwen2vl_agent.recipes.stage3",
-    "tiny": "qwen2vl_agent.recipes.tiny",
-}
-"""Module of each recipe, with a function `train(*, out, resume, overrides)`; imported when asked for."""
+RECIPES = ("find-event", "stage1", "stage2", "stage3", "tiny")
+ALONE = {"find-event": "qwen2vl_agent.recipes.find_event", "tiny": "qwen2vl_agent.recipes.tiny"}
+"""Modules of the recipes for one machine, each with a function `train(*, out, resume, overrides)`."""
 
 
 def get(name: str) -> Callable[..., Any]:
-    """The function that trains by this recipe.
+    """The function that trains by this recipe: `train(*, out, resume, overrides)`. Imported when asked for.
 
     Raises:
         ConfigError: there is none of this name.
     """
-    train: Callable[..., Any] = _module(name).train
-    return train
+    _check(name)
+    if name in ALONE:
+        train: Callable[..., Any] = importlib.import_module(ALONE[name]).train
+        return train
+    from qwen2vl_agent.recipes.staged import train_stage
+    from qwen2vl_agent.recipes.stages import STAGE_RECIPES
+
+    return partial(train_stage, STAGE_RECIPES[name])
 
 
 def planner(name: str) -> Callable[..., Any]:
-    """The function that tells what a job by this recipe would hold.
+    """The function that tells what a job by this recipe would hold: `plan(world, overrides)`.
 
     Raises:
         ConfigError: there is no such recipe, or it is for one machine only.
     """
-    found: Callable[..., Any] | None = getattr(_module(name), "plan", None)
-    if found is None:
+    _check(name)
+    if name in ALONE:
         raise ConfigError(f"the recipe {name} has no --dry-run; stage1, stage2 and stage3 have")
-    return found
+    from qwen2vl_agent.recipes.staged import plan_stage
+    from qwen2vl_agent.recipes.stages import STAGE_RECIPES
+
+    return partial(plan_stage, STAGE_RECIPES[name])
 
 
-def _module(name: str) -> Any:
+def _check(name: str) -> None:
     if name not in RECIPES:
         raise ConfigError(f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}")
-    return importlib.import_module(RECIPES[name])

@@ -24,6 +24,8 @@ class LossSums:
     """[sources] unweighted sums, detached."""
     counts: Tensor
     """[sources] how many targets each source has."""
+    by_example: Tensor | None = None
+    """[examples] mean cross-entropy of each example's targets, detached; 0 where it has none."""
 
 
 def target_loss(model: Any, batch: Batch, chunk: int = 8192) -> LossSums:
@@ -44,9 +46,17 @@ def hidden_loss(
         parts = zip(hidden_ND.split(chunk), targets.ids.split(chunk), strict=True)
         losses_N = torch.cat([checkpoint(cross_entropy, part, ids, use_reentrant=False) for part, ids in parts])
     by_source = torch.zeros(size, device=losses_N.device).index_add_(0, targets.source, losses_N.detach())
-    return LossSums(
-        batch.sources, (losses_N * targets.weights).sum(), by_source, torch.bincount(targets.source, minlength=size)
-    )
+    counts = torch.bincount(targets.source, minlength=size)
+    total = (losses_N * targets.weights).sum()
+    return LossSums(batch.sources, total, by_source, counts, _by_example(losses_N.detach(), batch))
+
+
+def _by_example(losses_N: Tensor, batch: Batch) -> Tensor:
+    lengths = batch.inputs.segment_lengths or (batch.num_tokens,)
+    ends = torch.tensor(lengths, device=losses_N.device).cumsum(0)
+    owner_N = torch.searchsorted(ends, batch.targets.where, right=True)
+    sums = torch.zeros(len(lengths), device=losses_N.device).index_add_(0, owner_N, losses_N)
+    return sums / torch.bincount(owner_N, minlength=len(lengths)).clamp(min=1)
 
 
 def _cross_entropy(lm_head: Any, hidden_ND: Tensor, ids_N: Tensor) -> Tensor:

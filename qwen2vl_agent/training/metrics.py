@@ -28,6 +28,9 @@ class Window:
     grad_norm: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
+    padding: int = 0
+    balance: float = 0.0
+    flops: float = 0.0
 
     def add(self, result: StepResult) -> None:
         """Count one step in."""
@@ -35,6 +38,9 @@ class Window:
         self.tokens += result.tokens
         self.patches += result.patches
         self.examples += result.examples
+        self.padding += result.padding
+        self.balance += result.balance
+        self.flops += result.flops
         if result.applied:
             self.grad_norm += result.grad_norm
         else:
@@ -57,6 +63,9 @@ class Window:
             "patches_per_s": self.patches / seconds,
             "examples_per_s": self.examples / seconds,
             "step_s": seconds / max(self.steps, 1),
+            "padding": self.padding / max(self.padding + self.tokens, 1),
+            "balance": self.balance / max(self.steps, 1),
+            "flops_per_s": self.flops / seconds,
         }
 
 

@@ -30,11 +30,26 @@ class StepResult:
     """Sum of the targets' cross-entropies by source."""
     targets: dict[str, int] = field(default_factory=dict)
     """Number of targets by source."""
+    padding: int = 0
+    """Tokens that were added to make lengths even; not among `tokens`."""
+    balance: float = 1.0
+    """Patches of the replica with most, beside the mean of all."""
+    flops: float = 0.0
+    """Floating point operations of the whole job, vision encoder included; 0: not counted."""
+    trouble: str | None = None
+    """What went wrong, if anything did."""
+    skipped: bool = False
+    """Whether the gradient was thrown away although it was finite."""
+
+    @property
+    def loss(self) -> float:
+        """Mean over all targets, each counted once."""
+        return sum(self.losses.values()) / max(sum(self.targets.values()), 1)
 
     @property
     def applied(self) -> bool:
         """Whether the weights moved: a gradient that is not finite is thrown away."""
-        return math.isfinite(self.grad_norm)
+        return math.isfinite(self.grad_norm) and not self.skipped
 
 
 def train_step(

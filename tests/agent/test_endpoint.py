@@ -138,6 +138,15 @@ def test_what_a_server_refuses_is_asked_in_the_next_way_and_stays_so(status):
     ]
 
 
+def test_a_server_that_drops_tools_in_silence_is_asked_for_a_form():
+    """llama.cpp does so where a chat template has no place for tools, as Qwen2-VL's has none."""
+    said = '{"thought": "So.", "name": "press_key", "arguments": {"name": "home"}}'
+    server = Server((200, [delta(content="Hm."), "[DONE]"]), (200, [delta(content=said), "[DONE]"]))
+    reply, policy = replied(server)
+    assert parse_call(reply.text, "keyword").call == ToolCall("press_key", {"name": "home"})
+    assert (policy.way, len(server.asked)) == ("schema", 2)
+
+
 def test_a_500_about_tools_is_a_refusal_and_not_tried_again():
     said = '<tool_call>{"name": "wait", "arguments": {}}</tool_call>'
     refusal = (500, {"error": {"message": "tools param requires --jinja flag"}})

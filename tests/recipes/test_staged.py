@@ -9,14 +9,15 @@ from PIL import Image
 
 from qwen2vl_agent.cli import main
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
-from qwen2vl_agent.recipes import registry, stage1, stage2, stage3
-from qwen2vl_agent.recipes.staged import plan_stage, with_overrides
+from qwen2vl_agent.recipes import registry
+from qwen2vl_agent.recipes.staged import plan_stage
+from qwen2vl_agent.recipes.stages import STAGE_RECIPES, with_overrides
 from qwen2vl_agent.schema.errors import ConfigError
 
 
 def test_stages_differ_in_what_trains_and_what_is_predicted():
-    recipes = [module.RECIPE for module in (stage1, stage2, stage3)]
-    assert [recipe.stage for recipe in recipes] == ["stage1", "stage2", "stage3"]
+    recipes = list(STAGE_RECIPES.values())
+    assert [recipe.stage for recipe in recipes] == list(STAGE_RECIPES) == ["stage1", "stage2", "stage3"]
     assert [recipe.targets for recipe in recipes] == ["text", "text", "assistant"]
     assert [recipe.train_config().train_merger for recipe in recipes] == [True, True, None]
     assert [recipe.token_budget for recipe in recipes[:2]] == [600e9, 800e9]
@@ -38,11 +39,11 @@ def test_stages_differ_in_what_trains_and_what_is_predicted():
 )
 def test_a_value_that_cannot_be_used_is_told_in_one_line(overrides, said):
     with pytest.raises(ConfigError, match=said):
-        _ = with_overrides(stage1.RECIPE, overrides).layout
+        _ = with_overrides(STAGE_RECIPES["stage1"], overrides).layout
 
 
 def test_fields_are_read_as_their_types():
-    recipe = with_overrides(stage3.RECIPE, {"tp": "2", "lora_rank": "8", "lr": "1e-4", "first_layers": "3"})
+    recipe = with_overrides(STAGE_RECIPES["stage3"], {"tp": "2", "lora_rank": "8", "lr": "1e-4", "first_layers": "3"})
     assert (recipe.tp, recipe.lora_rank, recipe.lr) == (2, 8, 1e-4)
     assert recipe.layout.first_layers == 3
 
@@ -51,7 +52,7 @@ def test_what_is_missing_is_asked_for(tmp_path, capsys):
     assert main(["train", "stage2", "--out", str(tmp_path)]) == 2
     assert "give --data" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="are not the 7 processes"):
-        plan_stage(stage2.RECIPE, 7, {"size": "72b"})
+        plan_stage(STAGE_RECIPES["stage2"], 7, {"size": "72b"})
 
 
 @pytest.mark.slow

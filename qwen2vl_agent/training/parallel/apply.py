@@ -7,6 +7,7 @@ from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.parallel.activation_checkpoint import Recompute, apply_activation_checkpoint
 from qwen2vl_agent.training.parallel.grid import Grid
 from qwen2vl_agent.training.parallel.lora import trained_names
+from qwen2vl_agent.training.parallel.needs import check_torch
 from qwen2vl_agent.training.parallel.stage import Stage
 from qwen2vl_agent.training.parallel.tensor_parallel import apply_tensor_parallel
 from qwen2vl_agent.training.parallel.zero import apply_zero
@@ -19,8 +20,9 @@ def apply_parallel(model: Qwen2VL, grid: Grid, config: TrainConfig, recompute: R
     Its weights may be on the meta device, to plan only, or read lazily from a file: each process takes its own part.
 
     Raises:
-        ConfigError: the network cannot be cut so, or `config` names parameters that it has not.
+        ConfigError: torch is too old, the network cannot be cut so, or `config` names parameters that it has not.
     """
+    check_torch()
     grid.layout.check(model.config)
     trained = set(trained_names(model, config))
     stage = Stage(model, grid.layout, grid.stage)

@@ -2,11 +2,10 @@
 
 A step is `rows` packed rows, one from each of as many streams; stream i takes every `rows`-th example of the mixture
 and packs them by itself. A replica works on every dp-th stream. So the order depends on the seed and on `rows` only:
-a run goes on exactly in any layout whose dp divides `rows`. Another plan (one that packs by an index, for example)
-takes this class's place by bringing `next_rows`, `positions`, `seek` and `describe`.
+a run goes on exactly in any layout whose dp divides `rows`. `planned_rows.py` does the same by an index.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -15,6 +14,33 @@ from qwen2vl_agent.data.mixture import Mixture, Share
 from qwen2vl_agent.data.packing import Batch
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.parallel.grid import Grid
+
+
+class Rows(Protocol):
+    """What a trainer gets its rows from."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Names under which losses are counted."""
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that steps waited for rows, in all."""
+
+    def next_rows(self) -> list[Batch] | None:
+        """This replica's rows of the next step; None where another process reads them."""
+
+    def positions(self) -> list[int]:
+        """Where a run goes on; a collective call."""
+
+    def seek(self, positions: list[int]) -> None:
+        """Go on from where `positions` says."""
+
+    def describe(self) -> dict[str, Any]:
+        """What fixes the order, for a checkpoint to compare on resuming."""
+
+    def close(self) -> None:
+        """End the workers."""
 
 
 class RowStreams:

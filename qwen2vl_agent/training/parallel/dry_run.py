@@ -18,7 +18,7 @@ from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.parallel.activation_checkpoint import Recompute
 from qwen2vl_agent.training.parallel.apply import apply_parallel
 from qwen2vl_agent.training.parallel.grid import Grid, make_grid, rank_at
-from qwen2vl_agent.training.parallel.layout import PATCHES_PER_TOKEN, Layout, stage_layers
+from qwen2vl_agent.training.parallel.layout import PATCHES_PER_TOKEN, Layout
 from qwen2vl_agent.training.parallel.lora import add_lora
 from qwen2vl_agent.training.parallel.stage import Stage
 from qwen2vl_agent.training.parallel.step import local_part
@@ -35,7 +35,7 @@ class StagePlan:
     """One pipeline stage's processes."""
 
     stage: int
-    layers: range
+    layers: tuple[int, ...]
     has_vision: bool
     has_head: bool
     parameters: int
@@ -103,7 +103,7 @@ def _counted(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recompute)
     kept = sum(local_part(p).numel() * (12 if p.requires_grad else 4) for p in parameters)
     return StagePlan(
         stage=grid.stage,
-        layers=stage_layers(stage.config, grid.layout)[grid.stage],
+        layers=tuple(index for chunk in stage.chunks for index in chunk),
         has_vision=stage.visual is not None,
         has_head=stage.lm_head is not None,
         parameters=sum(parameter.numel() for parameter in parameters),

@@ -12,7 +12,7 @@ from qwen2vl_agent.model.masks import text_visibility
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.loss import LossSums, hidden_loss
 from qwen2vl_agent.training.parallel import collectives, vocabulary
-from qwen2vl_agent.training.parallel.layout import Layout, stage_layers
+from qwen2vl_agent.training.parallel.layout import Layout, held_layers
 
 
 class SplitQkv(nn.Linear):
@@ -61,7 +61,9 @@ class Stage(Qwen2VL):
         self.visual: Any = model.visual if self.first else None
         self.language_model: Any = _Parts()
         self.language_model.embed_tokens = whole.embed_tokens if self.first or tied_head else None
-        layers = stage_layers(self.config, layout)[number]
+        self.chunks = held_layers(self.config, layout, number)
+        """Layers of each pipeline stage that is here; one, unless stages are interleaved."""
+        layers = [index for chunk in self.chunks for index in chunk]
         self.language_model.layers = nn.ModuleDict({str(index): whole.layers[index] for index in layers})
         self.language_model.norm = whole.norm if self.last else None
         self.lm_head: Any = model.lm_head if self.last else None
@@ -69,24 +71,27 @@ class Stage(Qwen2VL):
             for block in self.visual.blocks:
                 _split_qkv(block.attn)
 
-    def forward(self, x: Tensor, batch: Batch, total_weight: float) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, batch: Batch, total_weight: float, chunk: int = 0
+    ) -> Tensor:
         """Ids `[T]` or the stage before's `[1, T / parts, D]` to `[1, T / parts, D]`, or to the loss in the last stage.
 
-        The loss is this micro-batch's summand of the step's mean over all targets.
+        `chunk`: which of the stages that are here. The loss is this micro-batch's summand of the step's mean over all
+        targets.
         """
         half = self.computes_in is torch.bfloat16
         with torch.autocast(batch.inputs.input_ids.device.type, torch.bfloat16, enabled=half):
-            return self._through(x, batch, total_weight)
+            return self._through(x, batch, total_weight, chunk)
 
-    def _through(self, x: Tensor, batch: Batch, total_weight: float) -> Tensor:
+    def _through(self, x: Tensor, batch: Batch, total_weight: float, chunk: int) -> Tensor:
         inputs = batch.inputs
-        x_BTD = self.enter(self.embed(inputs)) if self.first else x
+        x_BTD = self.enter(self.embed(inputs)) if self.first and chunk == 0 else x
         tokens, device = inputs.input_ids.numel(), inputs.input_ids.device
         sees = text_visibility(tokens, segment_lengths=inputs.segment_lengths, device=device)
         rotary = self.rotary(inputs.position_ids[:, None])
-        for layer in self.language_model.layers.values():
-            x_BTD = layer(x_BTD, rotary, sees)
-        if not self.last:
+        for index in self.chunks[chunk]:
+            x_BTD = self.language_model.layers[str(index)](x_BTD, rotary, sees)
+        if not self.last or chunk < len(self.chunks) - 1:
             return x_BTD
         sums = self._loss(self.leave(self.language_model.norm(x_BTD))[0], batch)
         self.done.append(replace(sums, total=sums.total.detach()))

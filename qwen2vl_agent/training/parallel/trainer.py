@@ -18,6 +18,7 @@ from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.metrics import METRICS_FILE, Display, MetricsFile, Window
 from qwen2vl_agent.training.optim import lr_at, make_optimizer, set_lr
 from qwen2vl_agent.training.parallel.activation_checkpoint import Recompute
+from qwen2vl_agent.training.parallel.adapter import export_adapter
 from qwen2vl_agent.training.parallel.apply import apply_parallel
 from qwen2vl_agent.training.parallel.checkpoint import (
     JobCheckpoints,
@@ -26,12 +27,16 @@ from qwen2vl_agent.training.parallel.checkpoint import (
     restore_random,
     tensors_of,
 )
-from qwen2vl_agent.training.parallel.data_order import RowStreams
+from qwen2vl_agent.training.parallel.data_order import Rows
 from qwen2vl_agent.training.parallel.export import export
+from qwen2vl_agent.training.parallel.flops import Passes
 from qwen2vl_agent.training.parallel.grid import Grid
 from qwen2vl_agent.training.parallel.lora import trained_names
+from qwen2vl_agent.training.parallel.monitor import Monitor
 from qwen2vl_agent.training.parallel.reduction import reconcile
 from qwen2vl_agent.training.parallel.step import ParallelStep
+from qwen2vl_agent.training.spikes import SpikeWatch
+from qwen2vl_agent.training.tensorboard import Board
 from qwen2vl_agent.training.trainer import INTERRUPTED_STATUS, MAX_SKIPPED, Progress
 
 _BROKEN = ("connection", "peer", "gloo", "nccl", "socket")
@@ -44,24 +49,30 @@ class JobTrainer:
     """Trains this process's part of `model` on what `data` brings, and keeps everything under `out`.
 
     `out/metrics.jsonl` has a line for each window, `out/checkpoints/` the last few checkpoints, and `out/model/` the
-    model when the run is done.
+    model when the run is done; thin matrices are merged there, and alone in `out/adapter/`, for peft.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         model: Qwen2VL,
-        data: RowStreams,
+        data: Rows,
         grid: Grid,
         out: Path,
         *,
         processor: Any = None,
+        base_model: str = "",
         resume: bool = False,
         recompute: Recompute = "none",
         reconcile_every: int = 100,
+        watch: SpikeWatch | None = None,
+        peak_tflops: float = 0.0,
+        tensorboard: bool = False,
         console: Console | None = None,
     ) -> None:
         """`reconcile_every`: steps between two offline reductions; one more comes before every checkpoint.
+
+        `peak_tflops`: of a device, for the part of it that is used; 0 measures it. `tensorboard`: write its files too.
 
         Raises:
             ConfigError: `out` holds a run already and `resume` is False, the run's data are not the ones it had, or
@@ -73,6 +84,7 @@ class JobTrainer:
         """Steps that moved the weights: a gradient that is not finite moves none."""
         self.drift = 0.0
         self._data, self._grid, self._out = data, grid, out
+        self._base_model = base_model
         self._processor, self._console, self._reconcile_every = processor, console, reconcile_every
         torch.manual_seed(config.seed)
         self.trained = trained_names(model, config)
@@ -80,6 +92,8 @@ class JobTrainer:
         trains = any(parameter.requires_grad for parameter in self.stage.parameters())
         self.optimizer = make_optimizer(self.stage, config) if trains else None
         self._step = ParallelStep(self.stage, grid, data.sources, config.dtype)
+        self._step.passes = Passes.of(self.trained)
+        self._monitor = Monitor(grid, out, self._step, watch or SpikeWatch(), peak_tflops)
         self._checkpoints = JobCheckpoints(out / "checkpoints", config.keep_checkpoints, grid)
         self._asked_to_stop = False
         self._skipped_in_a_row = 0
@@ -90,10 +104,11 @@ class JobTrainer:
             raise ConfigError(f"{out} holds a run already ({latest.name}); resume it or choose another folder")
         if latest:
             self._restore(latest)
-        self._metrics = None
+        self._metrics, self._board = None, None
         if grid.rank == 0:
             out.mkdir(parents=True, exist_ok=True)
             self._metrics = MetricsFile(out / METRICS_FILE, self.progress.step)
+            self._board = Board(out, self.progress.step) if tensorboard else None
 
     @property
     def spent(self) -> float:
@@ -121,6 +136,8 @@ class JobTrainer:
             ) from error
         finally:
             self._data.close()
+            if self._board is not None:
+                self._board.close()
 
     def _fit(self) -> None:
         began = saved_at = time.perf_counter()
@@ -128,7 +145,7 @@ class JobTrainer:
         shown = Display(self.config.stage, self._console) if self._metrics else nullcontext()
         with self._signals(), shown as display:
             while self.spent < 1.0 and not self._agreed(self._asked_to_stop or self._out_of_time(began)):
-                self._one_step(window)
+                self._one_step(window, display)
                 if self.progress.step % self.config.log_every == 0 or self.spent >= 1.0:
                     window = self._report(window, display)
                 self._checkpoints.poll()
@@ -142,17 +159,21 @@ class JobTrainer:
         if self.spent >= 1.0:
             self._export()
 
-    def _one_step(self, window: Window) -> None:
+    def _one_step(self, window: Window, display: Display | None) -> None:
         began = time.perf_counter()
         self._rate = lr_at(self.progress.step, self.spent, self.config)
         result = self._step.gradients(self._data.next_rows())
         if self.optimizer is not None:
             set_lr(self.optimizer, self._rate)
-        result.grad_norm = self._step.apply(self.optimizer, self.config.clip_norm)
+        self._monitor.before_update(result)
+        result.grad_norm = self._step.apply(self.optimizer, self.config.clip_norm, result.skipped)
+        told = self._monitor.after_update(result, self.progress.step + 1)
+        if told and display:
+            display.say(told)
         self.updates += result.applied
         self._skipped_in_a_row = 0 if result.applied else self._skipped_in_a_row + 1
         if self._skipped_in_a_row >= MAX_SKIPPED:
-            raise ConfigError(f"the gradient was not finite {MAX_SKIPPED} times in a row; try a lower learning rate")
+            raise ConfigError(f"{MAX_SKIPPED} steps in a row were skipped ({told}); try a lower learning rate")
         self.progress.step += 1
         self.progress.tokens += result.tokens
         if self.progress.step % self._reconcile_every == 0:
@@ -163,8 +184,10 @@ class JobTrainer:
     def _reconcile(self) -> None:
         self.drift = reconcile(self.stage, self.optimizer)
 
-    def _report(self, window: Window, display: Any) -> Window:
-        if self._metrics is not None:
+    def _report(self, window: Window, display: Display | None) -> Window:
+        summary = window.summary()
+        watched, news = self._monitor.window(summary["flops_per_s"])
+        if self._metrics is not None and display is not None:
             line = {
                 "step": self.progress.step,
                 "tokens": self.progress.tokens,
@@ -172,10 +195,15 @@ class JobTrainer:
                 "lr": self._rate,
                 "wait_s": (self._data.waited_s - self._waited_s) / max(window.steps, 1),
                 "drift": self.drift,
-                **window.summary(),
+                **summary,
+                **watched,
             }
             self._metrics.write(line)
+            if self._board is not None:
+                self._board.write(line)
             display.show(line, self.spent)
+            for told in news:
+                display.say(told)
             self._waited_s = self._data.waited_s
         return Window()
 
@@ -188,6 +216,7 @@ class JobTrainer:
         job = {
             "progress": dataclasses.asdict(self.progress),
             "updates": self.updates,
+            "recent_losses": list(self._monitor.watch.recent),
             "positions": self._data.positions(),
             "data": self._data.describe(),
             "trained": self.trained,
@@ -202,6 +231,7 @@ class JobTrainer:
             same_data, same_trained = job["data"] == self._data.describe(), job["trained"] == self.trained
             self.progress, self.updates = Progress(**job["progress"]), int(job["updates"])
             positions = list(job["positions"])
+            self._monitor.watch.recent.extend(job["recent_losses"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder} is damaged: {error!r}; remove it to go on from the one before") from error
         if not same_data:
@@ -217,6 +247,7 @@ class JobTrainer:
         if self._processor is not None and self._grid.rank == 0:
             self._processor.save_pretrained(_made(self._out / "model"))
         export(self.stage, self._grid, self._out / "model")
+        export_adapter(self.stage, self._grid, self._out / "adapter", self._base_model)
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: all of them then do it together."""

@@ -36,5 +36,27 @@ def gather_weights(stage: Stage) -> None:
         module.unshard()
 
 
+def accumulate(stage: Stage) -> None:
+    """Let backward passes add up gradients, until `reduce_gradients`."""
+    stage.set_is_last_backward(False)
+    stage.set_reshard_after_backward(False)
+    stage.set_requires_gradient_sync(False)
+
+
+def reduce_gradients(stage: Stage) -> None:
+    """Sum them over the replicas and share them out, as pipelining does where it knows of the sharing.
+
+    Source: `_PipelineStageBase.perform_reduce_grad` of torch 2.13.
+    """
+    stage.set_is_last_backward(True)
+    stage.set_reshard_after_backward(True)
+    stage.set_requires_gradient_sync(True)
+    shared = fully_shard.state(stage)  # type: ignore[attr-defined]
+    for state in shared._state_ctx.all_states:
+        for group in state._fsdp_param_groups:
+            group.post_backward()
+    shared._root_post_backward_final_callback()
+
+
 def _shared_out(stage: Stage) -> list[FSDPModule]:
     return [module for module in stage.modules() if isinstance(module, FSDPModule)]

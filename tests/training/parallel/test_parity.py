@@ -8,12 +8,14 @@ import torch.distributed as dist
 from parallel_jobs import SOURCES, rows_of_replica, rows_of_step, run_job, small_network
 from torch.distributed.tensor import DTensor
 
+from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.loss import target_loss
 from qwen2vl_agent.training.optim import make_optimizer
 from qwen2vl_agent.training.parallel.apply import apply_parallel
 from qwen2vl_agent.training.parallel.grid import Grid
 from qwen2vl_agent.training.parallel.layout import Layout
+from qwen2vl_agent.training.parallel.schedule import check_rows
 from qwen2vl_agent.training.parallel.stage import Stage, published
 from qwen2vl_agent.training.parallel.step import ParallelStep
 from qwen2vl_agent.training.stages import freeze_all_but, trainable_names
@@ -153,6 +155,25 @@ def test_the_reference_trains_what_its_stage_says(references):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_layout_equals_one_process_in_every_stage(name, references, tmp_path):
     assert_parity(run_job(LAYOUTS[name], tmp_path, all_stages), references)
+
+
+@pytest.mark.multiprocess
+@pytest.mark.parametrize(
+    "layout", [Layout(pp=2, chunks=2), pytest.param(Layout(dp=2, pp=2, chunks=2), marks=pytest.mark.slow)]
+)
+def test_interleaved_stages_equal_one_process(layout, references, tmp_path):
+    assert_parity(run_job(layout, tmp_path, all_stages), references)
+
+
+def test_rows_that_do_not_suit_the_pipeline_are_refused():
+    check_rows(6, Layout(pp=3, chunks=2))
+    check_rows(5, Layout(pp=2))
+    with pytest.raises(ConfigError, match="must divide"):
+        check_rows(5, Layout(pp=2, chunks=2))
+    with pytest.raises(ConfigError, match="raise rows_per_step"):
+        check_rows(2, Layout(pp=3))
+    with pytest.raises(ConfigError, match="needs --pp"):
+        Layout(chunks=2)
 
 
 @pytest.mark.multiprocess
