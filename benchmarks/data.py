@@ -1,4 +1,4 @@
-"""How fast the data side is, on this machine: `python benchmarks/data.py text | video | vision`."""
+"""How fast the data side is, on this machine: `python benchmarks/data.py text | frames | video | vision`."""
 
 import hashlib
 import json
@@ -126,6 +126,31 @@ def read_film(folder: str, film: str, fps: float, results: Any) -> None:
     results.put((got, spent, grid, (after - before) / 1024, after / 1024, cache.decoded))
 
 
+def bench_frames(minutes: int = 10) -> None:
+    """Whether the frames sampled from a film in 720p are those that a full decode shows at the same timestamps."""
+    import av
+
+    from qwen2vl_agent.model.video_file import open_video
+
+    with tempfile.TemporaryDirectory() as name:
+        film = Path(name) / "film.mp4"
+        write_film(film, minutes, 1280, 720)
+        video = open_video(film, 2.0)
+        sampled = (hashlib.sha256(picture.tobytes()).digest() for picture in video.pictures())
+        same = count = 0
+        with av.open(str(film)) as container:
+            wanted = iter(video.wanted)
+            at = next(wanted, None)
+            for frame in container.decode(video=0):  # in the order of their timestamps
+                while at is not None and at == frame.pts:
+                    picture = frame.to_image()
+                    same += next(sampled, b"") == hashlib.sha256(picture.tobytes()).digest()
+                    count += 1
+                    at = next(wanted, None)
+        print(f"a film of {minutes} minutes in 720p: {same} of {len(video.wanted)} sampled frames are those of a full "
+              f"decode at the same timestamps ({count} compared)")  # fmt: skip
+
+
 def bench_video() -> None:
     """Two epochs of a 10-minute film in 720p, then a 30-minute one; every epoch in a process of its own."""
     context = multiprocessing.get_context("spawn")
@@ -203,4 +228,5 @@ def bench_vision() -> None:
 
 
 if __name__ == "__main__":
-    {"text": bench_text, "video": bench_video, "vision": bench_vision}[sys.argv[1] if len(sys.argv) > 1 else "text"]()
+    benches = {"text": bench_text, "frames": bench_frames, "video": bench_video, "vision": bench_vision}
+    benches[sys.argv[1] if len(sys.argv) > 1 else "text"]()

@@ -1,40 +1,44 @@
 """How fast the true 2B network runs here beside `transformers`: random weights, two threads, ratios from one run.
 
-    python benchmarks/inference.py                     all keys, about twenty minutes
+    python benchmarks/inference.py                     all keys, about forty minutes
     python benchmarks/inference.py --only vit_738 decode_1k_int4 --json
+    python benchmarks/inference.py --keep runs/inference.json --only step_5_bf16     one key in a quiet moment
+
+With --keep what was measured is kept key by key, with the machine's load, and not measured again; table and JSON are of
+all that is kept.
 
 `rows_8_…` is no comparison with the peer: a token of one of eight episodes at once beside one of an episode alone.
 
 Every figure of both sides is the best of a few runs that take turns. The peer is `transformers` in bfloat16 with SDPA,
 its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps
 are `generate` on the whole conversation, as it works without code around it: their parts (encoding all screens,
-prefill, decoding at that length) are measured and added up. Ours are run, with calls constrained by the phone's tools
-(a dictated reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8 bits.
+prefill, decoding at that length) are measured, prefill once, and added up. Ours are run, with calls constrained by the
+phone's tools (a dictated reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8
+bits.
 """
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from inference_kept import Kept, Seconds
+from inference_networks import copied, peer_of, random_model
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
 from qwen2vl_agent.dialogue.constrain import Constrainer
 from qwen2vl_agent.model.cache import Cache
-from qwen2vl_agent.model.config import preset
+from qwen2vl_agent.model.config import Qwen2VLConfig, preset
 from qwen2vl_agent.model.generate import Ending
-from qwen2vl_agent.model.generate_many import generate_many
-from qwen2vl_agent.model.hf_checkpoint import memory_name, published_name
+from qwen2vl_agent.model.generate_many import Request, generate_many
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
 from qwen2vl_agent.model.quantize import quantize
@@ -73,72 +77,28 @@ KEYS = (
 class Bench:
     """Both networks, built when they are first asked for, with the same weights in bfloat16."""
 
+    config: Qwen2VLConfig
     repeats: int = 2
     models: dict[str, Qwen2VL] = field(default_factory=dict)
     peer_model: Any = None
-    kept: dict[str, float] = field(default_factory=dict)
 
     def ours(self, kind: str) -> Qwen2VL:
         """The network with weights of that kind."""
         if kind not in self.models:
-            plain = _random_model() if kind == "bf16" else _copy(self.ours("bf16"))
+            plain = random_model(self.config) if kind == "bf16" else copied(self.ours("bf16"))
             self.models[kind] = plain if kind == "bf16" else quantize(plain, kind, vision=kind == "int4")
         return self.models[kind]
 
     def peer(self) -> Any:
         """The one of transformers."""
         if self.peer_model is None:
-            self.peer_model = _peer(self.ours("bf16"))
+            self.peer_model = peer_of(self.ours("bf16"))
         return self.peer_model
 
-    def both(self, key: str, ours: Callable[[], None], peer: Callable[[], None]) -> tuple[float, float]:
+    def both(self, ours: Callable[[], Any], peer: Callable[[], Any]) -> Seconds:
         """Seconds of each, the best of some runs that take turns."""
-        found: dict[str, list[float]] = {"ours": [], "peer": []}
-        for _ in range(self.repeats):
-            for name, run in (("peer", peer), ("ours", ours)):
-                start = time.perf_counter()
-                run()
-                found[name].append(time.perf_counter() - start)
-        return min(found["ours"]), min(found["peer"])
-
-
-@torch.no_grad()
-def _random_model() -> Qwen2VL:
-    with torch.device("meta"):
-        model = Qwen2VL(preset("2b"))
-    model = model.to(torch.bfloat16).to_empty(device="cpu")
-    model.tie_weights()
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
-            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-        else:
-            parameter.normal_(0.0, 0.02)
-    return model.eval().requires_grad_(False)
-
-
-def _copy(model: Qwen2VL) -> Qwen2VL:
-    """The same tensors in a network of its own, so that its layers can be replaced."""
-    with torch.device("meta"):
-        other = Qwen2VL(model.config)
-    other.load_state_dict(model.state_dict(), assign=True)
-    other.tie_weights()
-    return other.eval().requires_grad_(False)
-
-
-def _peer(model: Qwen2VL) -> Any:
-    """transformers' network around the same tensors."""
-    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
-    from transformers.initialization import no_init_weights
-
-    with no_init_weights():
-        peer = Qwen2VLForConditionalGeneration(Qwen2VLConfig(**model.config.to_hf()))
-    named = {published_name(name): value for name, value in model.state_dict().items()}
-    for name, value in list(peer.named_parameters(remove_duplicate=False)):
-        module, _, last = name.rpartition(".")
-        published = published_name(memory_name(name))
-        weight = nn.Parameter(named[published].view(value.shape), requires_grad=False)
-        setattr(peer.get_submodule(module), last, weight)
-    return peer.eval()
+        found = [(_seconds(peer), _seconds(ours)) for _ in range(self.repeats)]
+        return min(of_ours for _, of_ours in found), min(of_peer for of_peer, _ in found)
 
 
 def _pixels(grid: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
@@ -150,64 +110,76 @@ def _text(count: int) -> Tensor:
     return torch.randint(0, 150_000, (count,))
 
 
-def vit(bench: Bench, name: str) -> tuple[float, float]:
+def vit(bench: Bench, name: str) -> Seconds:
     """Encoding one picture."""
     pixels, grid = _pixels(GRIDS[name])
     model, peer = bench.ours("bf16"), bench.peer()
-    return bench.both(name, lambda: model.visual(pixels, grid), lambda: peer.model.visual(pixels, grid_thw=grid))
+    return bench.both(lambda: model.visual(pixels, grid), lambda: peer.model.visual(pixels, grid_thw=grid))
 
 
-def prefill(bench: Bench, tokens: int, kind: str = "bf16") -> tuple[float, float]:
+def _peer_read(peer: Any, ids_1T: Tensor) -> None:
+    kinds_1T = torch.zeros_like(ids_1T)
+    peer(input_ids=ids_1T, use_cache=True, logits_to_keep=1, mm_token_type_ids=kinds_1T)
+
+
+def prefill(bench: Bench, tokens: int, kind: str = "bf16") -> Seconds:
     """Reading text into an empty cache."""
     ids = _text(tokens)
     model, peer = bench.ours(kind), bench.peer()
-    inputs, kinds = ModelInputs(ids, torch.arange(tokens).expand(3, -1)), torch.zeros_like(ids)[None]
+    inputs = ModelInputs(ids, torch.arange(tokens).expand(3, -1))
     return bench.both(
-        "",
         lambda: model.lm_head(model.hidden_states(inputs, Cache(), last_only=True)),
-        lambda: peer(input_ids=ids[None], use_cache=True, logits_to_keep=1, mm_token_type_ids=kinds),
+        lambda: _peer_read(peer, ids[None]),
     )
 
 
-def decode(bench: Bench, tokens: int, kind: str) -> tuple[float, float]:
-    """One token, after so many."""
+def _seconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _filled(bench: Bench, tokens: int) -> list[tuple[Tensor, Tensor]]:
+    """Random keys and values of every layer, `[1, K, S, H]`."""
+    text = bench.config.text
+    shape = (1, text.num_key_value_heads, tokens, text.head_dim)
+    return [(torch.randn(shape, dtype=torch.bfloat16),) * 2 for _ in range(text.num_hidden_layers)]
+
+
+def _peer_decode(bench: Bench, tokens: int, filled: list[tuple[Tensor, Tensor]]) -> float:
+    """Seconds of one token of the peer's, after so many."""
     from transformers import DynamicCache
 
-    model, peer = bench.ours(kind), bench.peer()
-    text = model.config.text
-    shape = (1, text.num_key_value_heads, tokens, text.head_dim)
-    filled = [(torch.randn(shape, dtype=torch.bfloat16),) * 2 for _ in range(text.num_hidden_layers)]
+    peer, cache = bench.peer(), DynamicCache()
+    for index, (keys, values) in enumerate(filled):
+        cache.update(keys, values, index)
+
+    def write(place: int) -> None:
+        positions = torch.full((3, 1, 1), place)
+        peer(input_ids=_text(1)[None], past_key_values=cache, position_ids=positions).logits.argmax()
+
+    write(tokens)
+    return _seconds(lambda: [write(tokens + 1 + step) for step in range(DECODED)]) / DECODED
+
+
+def decode(bench: Bench, tokens: int, kind: str) -> Seconds:
+    """One token, after so many."""
+    model, filled = bench.ours(kind), _filled(bench, tokens)
     inputs = ModelInputs(_text(tokens + 1), torch.arange(tokens + 1).expand(3, -1))
 
-    def ours() -> None:
+    def ours() -> float:
         cache = Cache()
-        for layer, (keys, values) in zip(cache.layers(text.num_hidden_layers), filled, strict=True):
+        for layer, (keys, values) in zip(cache.layers(len(filled)), filled, strict=True):
             layer.append(keys.transpose(1, 2), values.transpose(1, 2))
-        cache.keep(
-            replace(inputs, input_ids=inputs.input_ids[:-1], position_ids=inputs.position_ids[:, :-1]), model.config
-        )
-        result = model.generate(inputs, max_new_tokens=DECODED + 1, cache=cache)
-        bench.kept["ours"] = result.timings["decode"] / DECODED
+        known = replace(inputs, input_ids=inputs.input_ids[:-1], position_ids=inputs.position_ids[:, :-1])
+        cache.keep(known, model.config)
+        return model.generate(inputs, max_new_tokens=DECODED + 1, cache=cache).timings["decode"] / DECODED
 
-    def theirs() -> None:
-        cache = DynamicCache()
-        for index, (keys, values) in enumerate(filled):
-            cache.update(keys, values, index)
-        peer(input_ids=_text(1)[None], past_key_values=cache, position_ids=torch.full((3, 1, 1), tokens))
-        start = time.perf_counter()
-        for step in range(DECODED):
-            out = peer(
-                input_ids=_text(1)[None], past_key_values=cache, position_ids=torch.full((3, 1, 1), tokens + 1 + step)
-            )
-            out.logits.argmax()
-        bench.kept["peer"] = (time.perf_counter() - start) / DECODED
-
-    best = {"ours": float("inf"), "peer": float("inf")}
+    best = [float("inf"), float("inf")]
     for _ in range(bench.repeats):
-        for name, run in (("peer", theirs), ("ours", ours)):
-            run()
-            best[name] = min(best[name], bench.kept[name])
-    return best["ours"], best["peer"]
+        best[1] = min(best[1], _peer_decode(bench, tokens, filled))
+        best[0] = min(best[0], ours())
+    return best[0], best[1]
 
 
 class Dictated:
@@ -257,7 +229,7 @@ def dictated() -> Dictated:
     return Dictated(constrainer(tuple(map(tool_spec, PHONE_ACTIONS)), "keyword", 2 * len(ids)), ids)
 
 
-def call(bench: Bench) -> tuple[float, float]:
+def call(bench: Bench) -> Seconds:
     """A whole reply after 1,024 tokens, of which the peer writes as many."""
     model, count = bench.ours("int4"), len(vocabulary()[1])
     inputs = ModelInputs(_text(1024), torch.arange(1024).expand(3, -1))
@@ -270,23 +242,23 @@ def call(bench: Bench) -> tuple[float, float]:
     return min(seconds), count * decode(bench, 1024, "bf16")[1]
 
 
-def rows(bench: Bench, kind: str) -> tuple[float, float]:
+def rows(bench: Bench, kind: str) -> Seconds:
     """A token of one of `ROWS` episodes that are continued at once, and of one alone, after 1,024."""
     model = bench.ours(kind)
     inputs = [ModelInputs(_text(1024), torch.arange(1024).expand(3, -1)) for _ in range(ROWS)]
     ending = Ending(max_new_tokens=DECODED + 1, eos_token_ids=())
     best = {"one": float("inf"), "all": float("inf")}
     for _ in range(bench.repeats):
-        alone = model.generate(inputs[0], max_new_tokens=DECODED + 1)
-        together = generate_many(model, inputs, [Cache() for _ in inputs], ending, [Sampler(SamplingConfig())] * ROWS)
-        best["one"] = min(best["one"], alone.timings["decode"] / DECODED)
-        best["all"] = min(best["all"], together[0].timings["decode"] / DECODED / ROWS)
+        requests = [Request(inputs=row, ending=ending, sampler=Sampler(SamplingConfig())) for row in inputs]
+        for name, asked in (("one", requests[:1]), ("all", requests)):
+            asked = [replace(request, cache=Cache()) for request in asked]
+            seconds = generate_many(model, asked)[-1].timings["decode"] / DECODED / len(asked)
+            best[name] = min(best[name], seconds)
     return best["all"], best["one"]
 
 
-def conversation(steps: int) -> ModelInputs:
+def conversation(steps: int, config: Qwen2VLConfig) -> ModelInputs:
     """What is read before the call of the last of so many steps."""
-    config = preset("2b")
     pixels, grid = _pixels(GRIDS["738"])
     cells = grid.prod().item() // 4
     screen = torch.tensor([config.vision_start_token_id, *[config.image_token_id] * cells, config.vision_end_token_id])
@@ -302,8 +274,8 @@ def conversation(steps: int) -> ModelInputs:
 def our_steps(bench: Bench, kind: str) -> list[float]:
     """Seconds of each step of an episode with its cache, run from beginning to end."""
     model, kept, seconds = bench.ours(kind), Cache(), []
-    whole = conversation(STEPS)
-    lengths = [len(conversation(step + 1).input_ids) for step in range(STEPS)]
+    whole = conversation(STEPS, bench.config)
+    lengths = [len(conversation(step + 1, bench.config).input_ids) for step in range(STEPS)]
     patches = whole.pixel_values.shape[0] // STEPS
     for step, length in enumerate(lengths):
         inputs = ModelInputs(
@@ -319,16 +291,22 @@ def our_steps(bench: Bench, kind: str) -> list[float]:
 
 
 def peer_steps(bench: Bench) -> list[float]:
-    """Seconds of each step by `generate` on all of the conversation, added up of measured parts."""
-    seconds = []
-    screen, count = vit(bench, "738")[1], len(vocabulary()[1])
+    """Seconds of each step by `generate` on all of the conversation, added up of measured parts.
+
+    The cache of that length is random: what is attended to does not change how long it takes.
+    """
+    pixels, grid = _pixels(GRIDS["738"])
+    peer, count, seconds = bench.peer(), len(vocabulary()[1]), []
+    screen = min(_seconds(lambda: peer.model.visual(pixels, grid_thw=grid)) for _ in range(bench.repeats))
     for step in range(1, STEPS + 1):
-        length = len(conversation(step).input_ids)
-        seconds.append(step * screen + prefill(bench, length)[1] + count * decode(bench, length, "bf16")[1])
+        length = len(conversation(step, bench.config).input_ids)
+        ids = _text(length)[None]
+        reading = _seconds(partial(_peer_read, peer, ids))
+        seconds.append(step * screen + reading + count * _peer_decode(bench, length, _filled(bench, length)))
     return seconds
 
 
-def measure(bench: Bench, key: str, steps: dict[str, list[float]]) -> tuple[float, float]:
+def measure(bench: Bench, key: str, kept: Kept) -> Seconds:
     """Seconds of ours and of the peer's for a key."""
     what, _, rest = key.partition("_")
     if what == "vit":
@@ -343,12 +321,9 @@ def measure(bench: Bench, key: str, steps: dict[str, list[float]]) -> tuple[floa
     kind = rest.rpartition("_")[2]
     if what == "rows":
         return rows(bench, kind)
-    for name, run in ((kind, lambda: our_steps(bench, kind)), ("peer", lambda: peer_steps(bench))):
-        if name not in steps:
-            steps[name] = run()
-    if what == "step":
-        return steps[kind][-1], steps["peer"][-1]
-    return sum(steps[kind]), sum(steps["peer"])
+    ours = kept.steps(kind, lambda: our_steps(bench, kind))
+    peer = kept.steps("transformers", lambda: peer_steps(bench))
+    return (ours[-1], peer[-1]) if what == "step" else (sum(ours), sum(peer))
 
 
 def main() -> None:
@@ -356,32 +331,28 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, metavar="KEY", help=", ".join(KEYS))
     parser.add_argument("--repeats", type=int, default=2, help="runs of each; the best counts")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="file of what was measured: such keys are not measured again")
+    parser.add_argument("--layers", type=int, help="so many layers in both stacks, to try the script; no measurement")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    console, bench = Console(stderr=True), Bench(given.repeats)
-    results: dict[str, tuple[float, float]] = {}
-    steps: dict[str, list[float]] = {}
+    console, bench, kept = Console(stderr=True), Bench(_config(given.layers), given.repeats), Kept(given.keep)
     with torch.inference_mode(), Progress(console=console, transient=True) as progress:
         for key in progress.track(given.only, description="measuring"):
-            results[key] = measure(bench, key, steps)
-            ours, peer = results[key]
+            ours, peer = kept.seconds(key, lambda key=key: measure(bench, key, kept))
             console.print(f"{key}: {ours:.3f} s, transformers {peer:.3f} s, {peer / ours:.2f} x", highlight=False)
-    console.print(_table(results))
+    console.print(kept.table(KEYS))
     if given.json:
-        ratios = {key: round(peer / ours, 3) for key, (ours, peer) in results.items()}
-        seconds = {
-            key: {"ours": round(ours, 4), "transformers": round(peer, 4)} for key, (ours, peer) in results.items()
-        }
-        print(json.dumps({"vs_transformers": ratios, "vs_llama": {}, "seconds": seconds, "cpus": os.cpu_count()}))
+        print(json.dumps(kept.to_json(KEYS)))
 
 
-def _table(results: dict[str, tuple[float, float]]) -> Table:
-    table = Table("what", "ours", "transformers", "ratio", title="the true 2B network, random weights, bfloat16 peer")
-    for key, (ours, peer) in results.items():
-        table.add_row(key, f"{ours:.3f} s", f"{peer:.3f} s", f"{peer / ours:.2f} x")
-    return table
+def _config(layers: int | None) -> Qwen2VLConfig:
+    config = preset("2b")
+    if layers is None:
+        return config
+    text, vision = replace(config.text, num_hidden_layers=layers), replace(config.vision, depth=layers)
+    return replace(config, text=text, vision=vision)
 
 
 if __name__ == "__main__":

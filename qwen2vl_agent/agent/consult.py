@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any
 
-from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent import deeds, nodes
 from qwen2vl_agent.agent.effects import unchanged
-from qwen2vl_agent.agent.nodes import Deed, Episode, Progress
 from qwen2vl_agent.agent.person import STOPPED, Answer, Question
 from qwen2vl_agent.agent.scripted import written
+from qwen2vl_agent.agent.state import Deed, Episode, Progress
 from qwen2vl_agent.envs.settling import agree
 from qwen2vl_agent.schema.actions import PressKey, Wait
 from qwen2vl_agent.schema.errors import ActionRejected, ToolCallError
@@ -79,7 +79,7 @@ def _act(episode: Episode, progress: Progress, answer: Answer) -> dict[str, Any]
         progress = {**progress, **nodes.observe(episode, progress)}  # type: ignore[typeddict-item]
     try:
         action = to_action(answer.call, episode.env.tools)
-        deed = nodes.do(episode, answer.call, action)
+        deed = deeds.do(episode, answer.call, action)
     except (ToolCallError, ActionRejected) as error:
         return {"question": Question("take_over", progress["index"], text=str(error)).to_json()}
     return _recorded(episode, progress, deed, written("", answer.call, episode.dialogue.form))

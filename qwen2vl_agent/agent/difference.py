@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwen2vl_agent.data.synthetic.screen_lines import HERE, NOT_HERE
+from qwen2vl_agent.dialogue.tool_call import parse_call
+from qwen2vl_agent.schema.errors import ToolCallError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import ToolCall
+from qwen2vl_agent.schema.trajectory import CallForm, Reply
 
 _LABEL = re.compile(r'"([^"]*)"')
 
@@ -19,6 +22,14 @@ class Said:
     text: str
     call: ToolCall | None
     error: str = ""
+
+
+def said_in(reply: Reply, form: CallForm) -> Said:
+    """What a policy's reply says, readable or not."""
+    try:
+        return Said(reply.text, parse_call(reply.text, form).call)
+    except ToolCallError as error:
+        return Said(reply.text, None, str(error))
 
 
 def difference(said: Said, solution: Said, elements: list[Element], frame: Any) -> str:
@@ -36,7 +47,7 @@ def difference(said: Said, solution: Said, elements: list[Element], frame: Any) 
         return "" if said.call.arguments == wanted.arguments else "a text is read wrongly"
     if wanted.name == "type_text":
         return "" if said.call.arguments == wanted.arguments else "another text is typed"
-    if wanted.name != "tap":
+    if wanted.name != "tap" or said.call == wanted:
         return ""
     touched, meant = (_touched(call, elements, frame) for call in (said.call, wanted))
     if touched is not None and touched == meant:

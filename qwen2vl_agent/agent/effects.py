@@ -27,6 +27,7 @@ DOTS = re.compile(r"[•●∙*·]+")
 """How a field shows a password."""
 
 UNCHANGED_TEXT = "Nothing on the screen changed."
+DOUBTED_TEXT = "Looked at again, your last step does not seem to have done what you wanted."
 ROTATED_TEXT = "The screen was turned."
 CONDITION_TEXTS: dict[StepEvent, str] = {
     "locked": "The device is locked; only the person can unlock it.",
@@ -68,6 +69,8 @@ def aftermath(step: Step, verified: bool) -> str:
         return f"The user says: {performed.get('answer', '')}"
     if "by_hand" in step.events:
         return "The user acted on the device; go on from this screen."
+    if "doubted" in step.events:
+        return DOUBTED_TEXT
     if not verified:
         return ""
     if "mistyped" in step.events:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import Turn
+from qwen2vl_agent.dialogue.earlier import Past, in_view
 from qwen2vl_agent.dialogue.lenient_json import write_json
 from qwen2vl_agent.dialogue.memory import TurnCost, first_kept
 from qwen2vl_agent.dialogue.tool_call import neutral, parse_call
@@ -31,11 +32,12 @@ Link = Callable[[Any], str]
 
 def messages_for(context: Context, way: Way, link: Link) -> list[dict[str, Any]]:
     """The conversation; the model is to go on at its end. Old screens go as `max_frames` of the dialogue says."""
-    turns = with_screens_in_view(context)
+    past = with_screens_in_view(context)
+    turns = past.turns
     looked = context.observation
     shown = [*((turn.image, turn.observation_text) for turn in turns), (looked.image, looked.text)]
     dialogue = context.dialogue
-    goal = {"type": "text", "text": f"{dialogue.goal}\n"}
+    goal = {"type": "text", "text": f"{dialogue.goal}\n{past.earlier}"}
     first = [goal, *_content(*shown[0], link, lead="\n" if shown[0][0] is not None else "")]
     messages: list[dict[str, Any]] = [{"role": "user", "content": first}]
     if way != "inside":
@@ -49,8 +51,8 @@ def system_text(context: Context, way: Way) -> str:
     """What a model that is not ours is told first."""
     dialogue = context.dialogue
     if way in ("required", "tools"):
-        return task_prompt(dialogue.tools, dialogue.language)
-    return tool_prompt(dialogue.tools, "tool_call", dialogue.language, "full")
+        return task_prompt(dialogue.tools, dialogue.language, dialogue.memory != "none")
+    return tool_prompt(dialogue.tools, "tool_call", dialogue.language, "full", dialogue.memory != "none")
 
 
 def tools_for(tools: Sequence[ToolSpec], way: Way) -> list[dict[str, Any]]:
@@ -87,13 +89,13 @@ def call_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
     return {"anyOf": calls}
 
 
-def with_screens_in_view(context: Context) -> tuple[Turn, ...]:
-    """The turns, those without a picture whose screens are out of view (`dialogue/memory.py`, but for the tokens)."""
+def with_screens_in_view(context: Context) -> Past:
+    """The past, of which screens go as `max_frames` says (`dialogue/memory.py`, but for the tokens)."""
     if context.dialogue.max_frames is None:
-        return context.turns
+        return Past(context.turns)
     costs = [TurnCost(0, 0)] * (len(context.turns) + 1)
-    _, seen = first_kept(costs, 0, replace(context.dialogue, max_context_tokens=None))
-    return tuple(turn if index >= seen else replace(turn, image=None) for index, turn in enumerate(context.turns))
+    told, seen = first_kept(costs, 0, replace(context.dialogue, max_context_tokens=None))
+    return in_view(context.dialogue, context.turns, told, seen)
 
 
 def _exchange(

@@ -24,10 +24,11 @@ from qwen2vl_agent.dialogue.dialects.autoglm import read_autoglm
 from qwen2vl_agent.dialogue.dialects.qwen_use import MOBILE, read_mobile_use
 from qwen2vl_agent.dialogue.dialects.ui_tars import read_ui_tars
 from qwen2vl_agent.dialogue.lenient_json import read_json
+from qwen2vl_agent.dialogue.second_look import SecondLook, question, read_answer
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_call
 from qwen2vl_agent.model.image_source import load_rgb
 from qwen2vl_agent.schema.errors import ConfigError, ToolCallError
-from qwen2vl_agent.schema.messages import ImagePart
+from qwen2vl_agent.schema.messages import ImagePart, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import CallForm, Reply
 
@@ -86,17 +87,45 @@ class EndpointPolicy:
         """
         while True:
             try:
-                return self._ask(context)
+                completion = self._endpoint.complete(self._body(context, self.way), context.on_text)
+                if self._knows_tools(completion):
+                    return self._reply(completion, context.dialogue.form)
+                self._ways = [way for way in self._ways if way not in ("required", "tools")]
             except RequestRefused as error:
                 if error.status in (401, 403, 404) or len(self._ways) == 1:
                     raise ConfigError(f"{self._endpoint.config.url} refuses: {error}") from error
                 del self._ways[0]
 
-    def _ask(self, context: Context) -> Reply:
-        way, form = self.way, context.dialogue.form
-        completion = self._endpoint.complete(self._body(context, way), context.on_text)
+    def effect(self, look: SecondLook) -> float | None:
+        """1 or 0, as the model says yes or no to the question whether a step had its effect; None for anything else.
+
+        Raises:
+            ConfigError: the server takes no such question.
+            EndpointLost: it does not answer.
+        """
+        (asked,) = question(look)
+        content = [
+            {"type": "image_url", "image_url": {"url": self._link(part)}}
+            if isinstance(part, ImagePart)
+            else {"type": "text", "text": part.text}
+            for part in asked.parts
+            if isinstance(part, ImagePart | TextPart)
+        ]
+        body = {"model": self._served.name, "messages": [{"role": "user", "content": content}], "temperature": 0.0}
+        try:
+            return read_answer(self._endpoint.complete({**body, "max_tokens": self._asking.max_new_tokens}).text)
+        except RequestRefused as error:
+            raise ConfigError(f"{self._endpoint.config.url} refuses a second look: {error}") from error
+
+    def _knows_tools(self, completion: Completion) -> bool:
+        """Whether the server minds the tools: one whose chat template has no place for them drops them in silence."""
+        if self.way != "required" or completion.calls:
+            return True
+        return _from_text(completion.text, "tool_call")[1] is not None
+
+    def _reply(self, completion: Completion, form: CallForm) -> Reply:
         return Reply(
-            text=reply_text(completion, form, way),
+            text=reply_text(completion, form, self.way),
             token_ids=tuple(completion.token_ids),
             prompt_ids=tuple(completion.prompt_ids),
             confidence=completion.details.get("confidence"),
@@ -122,6 +151,7 @@ class EndpointPolicy:
         }
         if way == "inside":
             body |= {"tools": tools_for(context.dialogue.tools, way), "return_token_ids": True}
+            body["asks_for_notes"] = context.dialogue.memory != "none"
             return body | ({"legal_tools": tools_for(tools, way)} if context.legal is not None else {})
         if way == "schema":
             schema = {"name": "call", "schema": call_schema(tools), "strict": True}

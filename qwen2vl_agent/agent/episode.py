@@ -5,20 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from qwen2vl_agent.agent import nodes
+from qwen2vl_agent.agent import deeds, nodes
 from qwen2vl_agent.agent.checkpoints import forget
 from qwen2vl_agent.agent.consult import consult
 from qwen2vl_agent.agent.guards import LoopGuard
 from qwen2vl_agent.agent.jobs import FINISHED
-from qwen2vl_agent.agent.nodes import START, Deed, Episode, Progress
 from qwen2vl_agent.agent.person import Nobody, Person
 from qwen2vl_agent.agent.policy import Policy
 from qwen2vl_agent.agent.rules import Judge, Rules
 from qwen2vl_agent.agent.rules_file import rules_from
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
+from qwen2vl_agent.agent.state import START, Deed, Episode, Node, Progress
 from qwen2vl_agent.agent.watcher import SilentWatcher, Watcher
-from qwen2vl_agent.dialogue.compose import Dialogue
-from qwen2vl_agent.dialogue.recorded import recorded_tools, specs_to_record
+from qwen2vl_agent.dialogue.recorded import recorded_dialogue, specs_to_record
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Wait
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.tools import to_call, tool_spec
@@ -97,7 +96,7 @@ def run_episode(
         config = AgentConfig.from_json(recorder.header.config["agent"])  # when resuming: as it was
         rules = rules_from(recorder.header.config.get("rules", {}), (*PHONE_ACTIONS, *env.tools))
         episode = _episode(env, policy, recorder, config, watcher)
-        episode.judge, episode.person = Judge(rules, _app_in_front(env)), person or Nobody()
+        episode.judge, episode.person = Judge(rules, lambda: nodes.app_in_front(env)), person or Nobody()
         watcher.began(recorder.header, episode.max_steps)
         outcome, reward, message = _run(episode, plan, drive)
         trajectory = recorder.finish(outcome, reward, message)
@@ -126,7 +125,7 @@ def _run(episode: Episode, plan: EpisodePlan, drive: Driver) -> tuple[Outcome, f
 def drive_plainly(episode: Episode, progress: Progress) -> Progress:
     """Run an episode to its end in a loop: what the graph does, for workers that must start fast."""
     state: Any = dict(progress)
-    node: nodes.Node = "observe"
+    node: Node = "observe"
     while node != "end":
         state.update(NODES[node](episode, state))
         node = nodes.after(node, state)
@@ -180,23 +179,6 @@ def make_header(env: Any, policy: Policy, plan: EpisodePlan, config: AgentConfig
     )
 
 
-def make_dialogue(header: EpisodeHeader, config: AgentConfig) -> Dialogue:
-    """What stands at the head of the conversation.
-
-    Raises:
-        RecordError: the header names a tool that it does not describe and this program does not know.
-    """
-    return Dialogue(
-        header.goal,
-        recorded_tools(header),
-        config.form,
-        language=config.language,
-        detail=config.detail,
-        max_frames=config.max_frames,
-        max_context_tokens=config.max_context_tokens,
-    )
-
-
 def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
     """Take up the recorded steps as turns, doing them again if the plan says so; the progress after them.
 
@@ -209,7 +191,7 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
             progress.update(_again(episode, progress, step))
         else:
             progress["screen"] = nodes.recorded_key(episode, step)
-            deed = nodes.recorded_deed(episode, progress, step)
+            deed = deeds.recorded_deed(episode, progress, step)
             episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
             progress.update(nodes.consequence(episode, progress, deed))
         episode.watcher.did(step)
@@ -237,12 +219,12 @@ def again(episode: Episode, progress: Any, step: Step) -> Deed:
             raise RecordError(f"step {step.index} was done by hand on the device and cannot be done again")
         return _by_hand(episode, performed["state"])
     if step.by == "person":
-        found = nodes.understand(episode, step.reply.text)
+        found = deeds.understand(episode, step.reply.text)
         assert found.call is not None
-        return nodes.do(episode, found.call, found.action)
+        return deeds.do(episode, found.call, found.action)
     refused = step.error if {"denied", "stale"} & set(step.events) else ""
     given = {**progress, "refusal": refused, "answer": performed.get("answer")}
-    return nodes.perform(episode, cast(Progress, given), step.reply.text)
+    return deeds.perform(episode, cast(Progress, given), step.reply.text)
 
 
 def _by_hand(episode: Episode, state: dict[str, Any]) -> Deed:
@@ -265,23 +247,13 @@ def _episode(env: Any, policy: Policy, recorder: Recorder, config: AgentConfig, 
         env=env,
         policy=policy,
         recorder=recorder,
-        dialogue=make_dialogue(recorder.header, config),
+        dialogue=recorded_dialogue(recorder.header),
         config=config,
         watcher=watcher,
         max_steps=config.max_steps or env.max_steps,
         verdict=recorder.header.task != "text",
         guard=LoopGuard(config.hint_after, config.stop_after, config.other_after),
     )
-
-
-def _app_in_front(env: Any) -> Callable[[], str]:
-    """How rules learn which app is in front; devices without apps have none."""
-
-    def app() -> str:
-        read = getattr(getattr(env, "device", None), "foreground", None)
-        return str(read()[0]) if read else ""
-
-    return app
 
 
 def _reset_options(plan: EpisodePlan) -> dict[str, Any]:

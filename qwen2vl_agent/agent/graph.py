@@ -20,8 +20,8 @@ from langgraph.types import Command, interrupt
 from qwen2vl_agent.agent import nodes
 from qwen2vl_agent.agent.checkpoints import CHECKPOINTS
 from qwen2vl_agent.agent.consult import consult
-from qwen2vl_agent.agent.nodes import Episode, Progress
 from qwen2vl_agent.agent.person import Answer, Question
+from qwen2vl_agent.agent.state import Episode, Progress
 from qwen2vl_agent.schema.errors import RecordError
 
 THREAD: Any = {"configurable": {"thread_id": "episode"}}

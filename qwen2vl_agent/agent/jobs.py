@@ -24,19 +24,22 @@ class Job:
     """Id of a bundled task."""
     seed: int
     policy: str = "oracle"
+    """`model`, one without a model, or `dagger`: a model's attempt that the solution corrects."""
     split: Split = "train"
     model: str = ""
-    """Folder or hub id, for the policy `model`."""
+    """Folder or hub id, for a policy that asks it."""
     noise: float = 0.0
     """How often a scripted policy makes a deliberate mistake first."""
+    draw: int = 0
+    """Which of several attempts at the same episode: with it a model that samples takes other chances."""
     env: str = "virtual-phone"
     """What `make_env` takes."""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent: AgentConfig = field(default_factory=AgentConfig)
     loading: LoadSettings = field(default_factory=LoadSettings)
-    """How to load the model, for the policy `model`."""
+    """How to load the model, for a policy that asks it."""
     sampling: dict[str, Any] = field(default_factory=dict)
-    """Fields of `SamplingConfig`, for the policy `model`."""
+    """Fields of `SamplingConfig`, for a policy that asks it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < 1:
@@ -46,7 +49,8 @@ class Job:
     def name(self) -> str:
         """The folder's name; the same job has the same name in every run."""
         kind = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in self.task)
-        return f"{kind}-{self.split}-{self.seed:06d}-{self.policy}"
+        again = f"-{self.draw}" if self.draw else ""
+        return f"{kind}-{self.split}-{self.seed:06d}-{self.policy}{again}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import compose
 from qwen2vl_agent.dialogue.constrain import CallConstraint, Constrainer
 from qwen2vl_agent.dialogue.memory import remembered
+from qwen2vl_agent.dialogue.second_look import NO, YES, SecondLook, question
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, stop_sequences
 from qwen2vl_agent.model.cache import Cache
 from qwen2vl_agent.model.vision_cache import VisionCache
@@ -61,17 +62,25 @@ class SamplingConfig:
 class ModelPolicy:
     """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply.
 
-    What the vision encoder made of the screens is kept from one episode to the next.
+    What the vision encoder made of the screens is kept from one episode to the next, and so is the constrainer;
+    policies of one model may share both.
     """
 
     name = "model"
 
-    def __init__(self, model: Any, processor: Any, sampling: SamplingConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        sampling: SamplingConfig | None = None,
+        vision: VisionCache | None = None,
+        constrainer: Constrainer | None = None,
+    ) -> None:
         self._model = model
         self._processor = processor
         self._sampling = sampling or SamplingConfig()
-        self._vision = VisionCache()
-        self._constrainer: Constrainer | None = None
+        self._vision = VisionCache() if vision is None else vision
+        self._constrainer = constrainer
         self.begin(None)
 
     def begin(self, seed: int | None) -> None:
@@ -85,8 +94,8 @@ class ModelPolicy:
         size = (context.frame.width, context.frame.height)
         image = ImagePart(context.observation.image, context.frame.sha256, size)
         observation = dataclasses.replace(context.observation, image=image)
-        turns = remembered(context.dialogue, context.turns, observation, self._processor)
-        messages = compose(context.dialogue, turns, observation)
+        past = remembered(context.dialogue, context.turns, observation, self._processor)
+        messages = compose(context.dialogue, past.turns, observation, past.earlier)
         inputs = self._processor(messages)
         preprocess_s = time.perf_counter() - begun
         draws = [self._draw(context, inputs, 0)]
@@ -96,6 +105,18 @@ class ModelPolicy:
         while len(draws) < wanted:
             draws.append(self._draw(context, inputs, len(draws)))
         return _best(draws, context, preprocess_s)
+
+    def effect(self, look: SecondLook) -> float:
+        """Probability that a step had its effect: of yes, among yes and no. It is asked on a cache of its own."""
+        import torch
+
+        inputs = self._processor(question(look)).to(self._model.device)
+        with torch.inference_mode():
+            hidden_TD = self._model.hidden_states(inputs, Cache(self._vision), last_only=True)
+            chances = self._model.lm_head(hidden_TD)[-1].float().softmax(-1)
+        encode = self._processor.tokenizer.encode
+        yes, no = (sum(float(chances[token]) for token in {encode(word)[0] for word in words}) for words in (YES, NO))
+        return yes / (yes + no) if yes + no else 0.5
 
     def _draw(self, context: Context, inputs: Any, number: int) -> "_Draw":
         """One reply; the cache keeps the context from one to the next."""

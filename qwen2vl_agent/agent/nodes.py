@@ -5,74 +5,24 @@ graph and the plain loop call the same ones, so an episode is the same whichever
 `agent/consult.py`; it is a node of its own because the graph enters it again when the answer is there.
 """
 
-import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal
 
 from PIL import Image
 
-from qwen2vl_agent.agent.effects import aftermath, focused_field, screen_events, typed, unchanged
-from qwen2vl_agent.agent.guards import LoopGuard, grey_screen, screen_key
-from qwen2vl_agent.agent.person import STOPPED, Answer, Nobody, Person, Question
-from qwen2vl_agent.agent.policy import Context, Policy
-from qwen2vl_agent.agent.rules import Judge, Rules, over_budget
-from qwen2vl_agent.agent.settings import AgentConfig
-from qwen2vl_agent.agent.watcher import Watcher
-from qwen2vl_agent.dialogue.compose import Dialogue, Turn
-from qwen2vl_agent.dialogue.tool_call import parse_call
-from qwen2vl_agent.schema.actions import Answer as AnswerAction
-from qwen2vl_agent.schema.actions import AskUser, Done, TypeText
-from qwen2vl_agent.schema.errors import ToolCallError
-from qwen2vl_agent.schema.messages import ImagePart
-from qwen2vl_agent.schema.observation import Element, Observation
-from qwen2vl_agent.schema.tools import ToolCall, to_action
-from qwen2vl_agent.schema.trajectory import Outcome, Reply, Step, StepEvent, StoredFrame
-from qwen2vl_agent.trajectory.record import Recorder
-
-Node = Literal["observe", "think", "decide", "consult", "act", "end"]
-
-
-class Progress(TypedDict):
-    """How far an episode is. Plain and small: pixels and token ids stay in the record, this names them."""
-
-    index: int
-    """Of the step under way."""
-    screen: str
-    """Hash of the frame now shown, by which loops are told."""
-    mistakes: int
-    """Replies in a row that could not be read or deed."""
-    reward: float
-    outcome: Outcome | None
-    message: str
-    question: dict[str, Any] | None
-    """What a person is being asked; see `agent/person.py`."""
-    refusal: str
-    """Why the call at hand is not done; empty where it may be."""
-    answer: str | None
-    """What the person answered to the call at hand, an `ask_user`."""
-    events: list[StepEvent]
-    """What was noticed of the step under way before it was acted."""
-    then: Node
-    """Where it goes on after deciding and consulting."""
-
-
-START: Progress = {
-    "index": 0,
-    "screen": "",
-    "mistakes": 0,
-    "reward": 0.0,
-    "outcome": None,
-    "message": "",
-    "question": None,
-    "refusal": "",
-    "answer": None,
-    "events": [],
-    "then": "observe",
-}
-NEXT: dict[str, Node] = {"observe": "think", "think": "decide", "act": "observe"}
+from qwen2vl_agent.agent.deeds import looked_at, part_of, perform, understand
+from qwen2vl_agent.agent.effects import aftermath, screen_events
+from qwen2vl_agent.agent.guards import grey_screen, screen_key
+from qwen2vl_agent.agent.person import STOPPED, Question
+from qwen2vl_agent.agent.policy import Context
+from qwen2vl_agent.agent.rules import over_budget
+from qwen2vl_agent.agent.state import NEXT, Deed, Ending, Episode, Intention, Node, Progress
+from qwen2vl_agent.dialogue.compose import Turn
+from qwen2vl_agent.schema.actions import AskUser, Done
+from qwen2vl_agent.schema.observation import Observation
+from qwen2vl_agent.schema.trajectory import Step
 
 
 def after(node: str, progress: Progress) -> Node:
@@ -84,74 +34,12 @@ def after(node: str, progress: Progress) -> Node:
     return NEXT[node]
 
 
-class Ending(NamedTuple):
-    """How an episode ends, and a word about it."""
-
-    outcome: Outcome
-    message: str = ""
-
-
-@dataclass(slots=True)
-class Episode:
-    """An episode under way: who takes part, what was said so far, and what the step at hand has found."""
-
-    env: Any
-    policy: Policy
-    recorder: Recorder
-    dialogue: Dialogue
-    config: AgentConfig
-    watcher: Watcher
-    max_steps: int
-    verdict: bool
-    """Whether the environment knows if the task is solved."""
-    guard: LoopGuard
-    judge: Judge = field(default_factory=lambda: Judge(Rules()))
-    person: Person = field(default_factory=Nobody)
-    ask: Callable[[Question], Answer] | None = None
-    """How the person is asked where that is not `person.answer`: the graph interrupts itself."""
-    turns: list[Turn] = field(default_factory=list)
-    observation: Observation | None = None
-    frame: StoredFrame | None = None
-    fresh: bool = True
-    """Whether the environment has moved on since the last look; after an unreadable reply it has not."""
-    reply: Reply | None = None
-    policy_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Deed:
-    """What became of a call."""
-
-    call: ToolCall | None = None
-    action: Any = None
-    error: str = ""
-    performed: dict[str, Any] | None = None
-    reward: float = 0.0
-    terminated: bool = False
-    truncated: bool = False
-    verdict: Ending | None = None
-    """The environment's own, where it gives one at the last step."""
-    earned: float | None = None
-    """The sum of the rewards so far, where the environment counts it; else the last reward stands for the episode."""
-    timings: dict[str, float] = field(default_factory=dict)
-    events: tuple[StepEvent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Intention:
-    """What a reply asks for."""
-
-    call: ToolCall | None = None
-    action: Any = None
-    error: str = ""
-    """Why it cannot be read, or is not valid; there is no action then."""
-
-
 def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     """Look at the screen and keep its pixels."""
     seen: Observation = episode.env.observation
     shown = grey_screen(seen.image) if episode.config.blind else seen.image
     episode.frame = episode.recorder.frame(shown)
+    episode.app = app_in_front(episode.env)
     screen = _key(episode, seen)
     steps = episode.recorder.trajectory.steps[: progress["index"]]
     events = screen_events(episode.env, seen, steps, episode.config.verified)
@@ -161,6 +49,12 @@ def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     episode.watcher.saw(progress["index"], shown, episode.observation.text)
     noticed = [*events.events, *(["loop"] if episode.guard.hint(screen) else [])]
     return {"screen": screen, "events": noticed}
+
+
+def app_in_front(env: Any) -> str:
+    """Package of the app in front; empty where the device has none."""
+    read = getattr(getattr(env, "device", None), "foreground", None)
+    return str(read()[0]) if read else ""
 
 
 def _key(episode: Episode, seen: Observation) -> str:
@@ -259,7 +153,7 @@ def not_allowed(reason: str) -> str:
 def act(episode: Episode, progress: Progress) -> dict[str, Any]:
     """Do the call, record the step, and see whether the episode is over."""
     assert episode.reply is not None
-    deed = perform(episode, progress, episode.reply.text)
+    deed = looked_at(episode, perform(episode, progress, episode.reply.text))
     episode.watcher.did(record(episode, progress, deed))
     return consequence(episode, progress, deed)
 
@@ -281,100 +175,6 @@ def consequence(episode: Episode, progress: Progress, deed: Deed) -> dict[str, A
     }
 
 
-def understand(episode: Episode, text: str) -> Intention:
-    """The call in a reply, and the action that it asks for."""
-    call = None
-    try:
-        call = parse_call(text, episode.dialogue.form).call
-        return Intention(call, to_action(call, episode.env.tools))
-    except ToolCallError as error:
-        return Intention(call, error=str(error))
-
-
-def perform(episode: Episode, progress: Progress, text: str) -> Deed:
-    """What became of the call in a reply. One that cannot be read or may not be done does nothing, and says why."""
-    found, episode.fresh = understand(episode, text), False
-    if found.call is not None:
-        episode.guard.note(progress["screen"], found.call)
-    if found.call is None or found.action is None:
-        return Deed(call=found.call, error=found.error)
-    if progress["refusal"]:
-        event: StepEvent = "stale" if "stale" in progress["events"] else "denied"
-        return Deed(found.call, found.action, progress["refusal"], events=(event,))
-    if progress["answer"] is not None:
-        performed = {"action": found.call.name, "answer": progress["answer"]}
-        return Deed(found.call, found.action, performed=performed, reward=progress["reward"], events=("answered",))
-    place = episode.judge.judge(found.call, found.action, True).rule
-    deed = do(episode, found.call, found.action)
-    episode.judge.note(found.call, place)
-    return deed
-
-
-def do(episode: Episode, call: ToolCall, action: Any) -> Deed:
-    """Have the environment do an action, and look at what it changed."""
-    env, before = episode.env, episode.env.observation
-    reads = episode.config.verified and isinstance(action, TypeText)
-    field_before = focused_field(env) if reads else None
-    episode.fresh = True
-    deed = _done(env, call, action)
-    if deed.error or deed.performed is None:
-        return deed
-    if unchanged(before.image, env.observation.image, action):
-        deed.events = ("unchanged",)
-    return _typed_again(env, deed, field_before) if field_before is not None and not deed.terminated else deed
-
-
-def _done(env: Any, call: ToolCall, action: Any) -> Deed:
-    _, reward, terminated, truncated, info = env.step(action)
-    waited_s = max(0.0, info["settle_s"] - info["capture_s"])
-    timings = {"perform": info["perform_s"], "settle": waited_s, "capture": info["capture_s"]}
-    return Deed(
-        call,
-        action,
-        info["action_error"],
-        info["performed"],
-        float(reward),
-        terminated,
-        truncated,
-        Ending(info["outcome"], info.get("message", "")) if "outcome" in info else None,
-        info.get("return"),
-        timings,
-    )
-
-
-def _typed_again(env: Any, deed: Deed, before: Element) -> Deed:
-    """Read back what was typed; a text that was lost is typed once more, and what is wrong then is told."""
-    found = typed(deed.action, before, focused_field(env))
-    if found.arrived:
-        return deed
-    events: tuple[StepEvent, ...] = ()
-    if found.again is not None:
-        again = _done(env, deed.call or ToolCall("type_text"), found.again)
-        if again.error:
-            return again
-        timings = {part: seconds + again.timings[part] for part, seconds in deed.timings.items()}
-        performed = {**(deed.performed or {}), "again": again.performed}
-        deed = dataclasses.replace(again, action=deed.action, performed=performed, timings=timings)
-        events, found = ("retyped",), typed(deed.action, before, focused_field(env))
-    if not found.arrived:
-        events, deed.performed = (*events, "mistyped"), {**(deed.performed or {}), "field": found.field}
-    deed.events = events
-    return deed
-
-
-def recorded_deed(episode: Episode, progress: Progress, step: Step) -> Deed:
-    """What became of a call that was done before the episode was interrupted, as its record tells."""
-    if step.by == "policy" and step.call is not None and not episode.config.blind:  # grey does not tell where it was
-        episode.guard.note(progress["screen"], step.call)
-    if step.call is None or step.error:
-        return Deed(step.call, error=step.error, reward=step.reward)
-    action = to_action(step.call, episode.env.tools)
-    if step.by == "policy" and "answered" not in step.events:
-        episode.judge.note(step.call, episode.judge.judge(step.call, action, True).rule)
-    ended = isinstance(action, Done | AnswerAction)
-    return Deed(step.call, action, performed=step.performed, reward=step.reward, terminated=ended)
-
-
 def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy", "person"] = "policy") -> Step:
     """The step, written down; from now on it is a turn of the conversation."""
     assert episode.observation is not None
@@ -392,6 +192,8 @@ def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy
         timings={"policy": episode.policy_s, **deed.timings},
         by=by,
         events=tuple(dict.fromkeys((*progress["events"], *deed.events))),
+        app=episode.app,
+        effect=deed.effect,
     )
     episode.recorder.append(step)
     episode.turns.append(turn_of(step, episode.recorder.frame_path(step.frame)))
@@ -401,7 +203,7 @@ def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy
 def turn_of(step: Step, image: Any) -> Turn:
     """A recorded step as the conversation has it; `image` is the frame's pixels or its file."""
     return Turn(
-        image=ImagePart(image, step.frame.sha256, (step.frame.width, step.frame.height)),
+        image=part_of(image, step.frame),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,

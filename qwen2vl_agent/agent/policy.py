@@ -52,6 +52,26 @@ class Policy(Protocol):
         ...
 
 
+DRAWS_APART = 10_000_000_000
+"""Seeds of one attempt at an episode to those of the next."""
+
+
+class OtherChances:
+    """A policy that takes other chances at the same episodes: its attempt number `draw`."""
+
+    def __init__(self, policy: Policy, draw: int) -> None:
+        self.name = policy.name
+        self._policy, self._draw = policy, draw
+
+    def begin(self, seed: int | None) -> None:
+        """Another seed for the policy, not for the environment."""
+        self._policy.begin((seed or 0) + self._draw * DRAWS_APART)
+
+    def reply(self, context: Context) -> Reply:
+        """The policy's."""
+        return self._policy.reply(context)
+
+
 def scripted_policy(name: str, noise: float = 0.0) -> Policy:
     """A policy that needs no model: `oracle`, `random` or `noop`.
 

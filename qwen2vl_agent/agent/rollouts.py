@@ -7,6 +7,7 @@ is deleted.
 """
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -38,7 +39,10 @@ class _Worker:
 
     process: Any
     pipe: Connection
-    job: Job | None = None
+    seats: int
+    """Jobs that it runs at once."""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """By name."""
 
 
 def collect_episodes(
@@ -47,13 +51,15 @@ def collect_episodes(
     workers: int = 1,
     on_result: Callable[[EpisodeResult], None] | None = None,
     on_failure: Callable[[Job, str, bool], None] | None = None,
+    parallel: int = 1,
 ) -> Collection:
     """Run every job once; what is finished already is only read.
 
     Args:
-        workers: processes, each with one thread of torch.
+        workers: processes, each with its share of the cores as threads of torch.
         on_result: told of each episode, those found finished first.
         on_failure: told of each job that failed, why, and whether it is tried again.
+        parallel: episodes at once in each process. They share one model, which writes their replies together.
 
     Raises:
         ConfigError: two jobs would share a folder, or a job asks for what cannot be had.
@@ -64,7 +70,7 @@ def collect_episodes(
     if len(set(names)) < len(names):
         raise ConfigError(f"{len(names) - len(set(names))} jobs have the same task, split, seed and policy as another")
     out.mkdir(parents=True, exist_ok=True)
-    pool = _Pool(out, on_result, on_failure)
+    pool = _Pool(out, on_result, on_failure, parallel)
     pool.run(jobs, workers)
     order = {name: place for place, name in enumerate(names)}
     pool.collection.results.sort(key=lambda result: order[result.job.name])
@@ -79,11 +85,13 @@ class _Pool:
         out: Path,
         on_result: Callable[[EpisodeResult], None] | None,
         on_failure: Callable[[Job, str, bool], None] | None,
+        seats: int,
     ) -> None:
         self.collection = Collection()
         self._out = out
         self._on_result = on_result or (lambda result: None)
         self._on_failure = on_failure or (lambda job, why, again: None)
+        self._seats, self._threads = seats, 1
         self._waiting: deque[Job] = deque()
         self._attempts: dict[str, int] = {}
         self._workers: list[_Worker] = []
@@ -96,48 +104,50 @@ class _Pool:
                 self._waiting.append(job)
             else:
                 self._finish(result)
+        self._threads = max(1, (os.cpu_count() or 1) // workers)
         try:
-            for _ in range(min(workers, len(self._waiting))):
-                self._start()
-            while any(worker.job for worker in self._workers):
+            for _ in range(min(workers, -(-len(self._waiting) // self._seats))):
+                self._start(self._seats)
+            while any(worker.jobs for worker in self._workers):
                 self._listen()
         finally:
             self._stop()
 
-    def _start(self) -> None:
-        """One more process, with a job. Spawned: nothing of this process's threads or locks goes with it."""
+    def _start(self, seats: int) -> None:
+        """One more process, with jobs. Spawned: nothing of this process's threads or locks goes with it."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self._out), daemon=True)
+        process = context.Process(target=work, args=(theirs, self._out, seats, self._threads), daemon=True)
         process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, seats)
         self._workers.append(worker)
         self._give(worker)
 
     def _give(self, worker: _Worker) -> None:
-        worker.job = self._waiting.popleft() if self._waiting else None
-        if worker.job is not None:
-            self._attempts[worker.job.name] = self._attempts.get(worker.job.name, 0) + 1
+        """Fill the worker's seats."""
+        while self._waiting and len(worker.jobs) < worker.seats:
+            job = self._waiting.popleft()
+            worker.jobs[job.name] = job
+            self._attempts[job.name] = self._attempts.get(job.name, 0) + 1
             try:
-                worker.pipe.send(worker.job)
+                worker.pipe.send(job)
             except OSError:  # it died since its last answer
                 self._bury(worker)
+                return
 
     def _listen(self) -> None:
-        busy = {worker.pipe: worker for worker in self._workers if worker.job}
+        busy = {worker.pipe: worker for worker in self._workers if worker.jobs}
         for pipe in wait(list(busy)):
             worker = busy[pipe]  # type: ignore[index]
             try:
-                answer = worker.pipe.recv()
+                name, answer = worker.pipe.recv()
             except (EOFError, OSError):
                 self._bury(worker)
                 continue
-            self._take(worker, answer)
+            self._take(worker, worker.jobs.pop(name), answer)
 
-    def _take(self, worker: _Worker, answer: Any) -> None:
-        job = worker.job
-        assert job is not None
+    def _take(self, worker: _Worker, job: Job, answer: Any) -> None:
         if isinstance(answer, EpisodeResult):
             self._finish(answer)
         elif isinstance(answer, Exception):
@@ -147,15 +157,17 @@ class _Pool:
         self._give(worker)
 
     def _bury(self, worker: _Worker) -> None:
-        """A process died: say so, try its job once more, and let another take its place."""
+        """A process died: say so, try its jobs once more, and let another take its place.
+
+        That one runs a job at a time: of several, none but the one at fault dies again.
+        """
         worker.process.join()
-        job, worker.job = worker.job, None
         self._workers.remove(worker)
         worker.pipe.close()
-        assert job is not None
-        self._fail(job, f"its worker died (exit code {worker.process.exitcode})")
+        for job in worker.jobs.values():
+            self._fail(job, f"its worker died (exit code {worker.process.exitcode})")
         if self._waiting:
-            self._start()
+            self._start(1)
 
     def _fail(self, job: Job, why: str) -> None:
         again = self._attempts[job.name] < ATTEMPTS
@@ -172,7 +184,7 @@ class _Pool:
     def _stop(self) -> None:
         for worker in self._workers:
             worker.pipe.close()
-            if worker.job:
+            if worker.jobs:
                 worker.process.kill()
         for worker in self._workers:
             worker.process.join()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qwen2vl_agent.agent.rules import Rules
+from qwen2vl_agent.dialogue.compose import Memory
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import CallForm, Split
 
@@ -35,6 +36,9 @@ class AgentConfig:
     """Screens that the model still sees, the present one included; None: all. See `dialogue/memory.py`."""
     max_context_tokens: int | None = CONTEXT_TOKENS
     """Tokens of the conversation before old screens go, then old words; None: no limit."""
+    memory: Memory = "none"
+    """What stays of steps that are let go of: nothing, the model's `notes`, or a `summary`: notes and a line for each.
+    Unless it is `none`, the full tool prompt asks for a plan and for notes. See `dialogue/earlier.py`."""
     mistakes_in_a_row: int = 5
     """So many replies in a row that cannot be read, or calls that the device rejects, end the episode."""
     hint_after: int = 4
@@ -46,6 +50,8 @@ class AgentConfig:
     verified: bool = False
     """Tell the model what became of its actions (nothing changed, text lost and typed again, the device is locked), and
     know loops by what a screen looks like. Off for models that were taught without: they never read such words."""
+    second_look: bool = False
+    """After each step the model is asked apart whether it had its effect; a doubt is told with the next screen."""
     ask_below: float = 0.0
     """A person who is there is asked about calls of which the model is less sure than this probability; 0: never."""
 
@@ -74,7 +80,7 @@ class AgentConfig:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-VERIFIED = AgentConfig(verified=True, other_after=6)
+VERIFIED = AgentConfig(verified=True, other_after=6, memory="notes")
 """For a model that was not taught our dialogue in particular: it reads what it is told like any text."""
 
 

@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qwen2vl_agent.agent.episode import make_dialogue
 from qwen2vl_agent.agent.nodes import turn_of
-from qwen2vl_agent.agent.settings import AgentConfig
 from qwen2vl_agent.dialogue.compose import compose
 from qwen2vl_agent.dialogue.memory import remembered
+from qwen2vl_agent.dialogue.recorded import recorded_dialogue
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Observation
@@ -131,9 +130,7 @@ class _Replay:
     """An episode's contexts, composed and encoded as when it ran."""
 
     def __init__(self, folder: Path, trajectory: Trajectory, processor: Any) -> None:
-        header = trajectory.header
-        config = AgentConfig.from_json(header.config["agent"])
-        self._dialogue = make_dialogue(header, config)
+        self._dialogue = recorded_dialogue(trajectory.header)
         self._processor = processor
         frames = FrameStore(frames_folder(folder))
         self._steps = trajectory.steps
@@ -144,8 +141,8 @@ class _Replay:
         step, turn = self._steps[index], self._turns[index]
         frame = Frame("screenshot", step.frame.width, step.frame.height)
         observation = Observation(turn.image, frame, step.observation_text)
-        turns = remembered(self._dialogue, self._turns[:index], observation, self._processor)
-        return self._processor(compose(self._dialogue, turns, observation))
+        past = remembered(self._dialogue, self._turns[:index], observation, self._processor)
+        return self._processor(compose(self._dialogue, past.turns, observation, past.earlier))
 
 
 def _context(step: Step) -> tuple[int, ...]:

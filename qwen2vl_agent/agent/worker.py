@@ -1,4 +1,7 @@
-"""A process that runs episodes, one after another. Imports torch only if a job needs a model."""
+"""A process that runs episodes on one or several seats, each a thread that runs one after another.
+
+Imports torch only if a job needs a model, which the seats then share.
+"""
 
 import os
 import signal
@@ -6,16 +9,19 @@ import sys
 import threading
 import time
 import traceback
-from functools import cache
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+from qwen2vl_agent.agent.chosen import chosen_policy, is_address
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, job_notes, result_of
-from qwen2vl_agent.agent.loading import LoadSettings, load
-from qwen2vl_agent.agent.policy import Policy, scripted_policy
+from qwen2vl_agent.agent.loading import load
+from qwen2vl_agent.agent.orphans import die_with_parent
+from qwen2vl_agent.agent.policy import OtherChances, Policy, scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError, OperatorError, RecordError
 from qwen2vl_agent.trajectory.lines import HEADER_FILE
@@ -23,33 +29,54 @@ from qwen2vl_agent.trajectory.lock import RecordBusy
 from qwen2vl_agent.trajectory.store import ASIDE_FOLDER
 
 
-def work(pipe: Connection, out: Path) -> None:
-    """Take jobs from `pipe` and answer each: a result, what went wrong in words, or an error that ends everything."""
+def work(pipe: Connection, out: Path, seats: int = 1, threads: int = 1) -> None:
+    """Take jobs from `pipe`, as many as there are seats at a time, and answer each by its name.
+
+    An answer is a result, what went wrong in words, or an error that ends everything.
+
+    Args:
+        threads: of torch, in all.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what follows
-    _die_with_parent()
-    _one_thread()
-    envs = _Envs()
-    while True:
+    die_with_parent()
+    _limit_threads(threads)
+    jobs: SimpleQueue[Job | None] = SimpleQueue()
+    models, answering = Models(), threading.Lock()
+
+    def listen() -> None:
         try:
-            job = pipe.recv()
+            while True:
+                jobs.put(pipe.recv())
         except EOFError:
-            return
-        pipe.send(_answer(job, out, envs))
+            for _ in range(seats):
+                jobs.put(None)
+
+    def sit() -> None:
+        envs = Envs()
+        while (job := jobs.get()) is not None:
+            answer = _answer(job, out, envs, models)
+            with answering:
+                pipe.send((job.name, answer))
+
+    for target in (listen, *[sit] * (seats - 1)):
+        threading.Thread(target=target, daemon=True).start()
+    sit()
 
 
-def run_job(job: Job, out: Path, env: Any) -> EpisodeResult:
+def run_job(job: Job, out: Path, env: Any, models: "Models | None" = None) -> EpisodeResult:
     """Run a job, or end what an earlier process began of it."""
     folder = out / job.name
     begun = time.perf_counter()
-    try:
-        trajectory = run_episode(env, job_policy(job), _plan(job, out), job.agent, drive=drive_plainly)
-    except RecordBusy:
-        raise
-    except RecordError:
-        if not (folder / HEADER_FILE).is_file():
+    with (models or Models()).policy(job) as policy:
+        try:
+            trajectory = run_episode(env, policy, _plan(job, out), job.agent, drive=drive_plainly)
+        except RecordBusy:
             raise
-        put_aside(folder, out)
-        trajectory = run_episode(env, job_policy(job), _plan(job, out), job.agent, drive=drive_plainly)
+        except RecordError:
+            if not (folder / HEADER_FILE).is_file():
+                raise
+            put_aside(folder, out)
+            trajectory = run_episode(env, policy, _plan(job, out), job.agent, drive=drive_plainly)
     seconds = time.perf_counter() - begun
     return result_of(job, folder, trajectory.header, len(trajectory.steps), seconds)
 
@@ -62,14 +89,44 @@ def put_aside(folder: Path, out: Path) -> None:
     folder.rename(aside / f"{folder.name}.{taken + 1}")
 
 
-def job_policy(job: Job) -> Policy:
-    """The policy of a job; a model is loaded once per process."""
+class Models:
+    """The policies of jobs; a model is loaded once for all seats."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[Any, Any] = {}
+        self._loading = threading.Lock()
+
+    @contextmanager
+    def policy(self, job: Job) -> Iterator[Policy]:
+        """The policy of a job, while it runs."""
+        if job.policy not in ("model", "dagger"):
+            yield scripted_policy(job.policy, job.noise)
+            return
+        if is_address(job.model):
+            yield _around(chosen_policy("model", job.model, job.loading, job.sampling), job)
+            return
+        from qwen2vl_agent.agent.model_policy import SamplingConfig
+        from qwen2vl_agent.agent.rounds import Rounds
+
+        with self._loading:
+            key = job.model, job.loading
+            if key not in self._rounds:
+                self._rounds[key] = Rounds(*load(*key))
+        with self._rounds[key].policy(SamplingConfig(**job.sampling)) as policy:
+            yield _around(policy, job)
+
+
+def _around(model: Policy, job: Job) -> Policy:
+    """What a job puts around the model's policy."""
+    drawn = OtherChances(model, job.draw) if job.draw else model
     if job.policy == "model":
-        return _model_policy(job.model, job.loading, tuple(sorted(job.sampling.items())))
-    return scripted_policy(job.policy, job.noise)
+        return drawn
+    from qwen2vl_agent.agent.corrected import CorrectedPolicy
+
+    return CorrectedPolicy(drawn)
 
 
-class _Envs:
+class Envs:
     """One environment at a time, kept while jobs ask for the same."""
 
     def __init__(self) -> None:
@@ -91,9 +148,9 @@ class _Envs:
         self._env = self._key = None
 
 
-def _answer(job: Job, out: Path, envs: _Envs) -> EpisodeResult | str | Exception:
+def _answer(job: Job, out: Path, envs: Envs, models: Models) -> EpisodeResult | str | Exception:
     try:
-        return run_job(job, out, envs.get(job))
+        return run_job(job, out, envs.get(job), models)
     except (ConfigError, CheckpointError) as error:
         return error
     except OperatorError as error:
@@ -119,28 +176,9 @@ def _plan(job: Job, out: Path) -> EpisodePlan:
     )
 
 
-@cache
-def _model_policy(model: str, loading: LoadSettings, sampling: tuple[tuple[str, Any], ...]) -> Policy:
-    from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
-
-    return ModelPolicy(*load(model, loading), SamplingConfig(**dict(sampling)))
-
-
-def _one_thread() -> None:
-    """Processes times threads is more than there are cores; set before torch is loaded."""
+def _limit_threads(threads: int) -> None:
+    """Else processes times threads would be more than there are cores; set before torch is loaded."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+        os.environ[name] = str(threads)
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-
-
-def _die_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing beside the one that resumes."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        sys.modules["torch"].set_num_threads(threads)

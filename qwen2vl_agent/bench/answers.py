@@ -89,6 +89,12 @@ def _written(answer: str, options: Sequence[str]) -> int | None:
     return longest if inside else None
 
 
+def named(answer: str, truth: str, names: Sequence[str]) -> float:
+    """1 where the truth is the only one of the names that an answer has."""
+    words = re.findall(r"\w+", answer.lower())
+    return float([name for name in names if name in words] == [truth])
+
+
 def multiple_choice(answer: str, options: Sequence[str], truth: str) -> float:
     """1 where the answer chooses the true letter."""
     return float(choice(answer, options) == truth.strip().upper()[:1])

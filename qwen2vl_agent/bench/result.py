@@ -30,6 +30,8 @@ class Conditions:
     """Whether the policy is shown grey screens only."""
     max_steps: int | None = None
     """None: each task's own limit."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the agent, where they are not the model's own."""
     loading: LoadSettings = field(default_factory=LoadSettings)
     """Type of the weights, and how finely the model looks."""
     sampling: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class BenchResult:
             "seed": self.conditions.seed,
             "split": self.conditions.split,
             "blind": self.conditions.blind,
+            "settings": self.conditions.settings,
             **self.conditions.loading.to_json(),
             "sampling": self.conditions.sampling,
             "episodes": whole.episodes,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from qwen2vl_agent.agent.chosen import usual_settings
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
-from qwen2vl_agent.agent.settings import taught_settings
 from qwen2vl_agent.bench.chart import draw_chart
 from qwen2vl_agent.bench.result import BenchResult, Conditions
 from qwen2vl_agent.bench.suites import episode_seed, get_suite
@@ -18,7 +18,8 @@ from qwen2vl_agent.trajectory.store import read_episode
 def bench_jobs(conditions: Conditions) -> list[Job]:
     """The episodes to run."""
     suite = get_suite(conditions.suite)
-    agent = replace(taught_settings(conditions.model), blind=conditions.blind, max_steps=conditions.max_steps)
+    given = {"blind": conditions.blind, "max_steps": conditions.max_steps, **conditions.settings}
+    agent = replace(usual_settings(conditions.model), **given)
     return [
         Job(
             task=task,
@@ -44,13 +45,14 @@ def run_bench(
     workers: int = 1,
     on_result: Callable[[EpisodeResult], None] | None = None,
     on_failure: Callable[[Job, str, bool], None] | None = None,
+    parallel: int = 1,
 ) -> BenchResult:
-    """Run what is not finished in `out` yet, and write the report there.
+    """Run what is not finished in `out` yet, `parallel` episodes at once a worker, and write the report there.
 
     Raises:
         RecordError: `out` holds a measurement under other conditions.
     """
-    collection = collect_episodes(bench_jobs(conditions), out, workers, on_result, on_failure)
+    collection = collect_episodes(bench_jobs(conditions), out, workers, on_result, on_failure, parallel)
     failures = tuple(f"{job.name}: {why.strip().splitlines()[-1]}" for job, why in collection.failures)
     result = BenchResult(conditions, tuple(map(timed, collection.results)), failures)
     write_report(result, out)

@@ -20,8 +20,11 @@ def title(result: BenchResult) -> str:
     what = result.conditions
     model = f" {PurePath(what.model).name}" if what.model else ""
     blind = ", blind (grey screens)" if what.blind else ""
+    settings = "".join(f", {name}={value}" for name, value in what.settings.items())
     words = "" if what.split == "test" else f", {what.split} words"
-    return f"{what.suite}: {what.policy}{model}{blind}{words}, seed {what.seed}, {what.episodes} episodes a task"
+    return (
+        f"{what.suite}: {what.policy}{model}{blind}{settings}{words}, seed {what.seed}, {what.episodes} episodes a task"
+    )
 
 
 def rich_table(result: BenchResult) -> Table:

@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
+from qwen2vl_agent.commands.flags import (
+    PolicyName,
+    agent_settings,
+    at_least_one,
+    load_settings,
+    out_folder,
+    sampling,
+    worker_count,
+)
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -40,13 +48,18 @@ class Command:
     policy: PolicyName = "model"
     """who acts"""
     model: str = ""
-    """folder or hub id; the embedded model if left out"""
+    """folder, hub id, or address of an OpenAI-compatible server; the embedded model if left out"""
     episodes: int = 10
     """episodes per task"""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
+    memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
     seed: int = 0
     """another seed gives other episodes"""
     workers: int | None = None
-    """processes; one for each core if left out"""
+    """processes; one for each core if left out, or one with --parallel"""
+    parallel: int = 1
+    """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
     split: Literal["test", "train", "invented"] = "test"
     """what fills the phones: names and texts that are partly never seen in training; only those of training (with
     --seed 0 every second phone is one of the embedded model's demonstrations); or words invented for each phone"""
@@ -112,12 +125,14 @@ class Command:
             split=self.split,
             blind=self.blind,
             max_steps=self.max_steps,
+            settings=agent_settings(self.set),
             loading=load_settings(self),
             sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:
-            result = run_bench(conditions, out, worker_count(self.workers), view.result, view.failure)
+            workers, parallel = worker_count(self.workers, self.parallel), at_least_one("--parallel", self.parallel)
+            result = run_bench(conditions, out, workers, view.result, view.failure, parallel)
         console.print(rich_table(result))
         if (others := published_table(self.suite)) is not None:
             console.print(others)

@@ -1,13 +1,23 @@
 """`qwen2vl-agent collect`: many episodes, recorded."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import PolicyName, at_least_one, load_settings, out_folder, sampling, worker_count
+from qwen2vl_agent.commands.flags import (
+    PolicyName,
+    agent_settings,
+    at_least_one,
+    load_settings,
+    out_folder,
+    sampling,
+    worker_count,
+)
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
@@ -23,6 +33,7 @@ class Command:
     Examples:
       qwen2vl-agent collect --suite phone --episodes 200 --out runs/lessons
       qwen2vl-agent collect --policy model --split test --episodes 50 --out runs/attempts
+      qwen2vl-agent collect --policy dagger --episodes 400 --out runs/corrections
       qwen2vl-agent collect --noise 0.1 --size 540x1200 --episodes 1000 --out runs/small
     """
 
@@ -32,12 +43,16 @@ class Command:
     """the phone in the worker's process, or one over adb"""
     serial: str = ""
     """the phone over adb, with --device android"""
-    policy: PolicyName = "oracle"
-    """who acts"""
+    policy: PolicyName | Literal["dagger"] = "oracle"
+    """who acts; dagger: the model, corrected by the bundled solution wherever it errs, to learn from"""
     model: str = ""
-    """folder or hub id, for --policy model; the embedded model if left out"""
+    """folder, hub id, or address of an OpenAI-compatible server, for --policy model or dagger; the embedded model if
+    left out"""
     episodes: int = 100
     """episodes in all"""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
+    memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
     seed: int = 0
     """another seed gives other episodes"""
     split: Split = "train"
@@ -56,7 +71,11 @@ class Command:
     """most pixels of a screen as the model sees it, 784 a token; 602112 for a full-size model if left out, 0 for the
     checkpoint's own limit"""
     workers: int | None = None
-    """processes; one for each core if left out"""
+    """processes; one for each core if left out, or one with --parallel"""
+    parallel: int = 1
+    """episodes at once in each process, with one model that writes their replies together: more of them in the time"""
+    cluster: str = ""
+    """address of a Ray cluster whose machines run the episodes, or local: one begun on this machine"""
     out: Path | None = None
     """folder for the records; a new one below runs/ if left out"""
     constrained: bool = True
@@ -68,37 +87,54 @@ class Command:
 
     def run(self) -> int:
         """Collects; the status says whether every episode was recorded."""
-        from qwen2vl_agent.agent.live import CollectionView
+        from qwen2vl_agent.agent.cluster import collect_on_cluster
+        from qwen2vl_agent.agent.collection_table import CollectionTable, Volume
         from qwen2vl_agent.agent.rollouts import collect_episodes
 
         console, out = output.console(self.json), out_folder(self.out, f"collect-{self.suite}")
         jobs = self.jobs()
-        with CollectionView(console, len(jobs), f"collect {self.suite}") as view:
-            workers = worker_count(self.workers) if self.device == "virtual-phone" else 1
-            collection = collect_episodes(jobs, out, workers, view.result, view.failure)
+        workers, parallel = self._at_once()
+        with CollectionTable(console, len(jobs), f"collect {self.suite}") as view:
+            if self.cluster:
+                collection = collect_on_cluster(jobs, out, workers, view.result, view.failure, address=self.cluster)
+            else:
+                collection = collect_episodes(jobs, out, workers, view.result, view.failure, parallel)
         outcomes = Counter(result.outcome for result in collection.results)
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "nothing recorded"
-        console.print(f"{told}; records: {out}", markup=False, soft_wrap=True)
+        volume = Volume.below(out)
+        console.print(f"{told}; {view.rates()}; {volume.told()}; records: {out}", markup=False, soft_wrap=True)
         if self.json:
             steps = sum(result.steps for result in collection.results)
             failures = [f"{job.name}: {why}" for job, why in collection.failures]
             values = {"episodes": len(collection.results), "steps": steps, "outcomes": outcomes, "failures": failures}
-            output.print_object({**values, "out": str(out)})
+            output.print_object({**values, "seconds": round(view.seconds, 3), **asdict(volume), "out": str(out)})
         return 1 if collection.failures else 0
+
+    def _at_once(self) -> tuple[int, int]:
+        """Processes, and episodes at once in each."""
+        parallel = at_least_one("--parallel", self.parallel)
+        if parallel > 1 and self.cluster:
+            raise ConfigError("--parallel is for this machine; a cluster's workers do one episode at a time each")
+        if self.device == "virtual-phone":
+            return worker_count(self.workers, parallel), parallel
+        if parallel > 1:
+            raise ConfigError("--parallel is for virtual phones: a phone over adb does one episode at a time")
+        return 1, 1
 
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
+        from qwen2vl_agent.agent.chosen import usual_settings
         from qwen2vl_agent.agent.jobs import Job
-        from qwen2vl_agent.agent.settings import taught_settings
         from qwen2vl_agent.bench.suites import episode_seed, get_suite
 
         if not 0 <= self.noise < 1:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
         suite = get_suite(self.suite)
         tasks = suite.tasks
-        model = resolve(self.model) if self.policy == "model" else ""
+        asks = self.policy in ("model", "dagger")
+        model = resolve(self.model) if asks else ""
         loading = load_settings(self)
-        agent = taught_settings(model)
+        agent = replace(usual_settings(model), **agent_settings(self.set))
         return [
             Job(
                 task=tasks[index % len(tasks)],
@@ -108,10 +144,10 @@ class Command:
                 model=model,
                 agent=agent,
                 loading=loading,
-                noise=self.noise if self.policy != "model" else 0.0,
+                noise=0.0 if asks else self.noise,
                 env=self.device if self.device == "android" else suite.env,
                 env_kwargs=suite.env_kwargs | self._env_kwargs(),
-                sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
+                sampling=sampling(self.constrained, self.speculate) if asks else {},
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]

@@ -8,6 +8,7 @@ import tyro
 
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import worker_count
+from qwen2vl_agent.commands.generators import Screens, StandIn, Synthetic
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -101,13 +102,19 @@ class Build:
 class Inspect:
     """Show an example as the model sees it: resized pictures, tokens, positions, and what is to be predicted.
 
+    `data synthetic` lists the generators, whose examples are numbered without end.
+
     Examples:
       qwen2vl-agent data inspect stores/talk --index 3 --out seen.png
       qwen2vl-agent data inspect talk.json --format llava --media images --model start-2b
+      qwen2vl-agent data inspect synthetic:charts --index 7 --out chart.png
+      qwen2vl-agent data inspect synthetic:screens@stores/screens --out screen.png
     """
 
-    data: tyro.conf.Positional[Path]
-    """a text store, or a file of records"""
+    data: tyro.conf.Positional[str]
+    """a text store, a file of records, or synthetic:NAME"""
+    seed: int = 0
+    """of a generator"""
     index: int = 0
     """which document or record, from 0"""
     format: str | None = None
@@ -127,7 +134,7 @@ class Inspect:
         from qwen2vl_agent.data.video_cache import CachedVideos
         from qwen2vl_agent.dialogue.processor import Processor
 
-        example, built_for = self._record() if self.format else self._stored()
+        example, built_for = self._example()
         processor = Processor.from_pretrained(resolve(self.model if self.model is not None else built_for))
         processor = processor.with_media(videos=CachedVideos(processor.video_processor))
         encoded = example.encode(processor)
@@ -144,19 +151,29 @@ class Inspect:
             output.print_object({"tokens": len(encoded.labels), "targets": told, "out": self.out and str(self.out)})
         return 0
 
-    def _stored(self) -> tuple[Any, str]:
+    def _example(self) -> tuple[Any, str]:
+        """The example, and the model that it was built for."""
+        from qwen2vl_agent.data.synthetic import registry
+
+        if registry.is_synthetic(self.data):
+            if self.index < 0:
+                raise ConfigError(f"--index is {self.index}; examples are numbered from 0")
+            return registry.source(self.data, self.seed).example(self.index), ""
+        return self._record(Path(self.data)) if self.format else self._stored(Path(self.data))
+
+    def _stored(self, path: Path) -> tuple[Any, str]:
         from qwen2vl_agent.data.text_store import StoredExample, StoredSource, TextStore
         from qwen2vl_agent.data.vision_store import VisionStore
 
-        if self.data.is_file():
-            raise ConfigError(f"{self.data} is a file of records; say what they mean with --format")
-        store = TextStore(self.data)
+        if path.is_file():
+            raise ConfigError(f"{path} is a file of records; say what they mean with --format")
+        store = TextStore(path)
         if not 0 <= self.index < len(store):
-            raise ConfigError(f"--index is {self.index}; {self.data} has {len(store)} documents, from 0")
+            raise ConfigError(f"--index is {self.index}; {path} has {len(store)} documents, from 0")
         vision = VisionStore(self.media or store.vision_url)
         return StoredExample(StoredSource(store, vision), self.index), str(store.listed.get("model", ""))
 
-    def _record(self) -> tuple[Any, str]:
+    def _record(self, path: Path) -> tuple[Any, str]:
         from qwen2vl_agent.data.readers import formats
         from qwen2vl_agent.data.readers.media import MediaRoot
         from qwen2vl_agent.data.records import pieces, read
@@ -165,11 +182,11 @@ class Inspect:
         wanted = formats.reader(str(self.format))
         root = MediaRoot(VisionStore(self.media) if self.media else None)
         # Of a JSON array every piece has entries from all over: one piece keeps them in order.
-        found = (record for piece in pieces(self.data, piece_bytes=2**62) for record in read(piece))
+        found = (record for piece in pieces(path, piece_bytes=2**62) for record in read(piece))
         for number, record in enumerate(found):
             if number == self.index:
-                return formats.example(record, wanted, root, self.data.stem), ""
-        raise ConfigError(f"--index is {self.index}; {self.data} has no such record")
+                return formats.example(record, wanted, root, path.stem), ""
+        raise ConfigError(f"--index is {self.index}; {path} has no such record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +242,9 @@ Choice = (
     Annotated[Build, tyro.conf.subcommand("build")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Stats, tyro.conf.subcommand("stats")]
+    | Annotated[Synthetic, tyro.conf.subcommand("synthetic")]
+    | Annotated[Screens, tyro.conf.subcommand("screens")]
+    | Annotated[StandIn, tyro.conf.subcommand("standin")]
 )
 
 
@@ -238,6 +258,7 @@ class Command:
       qwen2vl-agent data build --help            the formats, and what a source must declare
       qwen2vl-agent data inspect stores/talk --index 3 --out seen.png
       qwen2vl-agent data stats stores/talk --verify
+      qwen2vl-agent data synthetic               the generators, which need no download
     """
 
     what: tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Choice]]

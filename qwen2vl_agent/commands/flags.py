@@ -1,11 +1,15 @@
 """What several commands' flags mean."""
 
+import difflib
 import os
 import time
+import tomllib
+import typing
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize
+from qwen2vl_agent.commands.user_config import fitted
 from qwen2vl_agent.schema.errors import ConfigError
 
 PolicyName = Literal["model", "oracle", "random", "noop"]
@@ -21,15 +25,15 @@ def out_folder(out: Path | None, name: str) -> Path:
     return wanted if not wanted.exists() else wanted.with_name(f"{wanted.name}-{os.getpid()}")
 
 
-def worker_count(workers: int | None) -> int:
-    """The number of processes that was asked for, or one for each core.
+def worker_count(workers: int | None, parallel: int = 1) -> int:
+    """The number of processes that was asked for, or one for each core; one where episodes share a process.
 
     Raises:
         ConfigError: fewer than one.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; expected at least 1")
-    return workers or os.cpu_count() or 1
+    return workers or (1 if parallel > 1 else os.cpu_count() or 1)
 
 
 def at_least_one(flag: str, value: int) -> int:
@@ -78,3 +82,49 @@ def sampling(constrained: bool, speculate: bool) -> dict[str, Any]:
     """Fields of the agent's `SamplingConfig` that two switches change; nothing where both are on, as usual."""
     off = {"constrained": False} if not constrained else {}
     return off if speculate else {**off, "draft_tokens": 0}
+
+
+def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:
+    """`("seed=3",)` as `{"seed": "3"}`; whoever takes them knows the fields' types.
+
+    Raises:
+        ConfigError: one is not FIELD=VALUE.
+    """
+    overrides = {}
+    for setting in settings:
+        field, equals, value = setting.partition("=")
+        if not (field and equals):
+            raise ConfigError(f"--set {setting}: expected FIELD=VALUE, for example --set seed=3")
+        overrides[field] = value
+    return overrides
+
+
+def agent_settings(given: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of `AgentConfig` from `--set FIELD=VALUE`; values are TOML, words as they are, and `none`.
+
+    Raises:
+        ConfigError: no such field, or a value that it does not take.
+    """
+    from qwen2vl_agent.agent.settings import AgentConfig
+
+    hints = typing.get_type_hints(AgentConfig)
+    values: dict[str, Any] = {}
+    for field, text in read_overrides(given).items():
+        if field not in hints:
+            near = difflib.get_close_matches(field, hints, n=1)
+            told = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(hints)}"
+            raise ConfigError(f"--set {field}: the agent has no such setting; {told}")
+        optional = type(None) in get_args(hints[field])
+        values[field] = None if optional and text == "none" else fitted(_toml(text), hints[field], f"--set {field}")
+    try:
+        AgentConfig(**values)
+    except ValueError as error:
+        raise ConfigError(f"--set {error}") from error
+    return values
+
+
+def _toml(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

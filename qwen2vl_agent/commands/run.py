@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
-from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize, load
+from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import AtHand, DeviceName, device_at_hand, wish_of
-from qwen2vl_agent.commands.flags import RUNS, PolicyName, at_least_one, load_settings, out_folder, sampling
+from qwen2vl_agent.commands.flags import (
+    RUNS,
+    PolicyName,
+    agent_settings,
+    at_least_one,
+    load_settings,
+    out_folder,
+    sampling,
+)
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.commands.results import episode_result, together
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
@@ -122,6 +130,9 @@ class Command:
     device learns the value. Without: the environment, QWEN2VL_AGENT_SECRET_PASSWORD_BANK"""
     ask_below: float = 0.0
     """ask you about calls of which the model is less sure than this probability"""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
+    memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
     seed: int = 1
     """decides a bundled task's words and the virtual phone's contents and looks"""
     out: Path | None = None
@@ -153,6 +164,7 @@ class Command:
             raise ConfigError(f"--keep-days is {self.keep_days:g}; expected more than 0")
         if not self.record and (self.out or self.keep_days):
             raise ConfigError("--no-record keeps nothing; leave out --out and --keep-days")
+        agent_settings(self.set)
         self._loading()  # numbers that make no sense are told before a phone is waited for
         name = resolve(self.model) if self.policy == "model" else ""
         if self.record:
@@ -221,7 +233,11 @@ class Command:
             rules = self._rules(at_hand.env.tools)
             if hasattr(at_hand.env, "device"):  # elsewhere nothing is typed that could be a secret
                 at_hand.env.device = self._filler(at_hand.env.device)
-            policy = wrap(_policy(self.policy, name, console, self._loading(), chosen))
+            from qwen2vl_agent.agent.chosen import chosen_policy, is_address
+
+            if name and not is_address(name):
+                console.print(f"loading {name}", markup=False, soft_wrap=True)
+            policy = wrap(chosen_policy(self.policy, name, self._loading(), chosen))
             ended: dict[Path, Trajectory] = {}
             for task, out in work:
                 plan = dataclasses.replace(self._plan(at_hand, task, out, name, interrupted), rules=rules)
@@ -274,7 +290,7 @@ class Command:
             watcher = DryRunWatcher(seen_by) if self.dry_run else seen_by
             try:
                 with self._person(console, view, page) as person:
-                    config = self._config(policy, plan.model)
+                    config = self._config(plan.model)
                     trajectory = run_episode(env, policy, plan, config, watcher, person=person)
             except (DeviceLost, EndpointLost):
                 if not self.record:
@@ -336,13 +352,12 @@ class Command:
 
         return SecretFiller(device, read_secrets(self.secrets) if self.secrets else Secrets())
 
-    def _config(self, policy: "Policy", model: str) -> "AgentConfig":
-        from qwen2vl_agent.agent.settings import AgentConfig, taught_settings
+    def _config(self, model: str) -> "AgentConfig":
+        from qwen2vl_agent.agent.chosen import usual_settings
 
         steps = 1 if self.dry_run else self.max_steps
-        told = getattr(policy, "agent_settings", None)  # of a model behind an address
-        settings = AgentConfig.from_json(told) if told else taught_settings(model)
-        return dataclasses.replace(settings, max_steps=steps, ask_below=self.ask_below)
+        given = {"max_steps": steps, "ask_below": self.ask_below, **agent_settings(self.set)}
+        return dataclasses.replace(usual_settings(model), **given)
 
     def _loading(self) -> LoadSettings:
         return load_settings(self, self.threads)
@@ -405,22 +420,3 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
 
     if (folder / HEADER_FILE).is_file():  # a phone that is lost before the first look leaves no record
         console.print(f"go on with: qwen2vl-agent run --resume {folder}", markup=False, soft_wrap=True)
-
-
-def _policy(name: str, model: str, console: Console, settings: LoadSettings, sampling: dict[str, Any]) -> "Policy":
-    from qwen2vl_agent.agent.policy import scripted_policy
-
-    if name != "model":
-        return scripted_policy(name)
-    if model.startswith(("http://", "https://")):
-        from qwen2vl_agent.agent.endpoint_policy import connect
-
-        if "samples" in sampling:
-            raise ConfigError(
-                "--samples compares what a model in this process finds likely; leave it out with an address"
-            )
-        return connect(model, sampling.get("constrained", True))
-    console.print(f"loading {model}", markup=False, soft_wrap=True)
-    from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
-
-    return ModelPolicy(*load(model, settings), SamplingConfig(**sampling))

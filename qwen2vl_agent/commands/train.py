@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from qwen2vl_agent.commands import output
-from qwen2vl_agent.commands.flags import at_least_one, out_folder
+from qwen2vl_agent.commands.flags import at_least_one, out_folder, read_overrides
 from qwen2vl_agent.schema.errors import ConfigError
 
 
@@ -28,13 +28,15 @@ class Command:
     """
 
     recipe: tyro.conf.Positional[str]
-    """which recipe: stage1, stage2, stage3 (the three stages, on your data) or tiny (the embedded model)"""
+    """which recipe: stage1, stage2, stage3 (the three stages, on your data), tiny (the embedded model) or find-event
+    (a small model that finds an event in a long film)"""
     size: Literal["tiny", "2b", "7b", "72b"] | None = None
     """of the stages' network; with --model it is the checkpoint's"""
     model: str | None = None
     """checkpoint folder or hub id that a stage begins from"""
     data: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """PATH or PATH=SHARE to train a stage on, repeated to mix: text stores of `data build`, or conversations"""
+    """what to train a stage on: FILE.jsonl with conversations, a text store's folder (data build), or a generator,
+    synthetic:NAME (data synthetic); each with =SHARE if you like; repeat it to mix"""
     dp: int | None = None
     """replicas, each with its share of the data; dp x pp x tp processes, started with torchrun"""
     pp: int | None = None
@@ -107,18 +109,3 @@ def _table(stages: list[Any], world: int) -> Any:
         counts = (f"{stage.parameters / 1e9:.2f} B", f"{stage.own_parameters / 1e9:.2f} B")
         table.add_row(str(stage.stage), ", ".join(parts), *counts, *(f"{size:.1f}" for size in sizes))
     return table
-
-
-def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:
-    """`("seed=3",)` as `{"seed": "3"}`; the recipe knows the fields' types.
-
-    Raises:
-        ConfigError: one is not FIELD=VALUE.
-    """
-    overrides = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not (field and equals):
-            raise ConfigError(f"--set {setting}: expected FIELD=VALUE, for example --set seed=3")
-        overrides[field] = value
-    return overrides

@@ -18,11 +18,13 @@ class Command:
     """Redact, delete or prune recorded episodes. What goes is gone for good.
 
     redact takes --text out of everything that is written, and paints --region black on every screen; a text that is
-    drawn on a screen is not found, give its region. delete removes each episode at or below the folder. prune removes
+    drawn on a screen is not found, give its region. Of the steps at which an --app was in front it leaves nothing but
+    the names of the functions called. delete removes each episode at or below the folder. prune removes
     those older than --days, or older than the days that `run --keep-days` gave each.
 
     Examples:
       qwen2vl-agent trajectory redact runs/mine --text "Bella Archer" "+1 555" --region 0,0,1000,60
+      qwen2vl-agent trajectory redact runs --app com.example.bank "com.android.messaging*"
       qwen2vl-agent trajectory delete runs/mine
       qwen2vl-agent trajectory prune runs --days 30
     """
@@ -35,6 +37,8 @@ class Command:
     """texts to take out, whatever their capitals"""
     region: tuple[str, ...] = ()
     """regions to paint over, each LEFT,TOP,RIGHT,BOTTOM between 0 and 1000 whatever the screen's size"""
+    app: tuple[str, ...] = ()
+    """packages of apps to take out, perhaps with * in them"""
     days: float | None = None
     """age of the episodes to prune"""
     json: bool = False
@@ -63,9 +67,9 @@ class Command:
     def _redact(self, folder: Path) -> str:
         from qwen2vl_agent.trajectory.privacy import redact
 
-        if not (self.text or self.region):
-            raise ConfigError("say what to redact: --text TEXT or --region LEFT,TOP,RIGHT,BOTTOM")
-        done = redact(folder, self.text, [read_region(region) for region in self.region])
+        if not (self.text or self.region or self.app):
+            raise ConfigError("say what to redact: --text TEXT, --region LEFT,TOP,RIGHT,BOTTOM or --app PACKAGE")
+        done = redact(folder, self.text, [read_region(region) for region in self.region], self.app)
         return f"{done.words} places in words, {done.frames} screens painted over"
 
 

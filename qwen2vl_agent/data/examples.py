@@ -11,10 +11,10 @@ from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
 from qwen2vl_agent.dialogue.memory import stretches
 from qwen2vl_agent.dialogue.processor import Processor
-from qwen2vl_agent.dialogue.recorded import recorded_tools
+from qwen2vl_agent.dialogue.recorded import recorded_dialogue
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 from qwen2vl_agent.schema.messages import ImagePart
-from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step
+from qwen2vl_agent.schema.trajectory import Outcome, Step
 from qwen2vl_agent.trajectory.frames import FrameStore
 from qwen2vl_agent.trajectory.store import episodes, frames_folder, read_episode, read_header
 
@@ -26,6 +26,8 @@ class EpisodeSource:
     folders: Sequence[Path]
     name: str = "episodes"
     seed: int = 0
+    weights: Sequence[float] = ()
+    """What each episode counts; all 1 if left out."""
     processor: Processor | None = None
     """With it, an episode whose agent let some of its past go is learned from as it was seen, another part in each
     epoch; without it, as a whole."""
@@ -33,6 +35,8 @@ class EpisodeSource:
     def __post_init__(self) -> None:
         if not self.folders:
             raise ConfigError(f"the source {self.name!r} has no episodes; collect some first")
+        if self.weights and len(self.weights) != len(self.folders):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.folders)} episodes")
 
     @classmethod
     def below(
@@ -49,10 +53,11 @@ class EpisodeSource:
     def example(self, index: int) -> Example:
         """The episode with this number; after the last one they start again in another order."""
         epoch, place = divmod(index, len(self.folders))
-        folder = self.folders[_order(len(self.folders), self.seed, epoch)[place]]
+        number = _order(len(self.folders), self.seed, epoch)[place]
+        folder, weight = self.folders[number], self.weights[number] if self.weights else 1.0
         if self.processor is None:
-            return episode_example(folder, self.name)
-        parts = episode_parts(folder, self.processor, self.name)
+            return episode_example(folder, self.name, weight)
+        parts = episode_parts(folder, self.processor, self.name, weight)
         return parts[epoch % len(parts)]
 
 
@@ -64,8 +69,19 @@ def episode_example(folder: Path | str, source: str = "episodes", weight: float 
     Raises:
         RecordError: no episode there, damaged, empty, or with a tool that nothing describes.
     """
-    dialogue, turns = _read(folder)
+    dialogue, turns = recorded_turns(folder)
     return Example(compose_finished(dialogue, turns), source, weight)
+
+
+def attempt_example(folder: Path | str, source: str = "attempts") -> Example:
+    """A model's own episode with everything that it wrote as a target, mistakes too: for a policy's gradient.
+
+    Raises:
+        RecordError: as `episode_example`.
+    """
+    dialogue, turns = recorded_turns(folder)
+    tried = [replace(turn, target=turn.reply_token_ids is not None) for turn in turns]
+    return Example(compose_finished(dialogue, tried), source)
 
 
 def episode_parts(
@@ -78,21 +94,27 @@ def episode_parts(
     Raises:
         RecordError: as `episode_example`.
     """
-    dialogue, turns = _read(folder)
+    dialogue, turns = recorded_turns(folder)
     parts = []
     for stretch in stretches(dialogue, turns, processor):
-        known = [replace(turn, target=False) for turn in stretch.turns[: stretch.first]]
-        messages = compose_finished(dialogue, [*known, *stretch.turns[stretch.first :]])
+        known = [replace(turn, target=False) for turn in stretch.past.turns[: stretch.first]]
+        turns_seen = [*known, *stretch.past.turns[stretch.first :]]
+        messages = compose_finished(dialogue, turns_seen, stretch.past.earlier)
         parts.append(Example(messages, source, weight))
     return [part for part in parts if part.has_targets] or parts[:1]
 
 
-def _read(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
+def recorded_turns(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
+    """The head of an episode's conversation and its steps as turns, frames by their paths.
+
+    Raises:
+        RecordError: as `episode_example`.
+    """
     trajectory = read_episode(folder)
     if not trajectory.steps:
         raise RecordError(f"{folder} holds an episode without steps: there is nothing to learn from it")
     frames = FrameStore(frames_folder(folder))
-    return _dialogue(trajectory.header), [_turn(step, frames) for step in trajectory.steps]
+    return recorded_dialogue(trajectory.header), [_turn(step, frames) for step in trajectory.steps]
 
 
 def _turn(step: Step, frames: FrameStore) -> Turn:
@@ -103,20 +125,6 @@ def _turn(step: Step, frames: FrameStore) -> Turn:
         reply_token_ids=step.reply.token_ids or None,
         result_text=step.error,
         target=step.reply.target and not step.error,
-    )
-
-
-def _dialogue(header: EpisodeHeader) -> Dialogue:
-    """The head of the conversation as the agent had it; its settings stand in the header."""
-    agent = header.config.get("agent", {})
-    return Dialogue(
-        header.goal,
-        recorded_tools(header),
-        header.form,
-        agent.get("language", "en"),
-        agent.get("detail", "full"),
-        agent.get("max_frames"),
-        agent.get("max_context_tokens"),
     )
 
 

@@ -1,5 +1,6 @@
-"""Opening Parquet and Arrow files, where pyarrow is installed."""
+"""Parquet and Arrow files, where pyarrow is installed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,21 @@ def open_arrow(path: Path) -> Any:
         return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
     except (pyarrow.ArrowException, OSError) as error:
         raise RecordError(f"{path} cannot be read as an Arrow stream: {error}") from error
+
+
+def write_parquet(rows: list[dict[str, Any]], path: Path, index: str = "") -> None:
+    """Write rows to a file; the column `index` is what pandas then takes for its index.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+    """
+    pyarrow = _pyarrow()
+    table = pyarrow.Table.from_pylist(rows)
+    if index:
+        described = {"index_columns": [index], "column_indexes": [], "columns": [], "pandas_version": "2.0.0"}
+        table = table.replace_schema_metadata({"pandas": json.dumps(described)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path)
 
 
 def _pyarrow() -> Any:

@@ -10,7 +10,7 @@ In the keyword form the whole episode is one assistant's turn that only grows (t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from qwen2vl_agent.dialogue.tool_call import RESULT, RETURN, cut_at_stop, neutral, parse_call
 from qwen2vl_agent.dialogue.tool_prompt import Detail, Language, tool_prompt
@@ -22,6 +22,9 @@ from qwen2vl_agent.schema.trajectory import CallForm
 
 ENDING_CALLS = ("done", "answer")
 """After one of these the conversation is over."""
+Memory = Literal["none", "notes", "summary"]
+"""What stays of steps that are let go of: nothing, what the model noted (`notes`), or that and a line for each step
+whose screen is gone (`summary`). Unless it is `none`, the full tool prompt asks for notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Dialogue:
     """Screens that stay in view, the present one included; None: all (`dialogue/memory.py`)."""
     max_context_tokens: int | None = None
     """Tokens of the conversation before old screens go, then old words; None: no limit."""
+    memory: Memory = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,21 @@ class Turn:
     """Whether training predicts the reply; False for deliberate mistakes and the like."""
 
 
-def compose(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation) -> list[Message]:
-    """The conversation so far; the model is to write on at its end."""
+def compose(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation, earlier: str = "") -> list[Message]:
+    """The conversation so far; the model is to write on at its end.
+
+    Args:
+        earlier: what is told of the steps before `turns` (`dialogue/memory.py`).
+    """
     shown = [_shown(turn.image, turn.observation_text) for turn in turns]
     shown.append(_shown(observation.image, observation.text))
-    messages = _opening(dialogue, shown[0])
+    messages = _opening(dialogue, shown[0], earlier)
     if dialogue.form == "tool_call":
         return messages + _exchanges(turns, shown[1:])
     return messages + ([Message("assistant", _stretch(turns, shown[1:]), closed=False)] if turns else [])
 
 
-def compose_finished(dialogue: Dialogue, turns: Sequence[Turn]) -> list[Message]:
+def compose_finished(dialogue: Dialogue, turns: Sequence[Turn], earlier: str = "") -> list[Message]:
     """The conversation of a whole episode, for training: the replies are targets, all else is not.
 
     The assistant's turn is closed if the episode came to its own end; one that was stopped from outside stays open,
@@ -75,7 +83,7 @@ def compose_finished(dialogue: Dialogue, turns: Sequence[Turn]) -> list[Message]
     """
     assert turns, "an episode without steps has nothing to learn from"
     shown = [_shown(turn.image, turn.observation_text) for turn in turns]
-    messages = _opening(dialogue, shown[0])
+    messages = _opening(dialogue, shown[0], earlier)
     if dialogue.form == "tool_call":
         return [*messages, *_exchanges(turns[:-1], shown[1:]), _answer(turns[-1])]
     last = _reply(turns[-1])
@@ -92,9 +100,10 @@ def ends_episode(turn: Turn, form: CallForm) -> bool:
     return call.name in ENDING_CALLS and not turn.result_text
 
 
-def _opening(dialogue: Dialogue, shown: "_Shown") -> list[Message]:
-    prompt = tool_prompt(dialogue.tools, dialogue.form, dialogue.language, dialogue.detail)
-    parts: list[Part] = [TextPart(f"{dialogue.goal}\n"), *shown.parts()]
+def _opening(dialogue: Dialogue, shown: "_Shown", earlier: str) -> list[Message]:
+    asks = dialogue.memory != "none"
+    prompt = tool_prompt(dialogue.tools, dialogue.form, dialogue.language, dialogue.detail, asks)
+    parts: list[Part] = [TextPart(f"{dialogue.goal}\n{earlier}"), *shown.parts()]
     return [Message("system", (TextPart(prompt),)), Message("user", tuple(parts))]
 
 

@@ -9,6 +9,7 @@ are closed as soon as the schema lets them.
 """
 
 import itertools
+import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -34,12 +35,16 @@ _PUNCTUATION = frozenset(b'"}], \n')
 
 
 class Constrainer:
-    """Makes the constraint of each reply. Keeps what takes long: the vocabulary (1 s for 151,657 tokens), grammars."""
+    """Makes the constraint of each reply. Keeps what takes long: the vocabulary (1 s for 151,657 tokens), grammars.
+
+    Threads may share it.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._vocabulary = _Vocabulary(tokenizer)
         self._marks: dict[CallForm, _Marks] = {}
         self._calls: OrderedDict[tuple[CallForm, str], _Calls] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, tools: Sequence[ToolSpec], form: CallForm, max_new_tokens: int) -> "CallConstraint":
         """For one reply that may call one of `tools`.
@@ -47,14 +52,15 @@ class Constrainer:
         Raises:
             ConfigError: a tool's schema cannot be made a grammar.
         """
-        marks = self._marks.setdefault(form, _Marks(self._vocabulary, form))
         key = form, call_grammar(tools, form)
-        if key not in self._calls:
-            self._calls[key] = _Calls(self._vocabulary, marks, key[1])
-        self._calls.move_to_end(key)
-        if len(self._calls) > GRAMMARS_KEPT:
-            self._calls.popitem(last=False)
-        return CallConstraint(self._calls[key], max_new_tokens)
+        with self._lock:
+            if key not in self._calls:
+                marks = self._marks.setdefault(form, _Marks(self._vocabulary, form))
+                self._calls[key] = _Calls(self._vocabulary, marks, key[1])
+            self._calls.move_to_end(key)
+            if len(self._calls) > GRAMMARS_KEPT:
+                self._calls.popitem(last=False)
+            return CallConstraint(self._calls[key], max_new_tokens)
 
 
 class CallConstraint:

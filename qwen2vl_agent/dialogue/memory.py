@@ -3,14 +3,17 @@
 Everything that follows what was let go has to be read again, to the same result as a fresh computation of the shortened
 conversation. So that this is rare, half of what was kept goes at once: at `max_frames` 8 the screens in view are
 8, then 4, 5, 6, 7, 8, then 4 again, and a step costs two screens' reading in the mean (their embeddings are kept).
+What is told of steps that went is `dialogue/earlier.py`; it changes only when something goes, too.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
 
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose
+from qwen2vl_agent.dialogue.earlier import HEADINGS, Past, first_in_view, in_view, note_line, step_line
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.dialogue.tool_call import RESULT, RETURN, neutral
 from qwen2vl_agent.model.image_source import load_rgb
@@ -21,6 +24,8 @@ from qwen2vl_agent.schema.trajectory import CallForm
 
 LEFT = 0.5
 """Share of a limit that is left when it is exceeded."""
+NOTES_SHARE = 0.25
+"""Share of `max_context_tokens` that the notes of steps that went may take; the oldest are left out."""
 MARKUP = {
     "keyword": f"\n{RESULT}: \n\n\n{RETURN}: ",
     "tool_call": "user\n<tool_response>\n\n\n\n</tool_response>\nassistant\n\n\n\n\n\n",
@@ -34,35 +39,39 @@ class TurnCost:
 
     words: int
     screen: int
+    line: int = 0
+    """Of the line that stands for it in a summary."""
+    note: int = 0
+    """Of the line with what it noted."""
 
 
-def remembered(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation, processor: Processor) -> list[Turn]:
-    """The past turns as the model is shown them: the newest in full, older ones without screens, the oldest not at all.
+def remembered(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation, processor: Processor) -> Past:
+    """The past as the model is shown it: the newest turns in full, older ones without screens, the oldest in short.
 
     It depends on what is recorded alone, so that a record gives the same conversation again.
     """
     if dialogue.max_frames is None and dialogue.max_context_tokens is None:
-        return list(turns)
+        return Past(tuple(turns))
     now = Turn(observation.image, observation.text, "")
-    costs = [turn_cost(turn, dialogue.form, processor) for turn in (*turns, now)]
-    return _in_view(turns, *first_kept(costs, _head(dialogue, processor), dialogue))
+    costs = _costs(dialogue, (*turns, now), processor)
+    return _past(dialogue, turns, costs, *first_kept(costs, _head(dialogue, processor), dialogue))
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Steps of an episode whose contexts only grow, and so fit into one conversation."""
 
-    turns: tuple[Turn, ...]
+    past: Past
     """What was in view at the last of them, that step included."""
     first: int
-    """Of `turns`, the one with which the stretch begins; those before it are context."""
+    """Of its turns, the one with which the stretch begins; those before it are context."""
 
 
 def stretches(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -> list[Stretch]:
     """A finished episode as the conversations that its agent was shown: a new one wherever something was let go."""
     if dialogue.max_frames is None and dialogue.max_context_tokens is None:
-        return [Stretch(tuple(turns), 0)]
-    costs = [turn_cost(turn, dialogue.form, processor) for turn in turns]
+        return [Stretch(Past(tuple(turns)), 0)]
+    costs = _costs(dialogue, turns, processor)
     head = _head(dialogue, processor)
     kept = []
     for index, turn in enumerate(turns):
@@ -71,13 +80,25 @@ def stretches(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -
     found, first = [], 0
     for index, (told, seen) in enumerate(kept):
         if index + 1 == len(turns) or kept[index + 1] != (told, seen):
-            found.append(Stretch(tuple(_in_view(turns[: index + 1], told, seen)), first - told))
+            past = _past(dialogue, turns[: index + 1], costs, told, seen)
+            found.append(Stretch(past, first - first_in_view(dialogue, told, seen)))
             first = index + 1
     return found
 
 
-def _in_view(turns: Sequence[Turn], told: int, seen: int) -> list[Turn]:
-    return [turn if index >= seen else replace(turn, image=None) for index, turn in enumerate(turns)][told:]
+def _past(dialogue: Dialogue, turns: Sequence[Turn], costs: Sequence[TurnCost], told: int, seen: int) -> Past:
+    """The past, with the newest of those notes for which there is room."""
+    gone, room, notes = first_in_view(dialogue, told, seen), _room_for_notes(dialogue), list[str]()
+    for index in reversed(range(gone)):
+        room -= costs[index].note
+        if room < 0:
+            break
+        notes.append(note_line(turns[index], dialogue.form))
+    return in_view(dialogue, turns, told, seen, notes[::-1])
+
+
+def _room_for_notes(dialogue: Dialogue) -> float:
+    return math.inf if dialogue.max_context_tokens is None else dialogue.max_context_tokens * NOTES_SHARE
 
 
 def first_kept(costs: Sequence[TurnCost], head: int, dialogue: Dialogue) -> tuple[int, int]:
@@ -86,20 +107,30 @@ def first_kept(costs: Sequence[TurnCost], head: int, dialogue: Dialogue) -> tupl
     Args:
         head: tokens of the tool prompt and the goal, which always stay.
     """
-    words = list(accumulate((cost.words for cost in costs), initial=head))
-    screens = list(accumulate((cost.screen for cost in costs), initial=0))
+    tokens = _Tokens(costs, head, dialogue)
     frames, limit = dialogue.max_frames or len(costs), dialogue.max_context_tokens
     told = seen = 0
     for now in range(len(costs)):  # step by step, as the episode went
         if now + 1 - seen > frames:
             seen = now + 1 - max(1, int(frames * LEFT))
-        if limit is None or _tokens(words, screens, told, seen, now) <= limit:
+        if limit is None or tokens.at(told, seen, now) <= limit:
             continue
-        while seen < now and _tokens(words, screens, told, seen, now) > limit * LEFT:
+        while seen < now and tokens.at(told, seen, now) > limit * LEFT:
             seen += 1
-        while told < seen and _tokens(words, screens, told, seen, now) > limit * LEFT:
+        while told < seen and tokens.at(told, seen, now) > limit * LEFT:
             told += 1
     return told, seen
+
+
+def _costs(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -> list[TurnCost]:
+    costs = [turn_cost(turn, dialogue.form, processor) for turn in turns]
+    if dialogue.memory == "none":
+        return costs
+    encode, form = processor.tokenizer.encode, dialogue.form
+    return [
+        replace(cost, line=len(encode(step_line(turn, index, form))), note=len(encode(note_line(turn, form))))
+        for index, (turn, cost) in enumerate(zip(turns, costs, strict=True))
+    ]
 
 
 def turn_cost(turn: Turn, form: CallForm, processor: Processor) -> TurnCost:
@@ -119,11 +150,25 @@ def _screen(turn: Turn, processor: Processor) -> int:
 
 
 def _head(dialogue: Dialogue, processor: Processor) -> int:
-    """Tokens of the tool prompt and the goal."""
-    messages = compose(dialogue, (), Observation(None, MODEL_FRAME))
+    """Tokens of the tool prompt, the goal, and headings of what is told of earlier steps."""
+    headings = "" if dialogue.memory == "none" else "\n".join(HEADINGS[dialogue.language]) + "\n"
+    messages = compose(dialogue, (), Observation(None, MODEL_FRAME), headings)
     return len(processor.encode(messages, add_generation_prompt=True).inputs.input_ids)
 
 
-def _tokens(words: list[int], screens: list[int], told: int, seen: int, now: int) -> int:
-    """Of the conversation at step `now`; both lists are sums from the beginning, `words` with the head."""
-    return words[0] + words[now + 1] - words[told] + screens[now + 1] - screens[seen]
+class _Tokens:
+    """Tokens of the conversation, from sums over its steps."""
+
+    def __init__(self, costs: Sequence[TurnCost], head: int, dialogue: Dialogue) -> None:
+        self._head, self._dialogue = head, dialogue
+        self._words = list(accumulate((cost.words for cost in costs), initial=0))
+        self._screens = list(accumulate((cost.screen for cost in costs), initial=0))
+        self._lines = list(accumulate((cost.line for cost in costs), initial=0))
+        self._notes = list(accumulate((cost.note for cost in costs), initial=0))
+
+    def at(self, told: int, seen: int, now: int) -> float:
+        """At most so many at step `now`."""
+        gone = first_in_view(self._dialogue, told, seen)
+        kept = self._words[now + 1] - self._words[gone] + self._screens[now + 1] - self._screens[seen]
+        earlier = self._lines[gone] - self._lines[told] + min(self._notes[gone], _room_for_notes(self._dialogue))
+        return self._head + kept + earlier

@@ -1,9 +1,10 @@
-"""The tools of a recorded episode: known by name, or as the record itself describes them."""
+"""The head of a recorded conversation: the tools, known by name or as the record describes them, and the form."""
 
 import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from qwen2vl_agent.dialogue.compose import Dialogue
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.tools import ToolSpec, tool_spec
@@ -40,3 +41,15 @@ def recorded_tools(header: EpisodeHeader) -> tuple[ToolSpec, ...]:
             f"the episode of {header.task!r} has the tool {unknown[0]!r}, which this program does not know"
         )
     return tuple(by_name[name] for name in header.tools)
+
+
+def recorded_dialogue(header: EpisodeHeader) -> Dialogue:
+    """What is fixed of the conversation, as the agent had it; the agent's settings stand in the header.
+
+    Raises:
+        RecordError: as `recorded_tools`.
+    """
+    agent = header.config.get("agent", {})
+    known = {item.name for item in dataclasses.fields(Dialogue)}
+    settings = {name: value for name, value in agent.items() if name in known}
+    return Dialogue(**{**settings, "goal": header.goal, "tools": recorded_tools(header), "form": header.form})

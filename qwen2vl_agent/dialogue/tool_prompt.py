@@ -26,6 +26,8 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "result": "what came of it; it is given to you, do not write it yourself",
         "return": "what you make of it, and the next call",
         "end": "When the task is done, call done; when it asks for an answer, call answer.",
+        "notes": "Begin with a plan: keep it with note. Note what you have done and what later steps need, too: old "
+        "screens go, your notes stay.",
         "tagged": "The functions' signatures stand in <tools></tools>:",
         "call": "First write what you want to do and why, in one sentence. Then call one function, as a JSON object:",
     },
@@ -41,6 +43,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "result": "函数的结果，由环境给出，不要自己写",
         "return": "根据结果得出的结论，以及下一次调用",
         "end": "任务完成时调用 done；任务要求回答时调用 answer。",
+        "notes": "先制定计划，并用 note 记下。也要用 note 记下进展和以后需要的内容：旧的屏幕会消失，笔记会保留。",
         "tagged": "函数的签名写在<tools></tools>中：",
         "call": "先用一句话写出你要做什么、为什么，然后以JSON对象调用一个函数：",
     },
@@ -52,27 +55,38 @@ _BRIEF: dict[Language, str] = {
 }
 
 
-def tool_prompt(tools: Sequence[ToolSpec], form: CallForm, language: Language = "en", detail: Detail = "full") -> str:
+def tool_prompt(
+    tools: Sequence[ToolSpec],
+    form: CallForm,
+    language: Language = "en",
+    detail: Detail = "full",
+    asks_for_notes: bool = False,
+) -> str:
     """The system message: tools, the form of a call, and how points are written.
 
     `brief` names each tool in one short line, for small models with little context; `bare` leaves the tools out, for
-    models that were taught one fixed set of them.
+    models that were taught one fixed set of them. Only `full` can ask for notes.
     """
     if detail == "bare":
         return _BARE[language]
     if detail == "brief":
         return "\n".join([_BRIEF[language], *map(signature, tools), *_brief_form(form)])
     texts = _TEXTS[language]
-    ends = [texts["end"]] if {"done", "answer"} <= {tool.name for tool in tools} else []
     body = _keyword_body(tools, texts) if form == "keyword" else _tagged_body(tools, texts)
-    return "\n\n".join([texts["role"], *body, "\n".join([texts["points"], *ends])])
+    return "\n\n".join([texts["role"], *body, _advice(tools, texts, asks_for_notes)])
 
 
-def task_prompt(tools: Sequence[ToolSpec], language: Language = "en") -> str:
+def task_prompt(tools: Sequence[ToolSpec], language: Language = "en", asks_for_notes: bool = False) -> str:
     """The system message for a model that is told of its tools in another way: the task, points, and the end."""
     texts = _TEXTS[language]
-    ends = [texts["end"]] if {"done", "answer"} <= {tool.name for tool in tools} else []
-    return "\n\n".join([texts["role"], "\n".join([texts["points"], *ends])])
+    return f"{texts['role']}\n\n{_advice(tools, texts, asks_for_notes)}"
+
+
+def _advice(tools: Sequence[ToolSpec], texts: dict[str, str], asks_for_notes: bool) -> str:
+    names = {tool.name for tool in tools}
+    notes = [texts["notes"]] if asks_for_notes and "note" in names else []
+    ends = [texts["end"]] if {"done", "answer"} <= names else []
+    return "\n".join([texts["points"], *notes, *ends])
 
 
 def signature(tool: ToolSpec) -> str:

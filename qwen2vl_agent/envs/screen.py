@@ -42,7 +42,7 @@ class ScreenConfig:
     fresh: bool = False
     """Whether an episode without a bundled task begins on a new random phone (virtual ones only)."""
     settle_interval_s: float = 0.15
-    """Pause between two looks while the screen moves."""
+    """From one look to the next while the screen moves, where a capture does not take longer."""
     settle_limit_s: float = 3.0
     """How long a moving screen is waited for."""
 

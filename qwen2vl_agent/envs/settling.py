@@ -35,7 +35,8 @@ class Look:
 def look(device: Device, *, interval_s: float, limit_s: float, may_settle: bool) -> Look:
     """The screen once two successive frames agree, or the time is up; at once where nothing moves by itself.
 
-    A black frame is taken once more, as phones give one in the middle of a change.
+    Looks begin `interval_s` apart, or as soon as the one before is there. A black frame is taken once more, as phones
+    give one in the middle of a change.
     """
     begin = time.perf_counter()
     image, capture_s = _capture(device)
@@ -44,7 +45,7 @@ def look(device: Device, *, interval_s: float, limit_s: float, may_settle: bool)
         if time.perf_counter() - begin > limit_s:
             break
         if not device.still:
-            time.sleep(interval_s)
+            time.sleep(max(0.0, interval_s - capture_s))
         following, capture_s = _capture(device)
         settled = agree(image, following)
         image, black = following, is_black(following)

@@ -1,19 +1,30 @@
 """Keys and values of what the model has read, kept between the steps of an episode.
 
-Shape letters: B batch, T new tokens, S all tokens, K key and value heads, H head dimension.
+Shape letters: B batch, T new tokens, S all tokens, N query heads, K key and value heads, H head dimension.
 """
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from qwen2vl_agent.model.attention import attend
 from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.masks import Visibility
 from qwen2vl_agent.model.spans import VisionSpan, VisionTokens, vision_spans
 from qwen2vl_agent.model.vision_cache import VisionCache
 
 FIRST_CAPACITY = 256
 """Tokens that fit before a buffer grows; it doubles from there."""
+
+
+class KeysAndValues(Protocol):
+    """What one layer attends to besides its new tokens: the cache of one sequence, or of several side by side."""
+
+    def attend(self, q_BTNH: Tensor, k_BTKH: Tensor, v_BTKH: Tensor, sees: Visibility) -> Tensor:
+        """Keep the new keys and values; attention output `[B, T, N * H]` of the new queries to all that is kept."""
+        ...
 
 
 class LayerCache:
@@ -54,6 +65,10 @@ class LayerCache:
         self._values[:, self.length : end] = v_BTKH
         self.length = end
         return self._keys[:, :end], self._values[:, :end]
+
+    def attend(self, q_BTNH: Tensor, k_BTKH: Tensor, v_BTKH: Tensor, sees: Visibility) -> Tensor:
+        """Attention output `[B, T, N * H]` of the new tokens, which are kept, to all that is."""
+        return attend(q_BTNH, *self.append(k_BTKH, v_BTKH), sees)
 
     def cut(self, length: int) -> None:
         """Forget what comes after the first `length` tokens."""

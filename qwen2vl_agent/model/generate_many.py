@@ -1,118 +1,184 @@
 """Several sequences continued at once, each from its own cache: parallel episodes, or several answers to one prompt.
 
-Shape letters: B sequences, P cached tokens, R tokens to read, S all places, K key and value heads, H head dimension,
-V vocabulary. A row of the batch has its tokens against the right edge of each stretch:
+The tokens that are to be read of all sequences stand in one row, one sequence's after the other's, however many each
+has: a new screen, the last token written, or that with what is forced or guessed after it. Linear layers read their
+weights once for all of them; each sequence attends with its own cache, by the code that it would use alone. Nothing is
+padded or copied, and who has ended is not carried along.
 
-    places     0 1 2 | 3 4 | 5 6 …          P = 3, R = 2
-    sequence 1 a a a | - a | a a            3 tokens were cached, 1 is read, then it writes
-    sequence 2 - - b | b b | b b            1 token was cached, 2 are read
+Shape letters: T tokens of all sequences, D width, N query heads, K key and value heads, H head dimension, R tokens of
+one sequence, V vocabulary.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from qwen2vl_agent.model.cache import Cache, LayerCache
-from qwen2vl_agent.model.generate import Ending, GenerationResult, _Decoder, _timed, write_rows
-from qwen2vl_agent.model.inputs import ModelInputs, pad_left
+from qwen2vl_agent.model.generate import NO_FORESIGHT, Ending, Foresight, GenerationResult, _lookup, _Writer
+from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.masks import EVERYTHING, Visibility, text_visibility
 from qwen2vl_agent.model.sampling import Sampler
-from qwen2vl_agent.model.vision_cache import VisionCache
 
 if TYPE_CHECKING:
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
 
-@torch.inference_mode()
-def generate_many(
-    model: "Qwen2VL",
-    inputs: Sequence[ModelInputs],
-    caches: Sequence[Cache],
-    ending: Ending,
-    samplers: Sequence[Sampler],
-) -> list[GenerationResult]:
-    """Continue every sequence as `generate_one` would with its cache; the rows share their timings.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A sequence to continue: what `generate_one` takes."""
 
-    What is cached is copied into the batch and what is new back out of it: one copy of the caches a call, which is
-    little beside the reading and writing. Branches of one cache are rows like any other.
+    inputs: ModelInputs
+    ending: Ending
+    sampler: Sampler
+    cache: Cache = field(default_factory=Cache)
+    on_token: Callable[[int], None] | None = None
+    foresight: Foresight = NO_FORESIGHT
+
+
+def generate_many(model: "Qwen2VL", requests: Sequence[Request]) -> list[GenerationResult]:
+    """Continue every sequence as `generate_one` would. Timings are until a sequence's own end.
 
     Raises:
-        ValueError: the lists differ in length, a cache is given twice, or the caches hold different vision caches.
+        ValueError: a cache is given twice.
+        Exception: that of a constraint or listener, once the other sequences have ended.
     """
-    vision = _check(inputs, caches, samplers)
-    timings: dict[str, float] = {}
-    results = [GenerationResult(timings=timings) for _ in inputs]
-    with _timed(timings, "vit"):
-        rests = [cache.rest(row, model.config) for row, cache in zip(inputs, caches, strict=True)]
-        for result, rest, cache in zip(results, rests, caches, strict=True):
-            result.tokens = {"cached": cache.length, "read": rest.input_ids.numel()}
-        batch = pad_left(rests, model.config.pad_token_id)
-        x_BRD = model.embed(batch, vision)
-    with _timed(timings, "prefill"):
-        slots = _slots(model, caches, x_BRD, ending.max_new_tokens)
-        assert batch.attention_mask is not None
-        batch.attention_mask = torch.cat((_cached_mask(caches).to(x_BRD.device), batch.attention_mask), dim=1)
-        logits_BV = model.lm_head(model.read(x_BRD, batch, slots, last_only=True))[:, -1]
-    with _timed(timings, "decode"):
-        decoder = _Decoder(model, batch, ending.max_new_tokens, slots)
-        write_rows(decoder, logits_BV, ending, samplers, results)
-    read_end = batch.attention_mask.shape[1]
-    for row, (cache, result) in enumerate(zip(caches, results, strict=True)):
-        written = result.token_ids[:-1]
-        _take_back(cache, slots, row, slice(read_end - result.tokens["read"], read_end + len(written)))
-        cache.keep(inputs[row], model.config)
-        cache.keep_written(written, decoder.positions_3BM[:, row, : len(written)])
-        result.tokens["written"] = len(result.token_ids)
-    return [replace(result, timings=dict(timings)) for result in results]
+    answers = answer_many(model, requests)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, GenerationResult)]
 
 
-def _check(inputs: Sequence[ModelInputs], caches: Sequence[Cache], samplers: Sequence[Sampler]) -> VisionCache | None:
-    """The vision cache that all caches share."""
-    if not len(inputs) == len(caches) == len(samplers):
-        raise ValueError(f"{len(inputs)} inputs, {len(caches)} caches and {len(samplers)} samplers; expected as many")
-    if len({id(cache) for cache in caches}) < len(caches):
+@torch.inference_mode()
+def answer_many(model: "Qwen2VL", requests: Sequence[Request]) -> list[GenerationResult | Exception]:
+    """The same, with what a sequence's own constraint or listener raised in place of its result."""
+    if len({id(request.cache) for request in requests}) < len(requests):
         raise ValueError("a cache is given twice; give each sequence its own, for example by branch()")
-    if len({id(cache.vision) for cache in caches}) > 1:
-        raise ValueError("the caches hold different vision caches; let them share one")
-    return caches[0].vision if caches else None
+    begun = time.perf_counter()
+    rows = [_Row(model, request) for request in requests]
+    embedded = [model.embed(row.rest, row.cache.vision) for row in rows]
+    encoded = time.perf_counter()
+    logits = _read_prompts(model, rows, embedded)
+    read = time.perf_counter()
+    running = rows
+    try:
+        while running:
+            ended = [row.write(rows_RV) for row, rows_RV in zip(running, logits, strict=True)]
+            now = time.perf_counter()
+            for row, over in zip(running, ended, strict=True):
+                if over:
+                    row.result.timings = {"vit": encoded - begun, "prefill": read - encoded, "decode": now - read}
+            running = [row for row, over in zip(running, ended, strict=True) if not over]
+            logits = _read_written(model, running) if running else []
+    finally:
+        for row in rows:
+            row.keep()
+    return [row.error or row.result for row in rows]
 
 
-class _Slots(LayerCache):
-    """One layer's keys and values of all rows, padded to one length, with room for all that will be written."""
+class _Row:
+    """One of the sequences under way."""
 
-    def __init__(self, rows: Sequence[LayerCache], cached: int, room_TKH: Tensor) -> None:
-        super().__init__()
-        self.length = cached
-        room, heads, width = room_TKH.shape
-        # Zeros, because what nobody looks at is still multiplied, by 0.
-        self._keys, self._values = (room_TKH.new_zeros(len(rows), cached + room, heads, width) for _ in range(2))
-        for number, row in enumerate(rows):
-            kept = row.kept()
-            if kept is not None and row.length:
-                self._keys[number, cached - row.length : cached] = kept[0][0]
-                self._values[number, cached - row.length : cached] = kept[1][0]
+    def __init__(self, model: "Qwen2VL", request: Request) -> None:
+        inputs, foresight = request.inputs, request.foresight
+        self.inputs, self.cache = inputs, request.cache
+        self.rest = request.cache.rest(inputs, model.config)
+        self.layers = request.cache.layers(model.config.text.num_hidden_layers)
+        self.error: Exception | None = None
+        read = self.rest.input_ids.numel()
+        self.result = GenerationResult(tokens={"cached": inputs.input_ids.numel() - read, "read": read})
+        self._writer = _Writer(
+            self.result,
+            request.ending,
+            request.sampler,
+            request.on_token,
+            foresight.constraint,
+            _lookup(model, inputs, foresight),
+        )
+        self._prompt = inputs.input_ids.numel()
+        self._first = inputs.position_ids.max() + 1
+        self._held = 0
+
+    def write(self, rows_RV: Tensor) -> bool:
+        """Write what rows of logits decide; True at the end of the text, or where it cannot go on."""
+        try:
+            return self._writer.write(rows_RV)
+        except Exception as error:
+            self.error = error
+            return True
+        finally:
+            self.result.tokens["written"] = len(self.result.token_ids)
+
+    def coming(self) -> tuple[list[int], Tensor]:
+        """The ids to be read next, from the last one written, and their places `[3, R]`."""
+        step = len(self.result.token_ids) - 1
+        ids = [self.result.token_ids[-1], *self._writer.ahead]
+        self._cut(step)
+        self._held = step + len(ids)
+        self.result.passes += 1
+        return ids, self._positions(step, self._held)
+
+    def keep(self) -> None:
+        """Leave the cache with the prompt and all that was written but the last token."""
+        if any(layer.length < self._prompt for layer in self.layers):  # interrupted while it was being read
+            return
+        kept = self._cut(max(0, len(self.result.token_ids) - 1))
+        self.cache.keep_written(self.result.token_ids[:kept], self._positions(0, kept))
+
+    def _cut(self, step: int) -> int:
+        """Forget what was read beyond `step` written tokens; how many are still held."""
+        self._held = min(step, self._held)
+        for layer in self.layers:
+            layer.cut(self._prompt + self._held)
+        return self._held
+
+    def _positions(self, start: int, end: int) -> Tensor:
+        return (self._first + torch.arange(start, end, device=self._first.device)).expand(3, -1)
 
 
-def _slots(model: "Qwen2VL", caches: Sequence[Cache], x_BRD: Tensor, count: int) -> list[LayerCache]:
-    text = model.config.text
-    layers = [cache.layers(text.num_hidden_layers) for cache in caches]
-    cached, places = max(cache.length for cache in caches), x_BRD.shape[1] + count
-    room_TKH = x_BRD.new_empty(places, text.num_key_value_heads, text.head_dim)
-    return [_Slots(rows, cached, room_TKH) for rows in zip(*layers, strict=True)]
+class _SideBySide:
+    """One layer's keys and values of all sequences whose tokens stand in a row."""
+
+    def __init__(self, layers: Sequence[LayerCache], sizes: Sequence[int]) -> None:
+        self._layers, self._sizes = layers, list(sizes)
+
+    def attend(self, q_1TNH: Tensor, k_1TKH: Tensor, v_1TKH: Tensor, sees: Visibility) -> Tensor:
+        """Attention output `[1, T, N * H]`: each sequence to what it has kept and to its own new tokens."""
+        assert sees is EVERYTHING, "each sequence sees its own past"
+        parts = (x.split(self._sizes, dim=1) for x in (q_1TNH, k_1TKH, v_1TKH))
+        rows = zip(self._layers, *parts, strict=True)
+        return torch.cat([layer.attend(q, k, v, text_visibility(q.shape[1])) for layer, q, k, v in rows], dim=1)
 
 
-def _cached_mask(caches: Sequence[Cache]) -> Tensor:
-    """`[B, P]` True where a row has a cached token."""
-    lengths_B = torch.tensor([cache.length for cache in caches])
-    cached = int(lengths_B.max())
-    return torch.arange(cached) >= cached - lengths_B[:, None]
+def _read_prompts(model: "Qwen2VL", rows: Sequence[_Row], embedded: Sequence[Tensor]) -> list[Tensor]:
+    """Read what is new of every prompt; logits `[1, V]` after the last token of each."""
+    sizes = [x_1RD.shape[1] for x_1RD in embedded]
+    positions_3T = torch.cat([row.rest.position_ids for row in rows], dim=1)
+    hidden_1TD = _states(model, rows, torch.cat(list(embedded), dim=1), positions_3T, sizes)
+    for row in rows:
+        row.cache.keep(row.inputs, model.config)
+    last = torch.tensor(sizes, device=hidden_1TD.device).cumsum(0) - 1
+    return list(model.lm_head(hidden_1TD[:, last])[0].split(1))
 
 
-def _take_back(cache: Cache, slots: list[LayerCache], row: int, new: slice) -> None:
-    """The places of a row that are new to its own cache."""
-    for layer, slot in zip(cache.layers(len(slots)), slots, strict=True):
-        kept = slot.kept()
-        assert kept is not None
-        layer.append(kept[0][row : row + 1, new], kept[1][row : row + 1, new])
+def _read_written(model: "Qwen2VL", rows: Sequence[_Row]) -> list[Tensor]:
+    """Read what comes next of every sequence; logits `[R, V]` after each token of each."""
+    stretches = [row.coming() for row in rows]
+    sizes = [len(ids) for ids, _ in stretches]
+    ids_T = torch.tensor([token_id for ids, _ in stretches for token_id in ids], device=model.device)
+    positions_3T = torch.cat([positions for _, positions in stretches], dim=1)
+    x_1TD = model.language_model.embed_tokens(ids_T[None])
+    hidden_1TD = _states(model, rows, x_1TD, positions_3T, sizes)
+    return list(model.lm_head(hidden_1TD)[0].split(sizes))
+
+
+def _states(
+    model: "Qwen2VL", rows: Sequence[_Row], x_1TD: Tensor, positions_3T: Tensor, sizes: Sequence[int]
+) -> Tensor:
+    """States after the final norm `[1, T, D]`."""
+    layers = [_SideBySide(of_rows, sizes) for of_rows in zip(*(row.layers for row in rows), strict=True)]
+    return model.language_model(x_1TD, model.rotary(positions_3T[:, None]), EVERYTHING, layers)

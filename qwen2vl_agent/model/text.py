@@ -1,13 +1,14 @@
 """The language model: Qwen2's decoder with M-RoPE.
 
-Shape letters: B batch, T new tokens, S all tokens with the cached ones, D width, N query heads, K key and value heads,
-H head dimension.
+Shape letters: B batch, T new tokens, D width, N query heads, K key and value heads, H head dimension.
 """
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from qwen2vl_agent.model.attention import attend
-from qwen2vl_agent.model.cache import LayerCache
+from qwen2vl_agent.model.cache import KeysAndValues
 from qwen2vl_agent.model.config import TextConfig
 from qwen2vl_agent.model.layers import RMSNorm, Rotary, SwiGLU
 from qwen2vl_agent.model.linears import Linear
@@ -30,13 +31,11 @@ class SelfAttention(nn.Module):
         self.v_proj = Linear(config.hidden_size, kv_width)
         self.o_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: LayerCache | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: KeysAndValues | None) -> Tensor:
         q_BTD, k_BTD, v_BTD = self.projections(x_BTD)
-        q_BTNH, k_BSKH = rotary.rotate(self._heads(q_BTD)), rotary.rotate(self._heads(k_BTD))
-        v_BSKH = self._heads(v_BTD)
-        if cache is not None:
-            k_BSKH, v_BSKH = cache.append(k_BSKH, v_BSKH)
-        return self.o_proj(attend(q_BTNH, k_BSKH, v_BSKH, sees))
+        q_BTNH, k_BTKH = rotary.rotate(self._heads(q_BTD)), rotary.rotate(self._heads(k_BTD))
+        looked_up = attend if cache is None else cache.attend
+        return self.o_proj(looked_up(q_BTNH, k_BTKH, self._heads(v_BTD), sees))
 
     def projections(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, all heads in a row."""
@@ -56,7 +55,7 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = SwiGLU(config.hidden_size, config.intermediate_size)
 
-    def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: LayerCache | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, cache: KeysAndValues | None = None) -> Tensor:
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotary, sees, cache)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
@@ -71,7 +70,12 @@ class LanguageModel(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, x_BTD: Tensor, rotary: Rotary, sees: Visibility, caches: list[LayerCache] | None = None, keep: int = 0
+        self,
+        x_BTD: Tensor,
+        rotary: Rotary,
+        sees: Visibility,
+        caches: Sequence[KeysAndValues] | None = None,
+        keep: int = 0,
     ) -> Tensor:
         """Hidden states after the final norm, of the last `keep` tokens or of all (0)."""
         for index, layer in enumerate(self.layers):

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 from rich.progress import Progress
 
+from qwen2vl_agent.agent.orphans import die_with_parent
 from qwen2vl_agent.data.synthetic.canvas import Item, PlacedMark
 from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, RecordedPage, write_pages
 from qwen2vl_agent.envs.tasks.explore import Page, random_pages
@@ -34,7 +35,10 @@ def harvest_pages(
     They are met while wandering; with `readings` they are those from which the bundled solutions read.
     """
     shards = range(-(-pages // SHARD))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, Progress(transient=True) as progress:
+    with (
+        ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool,
+        Progress(transient=True) as progress,
+    ):
         bar = progress.add_task("screens", total=len(shards) * SHARD)
         jobs = [pool.submit(_harvest_shard, folder, number, seed, max_pixels, readings) for number in shards]
         for job in as_completed(jobs):

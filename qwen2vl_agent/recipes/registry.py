@@ -1,12 +1,15 @@
 """Recipes by name."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError
 
-RECIPES = ("stage1", "stage2", "stage3", "tiny")
+RECIPES = ("find-event", "stage1", "stage2", "stage3", "tiny")
+ALONE = {"find-event": "qwen2vl_agent.recipes.find_event", "tiny": "qwen2vl_agent.recipes.tiny"}
+"""Modules of the recipes for one machine, each with a function `train(*, out, resume, overrides)`."""
 
 
 def get(name: str) -> Callable[..., Any]:
@@ -16,9 +19,8 @@ def get(name: str) -> Callable[..., Any]:
         ConfigError: there is none of this name.
     """
     _check(name)
-    if name == "tiny":
-        from qwen2vl_agent.recipes.tiny import train
-
+    if name in ALONE:
+        train: Callable[..., Any] = importlib.import_module(ALONE[name]).train
         return train
     from qwen2vl_agent.recipes.staged import train_stage
     from qwen2vl_agent.recipes.stages import STAGE_RECIPES
@@ -33,8 +35,8 @@ def planner(name: str) -> Callable[..., Any]:
         ConfigError: there is no such recipe, or it is for one machine only.
     """
     _check(name)
-    if name == "tiny":
-        raise ConfigError("the recipe tiny has no --dry-run; stage1, stage2 and stage3 have")
+    if name in ALONE:
+        raise ConfigError(f"the recipe {name} has no --dry-run; stage1, stage2 and stage3 have")
     from qwen2vl_agent.recipes.staged import plan_stage
     from qwen2vl_agent.recipes.stages import STAGE_RECIPES
 

@@ -4,12 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from qwen2vl_agent.data.conversations import ConversationFile
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.data.plan import DataPlan
-from qwen2vl_agent.data.stored_mixture import stored_mixture
 from qwen2vl_agent.data.text_store import StoredSource
 from qwen2vl_agent.model.config import Qwen2VLConfig, preset
+from qwen2vl_agent.recipes import stage_data
 from qwen2vl_agent.recipes.stages import StageRecipe, with_overrides
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.spikes import SpikeWatch
@@ -29,7 +28,7 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
     """
     recipe = with_overrides(recipe, overrides)
     watch = SpikeWatch(recipe.spike_factor, recipe.on_spike)  # type: ignore[arg-type]
-    mixture = _mixture(recipe)
+    mixture = stage_data.mixture(recipe.data, recipe.targets, recipe.seed, recipe.cutoff)
     from qwen2vl_agent.training.parallel.needs import check_torch
 
     check_torch()
@@ -40,9 +39,10 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
     recipe.layout.check(network(recipe))
     with joined(recipe.layout, recipe.device) as grid:
         processor, model = _processor(recipe), _model(recipe)
+        reader = stage_data.with_video_cache(processor, recipe.video_cache)
         if recipe.lora_rank:
             add_lora(model, recipe.lora_rank, recipe.lora_alpha, recipe.seed)
-        data = _rows(recipe, mixture, processor, grid)
+        data = _rows(recipe, mixture, reader, grid)
         trainer = JobTrainer(
             recipe.train_config(),
             model,
@@ -116,26 +116,6 @@ def _model(recipe: StageRecipe) -> Any:
     if recipe.size != "tiny":
         raise ConfigError(f"--size {recipe.size} begins from a checkpoint: give --model FOLDER or a hub id")
     return Qwen2VL(network(recipe), seed=recipe.seed)
-
-
-def _mixture(recipe: StageRecipe) -> Mixture:
-    """Of text stores only, or of files of conversations only."""
-    if not recipe.data:
-        raise ConfigError("there is nothing to train on; give --data with a text store or FILE.jsonl of conversations")
-    weights: dict[Path, float] = {}
-    for item in recipe.data.split(","):
-        path, _, share = item.partition("=")
-        try:
-            weights[Path(path)] = float(share or 1)
-        except ValueError:
-            raise ConfigError(f"--data {item}: expected PATH=SHARE with a number") from None
-    stores = [path for path in weights if path.is_dir()]
-    if len(stores) == len(weights):
-        return stored_mixture(weights, recipe.seed)
-    if stores:
-        raise ConfigError(f"{stores[0]} is a text store, but not all of --data are; make them so: data build")
-    files = [(ConversationFile.open(path, recipe.targets, recipe.seed), share) for path, share in weights.items()]
-    return Mixture(tuple(files), recipe.seed)
 
 
 def _rows(recipe: StageRecipe, mixture: Mixture, processor: Any, grid: Any) -> Any:

@@ -10,12 +10,12 @@ The report tells no learning rates: those here are a choice.
 Source: Qwen2-VL technical report §2.2.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from qwen2vl_agent.data.conversations import Targets
 from qwen2vl_agent.model.config import Size
+from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
 from qwen2vl_agent.training.parallel.layout import Layout
@@ -32,8 +32,13 @@ class StageRecipe:
     model: str = ""
     """Checkpoint folder or hub id to begin from; empty: new weights, of the tiny size only."""
     data: str = ""
-    """Text stores (folders of `data build`) or files of conversations, parted by commas, each with its share:
-    `web=3,books=1`. Of stores shares are of the tokens, and rows are planned by an index; of files, of examples."""
+    """Files of conversations, text stores and generators, parted by commas, each with its share:
+    `a.jsonl=3,stores/talk=2,synthetic:charts=1`. Of stores alone shares are of the tokens, and rows are planned by an
+    index; else of the examples."""
+    cutoff: str = ""
+    """A date: text stores with younger content are refused, and files of conversations, which declare no dates."""
+    video_cache: str = ""
+    """Folder that keeps the frames of videos, so that each is decoded once."""
     dp: int = 1
     pp: int = 1
     tp: int = 1
@@ -125,21 +130,4 @@ def with_overrides(recipe: StageRecipe, overrides: dict[str, str]) -> StageRecip
     Raises:
         ConfigError: no such field, or a text that is no such value.
     """
-    kinds = {item.name: type(getattr(recipe, item.name)) for item in dataclasses.fields(recipe)}
-    values: dict[str, Any] = {}
-    for name, text in overrides.items():
-        if name not in kinds or name == "stage":
-            raise ConfigError(f"the recipe {recipe.stage} has no field {name!r}; it has {', '.join(kinds)}")
-        values[name] = _value(name, text, kinds[name])
-    return dataclasses.replace(recipe, **values)
-
-
-def _value(name: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ConfigError(f"{name}={text}: expected true or false")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        raise ConfigError(f"{name}={text}: expected {kind.__name__}") from None
+    return replaced(recipe, recipe.stage, overrides, fixed=("stage",))

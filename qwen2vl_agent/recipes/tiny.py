@@ -30,13 +30,22 @@ class Phase:
     stage: StageName
 
 
-PHASES = (Phase("text", "stage3"), Phase("look", "stage1"), Phase("know", "stage2"), Phase("act", "stage3"))
-"""`text` has no pictures and comes before the three stages, as Qwen2's language model has read before it ever sees."""
+PHASES = (
+    Phase("text", "stage3"),
+    Phase("look", "stage1"),
+    Phase("know", "stage2"),
+    Phase("act", "stage3"),
+    Phase("correct", "stage3"),
+)
+"""`text` has no pictures and comes before the three stages, as Qwen2's language model has read before it ever sees;
+`correct` goes on with stage 3, on screens that the model itself reached."""
 TRAINED = {"look": ("model.visual.", "heads.")}
 """Prefixes of the parameters that train, where they are not the stage's own."""
-SCORED = ("know", "act")
+SCORED = ("know", "act", "correct")
 """Phases after which skills are measured, on screens from this seed on."""
 SCORED_SEED = 424_242
+ACTING = ("act", "correct")
+"""Phases with demonstrations, whose vision encoder is locked."""
 SLOWED = {"know": (("visual.", 0.3),)}
 """Parts that learn at a fraction of the phase's rate: the encoder can see already."""
 
@@ -59,21 +68,26 @@ class TinyRecipe:
     episodes_per_task: int = 110
     noise: float = 0.2
     """Share of deliberate mistakes in the demonstrations, so that recoveries are shown."""
+    corrected_per_task: int = 16
+    """Episodes of every task that the model acts in with the solution beside it."""
     look_from: str = ""
     """A file of the vision encoder and its heads to go on from (`tiny_look.save_reading`); empty: from nothing."""
     text_steps: int = 1000
     """0 leaves a phase out."""
-    look_steps: int = 6000
+    look_steps: int = 8000
     know_steps: int = 1600
-    act_steps: int = 7000
+    act_steps: int = 3000
+    correct_steps: int = 2400
     text_lr: float = 1e-3
     look_lr: float = 1.2e-3
     know_lr: float = 1e-3
     act_lr: float = 1e-3
+    correct_lr: float = 8e-4
     text_batch_tokens: int = 1024
     look_batch_tokens: int = 2304
     know_batch_tokens: int = 4096
     act_batch_tokens: int = 4096
+    correct_batch_tokens: int = 4096
     scored_pages: int = 60
     """Screens on which skills are measured after a phase; 0: none."""
     scored_episodes: int = 2
@@ -106,13 +120,16 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     for phase in PHASES:
         if not getattr(recipe, f"{phase.name}_steps"):
             continue
-        if phase.name == "act":
+        if phase.name in ACTING and not _finished(out / phase.name):
             assert start is not None
-            tiny_data.demonstrate(recipe, out / "data" / "episodes")
+            if phase.name == "act":
+                tiny_data.demonstrate(recipe, out / "data" / "episodes")
+            else:
+                tiny_data.correct(recipe, start, out / "data" / "corrections")
             tiny_embeds.embed(recipe, start, out / "data", embeds_folder(out))
         start = _train_phase(recipe, phase, start, out, resume)
         if phase.name in SCORED:
-            _score(recipe, start, out / phase.name / SKILLS_FILE, recipe.scored_episodes if phase.name == "act" else 0)
+            _score(recipe, start, out / phase.name / SKILLS_FILE, recipe.scored_episodes if phase.name in ACTING else 0)
         draw_progress(out, tuple(phase.name for phase in PHASES))
     assert start is not None
     return _export(start, out / "tiny")
@@ -164,7 +181,7 @@ def _train_phase(recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path
     from qwen2vl_agent.training.parallel.replicas import run_replicas
 
     folder = out / phase.name
-    if not (folder / "model" / "config.json").is_file():
+    if not _finished(folder):
         run_replicas(recipe.replicas, _fit_phase, recipe, phase, start, out, resume or _begun(folder))
     return folder / "model"
 
@@ -185,7 +202,7 @@ def _fit_phase(
     if phase.name == "look":
         tiny_look.fit(recipe, config, model, out / phase.name, resume, replicas)
         return
-    reader = processor.with_embeds(ImageEmbeds(embeds_folder(out))) if phase.name == "act" else processor
+    reader = processor.with_embeds(ImageEmbeds(embeds_folder(out))) if phase.name in ACTING else processor
     mixture = tiny_data.mixture(recipe, phase.name, out / "data")
     loader = Loader(
         mixture if replicas is None else Share(mixture, replicas.rank, replicas.count),
@@ -204,6 +221,10 @@ def _fit_phase(
 def embeds_folder(out: Path) -> Path:
     """Where what the locked vision encoder makes of the pictures lies; it is of that encoder, not of the data."""
     return out / "act" / "embeds"
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "model" / "config.json").is_file()
 
 
 def _begun(folder: Path) -> bool:

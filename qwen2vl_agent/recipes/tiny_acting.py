@@ -4,18 +4,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from qwen2vl_agent.agent.difference import Said, difference
+from qwen2vl_agent.agent.difference import difference, said_in
 from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.jobs import Job
 from qwen2vl_agent.agent.policy import Context, Policy
 from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.agent.scripted import OraclePolicy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
-from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.envs.tasks import task_ids
 from qwen2vl_agent.recipes.score import Score
-from qwen2vl_agent.schema.errors import ToolCallError
 from qwen2vl_agent.schema.trajectory import Reply
 
 
@@ -34,17 +32,10 @@ class Compared:
 
     def reply(self, context: Context) -> Reply:
         """The solution's reply, after the other one was compared with it."""
-        wanted, device = self._solution.reply(context), context.env.device
-        said, solution = (_said(reply, context) for reply in (self._policy.reply(context), wanted))
+        wanted, device, form = self._solution.reply(context), context.env.device, context.dialogue.form
+        said, solution = (said_in(reply, form) for reply in (self._policy.reply(context), wanted))
         self.score.add(not difference(said, solution, device.elements(), device.frame))
         return wanted
-
-
-def _said(reply: Reply, context: Context) -> Said:
-    try:
-        return Said(reply.text, parse_call(reply.text, context.dialogue.form).call)
-    except ToolCallError as error:
-        return Said(reply.text, None, str(error))
 
 
 def action_accuracy(policy: Policy, config: AgentConfig, seed: int, episodes: int) -> Score:

@@ -1,6 +1,7 @@
 """What the embedded model learns from: generated pictures of text, screens of virtual phones, demonstrations."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,41 @@ from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.recipes.harvest import DRAWN_SIZE, harvest_pages
 from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.trajectory import Outcome
 
 AGENT = AgentConfig(detail="bare")
 MIN_PIXELS = 28 * 28
 READINGS = (3, 4, 12)
 """What is asked about a screen that a solution reads from: elements, parts of rows, texts."""
+SHARES = {
+    "text": {"copying": 0.85, "comparing": 0.15},
+    "know": {"drills": 0.48, "icons": 0.05, "reading": 0.1, "changes": 0.02, "lines": 0.25, "copying": 0.1},
+    "act": {
+        "episodes": 0.36,
+        "drills": 0.24,
+        "texts": 0.18,
+        "icons": 0.02,
+        "lines": 0.05,
+        "reading": 0.02,
+        "copying": 0.08,
+        "comparing": 0.06,
+        "changes": 0.01,
+    },
+    "correct": {
+        "corrections": 0.3,
+        "episodes": 0.14,
+        "drills": 0.18,
+        "texts": 0.24,
+        "icons": 0.02,
+        "lines": 0.06,
+        "reading": 0.02,
+        "copying": 0.02,
+        "comparing": 0.06,
+    },
+}
+"""The sources of every phase that learns from conversations, with their shares of its examples."""
+CORRECTED = 500_000
+"""Seeds of corrections begin so far behind those of demonstrations."""
 COLUMNS, ROWS = 8, 17
 """Tokens of a phone's screen."""
 
@@ -67,12 +98,34 @@ def demonstrate(recipe: Any, folder: Path) -> None:
         for task in task_ids()
         for number in range(recipe.episodes_per_task)
     ]
+    _record("demonstrations", jobs, folder, recipe.harvest_workers)
+
+
+def correct(recipe: Any, model: Path, folder: Path) -> None:
+    """Record the model in `model` with the solution beside it, on phones and words as `demonstrate` has them."""
+    jobs = [
+        Job(
+            task=task,
+            seed=recipe.seed * 1_000_000 + CORRECTED + number,
+            split="invented" if number % 2 else "train",
+            policy="dagger",
+            model=str(model),
+            env_kwargs={"size": list(DRAWN_SIZE)},
+            agent=AGENT,
+        )
+        for task in task_ids()
+        for number in range(recipe.corrected_per_task)
+    ]
+    _record("corrections", jobs, folder, recipe.harvest_workers)
+
+
+def _record(kind: str, jobs: list[Job], folder: Path, workers: int) -> None:
     with Progress(transient=True) as progress:
-        bar = progress.add_task("demonstrations", total=len(jobs))
-        collection = collect_episodes(jobs, folder, recipe.harvest_workers, lambda _: progress.advance(bar))
+        bar = progress.add_task(kind, total=len(jobs))
+        collection = collect_episodes(jobs, folder, workers, lambda _: progress.advance(bar))
     if collection.failures:
         job, why = collection.failures[0]
-        raise ConfigError(f"{len(collection.failures)} demonstrations failed, the first: {job.name}: {why}")
+        raise ConfigError(f"{len(collection.failures)} {kind} failed, the first: {job.name}: {why}")
 
 
 def processor(recipe: Any) -> Processor:
@@ -82,32 +135,34 @@ def processor(recipe: Any) -> Processor:
 
 
 def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
-    """The sources of a phase; weights are shares of the examples."""
-    seed = recipe.seed
-    copying, comparing = CopyingSource(name="copying", seed=seed), ComparingSource(name="comparing", seed=seed)
-    if phase == "text":
-        return Mixture([(copying, 0.85), (comparing, 0.15)], seed)
-    drills = DrillSource(name="drills", folder=str(folder / "pages"), seed=seed + 1, first=recipe.asked_pages)
-    icons = replace(drills, name="icons", only=("launcher", "shade", "calculator"))
-    reading = PageSource(
-        name="reading",
-        folder=drills.folder,
-        seed=seed + 1,
-        first=recipe.asked_pages,
-        questions=2,
-        transcribe=1.0,
-        places=0.0,
-    )
-    changes = ChangeSource(name="changes", folder=drills.folder, seed=seed + 1, first=recipe.asked_pages)
-    sources: list[tuple[Any, float]]
-    if phase == "know":
-        lines = LineSource(name="lines", columns=COLUMNS, rows=ROWS, seed=seed + 1)
-        shares = ((drills, 0.48), (icons, 0.05), (reading, 0.1), (changes, 0.02))
-        sources = [*((replace(source, first=0), share) for source, share in shares), (lines, 0.25), (copying, 0.1)]
-    else:
-        kept_lines = replace(drills, name="lines", folder=str(folder / "lines"), first=recipe.line_pages)
-        texts = replace(drills, name="texts", folder=str(folder / "readings"), first=recipe.read_pages, most=READINGS)
-        episodes = EpisodeSource.below(folder / "episodes", "episodes", seed)
-        sources = [(episodes, 0.36), (drills, 0.24), (texts, 0.18), (icons, 0.02), (kept_lines, 0.05)]
-        sources += [(reading, 0.02), (copying, 0.08), (comparing, 0.04), (changes, 0.01)]
-    return Mixture(sources, seed)
+    """The sources of a phase with their shares."""
+    sources = _sources(recipe, phase, folder)
+    return Mixture([(sources[name](), share) for name, share in SHARES[phase].items()], recipe.seed)
+
+
+def _sources(recipe: Any, phase: str, folder: Path) -> dict[str, Callable[[], Any]]:
+    """What each name in `SHARES` stands for. A locked vision encoder is asked about those pages that it has encoded."""
+    seed, locked = recipe.seed, phase != "know"
+    pages = {"folder": str(folder / "pages"), "seed": seed + 1, "first": recipe.asked_pages if locked else 0}
+    drills = DrillSource(name="drills", **pages)
+    readings, lines = str(folder / "readings"), str(folder / "lines")
+
+    def recorded(name: str, *outcomes: Outcome) -> EpisodeSource:
+        return EpisodeSource.below(folder / name, name, seed, outcomes)
+
+    return {
+        "copying": lambda: CopyingSource(name="copying", seed=seed),
+        "comparing": lambda: ComparingSource(name="comparing", seed=seed),
+        "drills": lambda: drills,
+        "icons": lambda: replace(drills, name="icons", only=("launcher", "shade", "calculator")),
+        "reading": lambda: PageSource(name="reading", questions=2, transcribe=1.0, places=0.0, **pages),
+        "changes": lambda: ChangeSource(name="changes", **pages),
+        "texts": lambda: replace(drills, name="texts", folder=readings, first=recipe.read_pages, most=READINGS),
+        "lines": lambda: (
+            replace(drills, name="lines", folder=lines, first=recipe.line_pages)
+            if locked
+            else LineSource(name="lines", columns=COLUMNS, rows=ROWS, seed=seed + 1)
+        ),
+        "episodes": lambda: recorded("episodes", "success"),
+        "corrections": lambda: recorded("corrections", "success", "failure"),  # right words, however it ended
+    }

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from qwen2vl_agent.agent.orphans import die_with_parent
 from qwen2vl_agent.schema.messages import ImagePart
 
 SHARD = 512
@@ -17,13 +18,18 @@ SHARD = 512
 
 
 def embed(recipe: Any, model: Path, data: Path, out: Path) -> None:
-    """What the encoder in `model` makes of all frames of the episodes, and of the pages that are asked about."""
-    frames = sorted((data / "episodes" / "frames").rglob("*.png"))
-    jobs: list[tuple[str, Any]] = [("frames", part) for part in _cut(frames)]
+    """What the encoder in `model` makes of all frames of the episodes, and of the pages that are asked about.
+
+    What was made is kept: frames of corrections, which come later, are added behind.
+    """
+    jobs = _frames(data / "episodes")
     asked = {"pages": recipe.asked_pages, "readings": recipe.read_pages, "lines": recipe.line_pages}
     jobs += [(kind, part) for kind, count in asked.items() for part in _cut(range(count))]
-    context = get_context("spawn")
-    with ProcessPoolExecutor(recipe.harvest_workers, mp_context=context) as pool, Progress(transient=True) as progress:
+    jobs += _frames(data / "corrections")
+    with (
+        ProcessPoolExecutor(recipe.harvest_workers, get_context("spawn"), die_with_parent) as pool,
+        Progress(transient=True) as progress,
+    ):
         bar = progress.add_task("embeds", total=len(jobs))
         shards = [
             pool.submit(_embed_shard, recipe, model, data, out, number, kind, part)
@@ -32,6 +38,10 @@ def embed(recipe: Any, model: Path, data: Path, out: Path) -> None:
         for shard in as_completed(shards):
             shard.result()
             progress.advance(bar)
+
+
+def _frames(episodes: Path) -> list[tuple[str, Any]]:
+    return [("frames", part) for part in _cut(sorted((episodes / "frames").rglob("*.png")))]
 
 
 def _cut(things: Any) -> Iterator[list[Any]]:

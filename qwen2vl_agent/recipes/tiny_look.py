@@ -22,7 +22,7 @@ from qwen2vl_agent.training.token_heads import TokenReader, reading_loss
 from qwen2vl_agent.training.trainer import Trainer
 
 ICONS = {name: number for number, name in enumerate(sorted(CODEPOINTS))}
-DRAWN = 0.25
+DRAWN = 0.35
 """Share of pictures that are random lines of text: the screens' own words are soon known by heart."""
 MOST_LINES = 40
 TAUGHT = ("model.visual.", "heads.")

@@ -13,12 +13,13 @@ Split = Literal["train", "test", "invented"]
 
 StepEvent = Literal[
     "black", "secure", "locked", "rotated", "stale", "unchanged", "loop", "retyped", "mistyped",
-    "approved", "denied", "answered", "by_hand",
+    "doubted", "approved", "denied", "answered", "by_hand",
 ]  # fmt: skip
 """Of the screen before the action: `black` (nothing to see), `secure` (an app that forbids capture is in front),
 `locked` (the lock screen is), `rotated` (turned since the step before), `stale` (it changed while a person was asked,
 so nothing was done). Of the action: `unchanged` (the screen is as before), `loop` (done too often on this screen),
-`retyped` (text was lost and typed once more), `mistyped` (the field holds another text). Of the person: `approved`,
+`retyped` (text was lost and typed once more), `mistyped` (the field holds another text), `doubted` (a second look
+found that it missed its effect). Of the person: `approved`,
 `denied` (by the rules too), `answered`, `by_hand` (they touched the device itself)."""
 
 
@@ -85,6 +86,10 @@ class Step:
     """Whose action it is; a person's is a correction of the policy, made after taking over."""
     events: tuple[StepEvent, ...] = ()
     """What was noticed at this step beside its result."""
+    app: str = ""
+    """Package of the app in front when the screen was seen; empty where the device has none or does not tell."""
+    effect: float | None = None
+    """Probability that the model gave the step's having had its effect, at a second look; None where it took none."""
 
 
 @dataclass(frozen=True, slots=True)

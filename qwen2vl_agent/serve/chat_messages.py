@@ -29,6 +29,7 @@ class Manner:
     form: CallForm = "keyword"
     language: Language = "en"
     detail: Detail = "full"
+    asks_for_notes: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ def _with_tools(messages: list[Message], tools: Sequence[ToolSpec], manner: Mann
     """The tools stand in the first system message, after what is there."""
     if not tools:
         return messages
-    prompt = tool_prompt(tools, manner.form, manner.language, manner.detail)
+    prompt = tool_prompt(tools, manner.form, manner.language, manner.detail, manner.asks_for_notes)
     if messages and messages[0].role == "system":
         first = messages[0]
         return [Message("system", (*first.parts, TextPart(f"\n\n{prompt}"))), *messages[1:]]

@@ -1,7 +1,7 @@
 """A chat completion's request, read and checked before any work is done.
 
 Source of the fields: OpenAI's API reference, "Create chat completion"; `video_url`, `top_k` and `return_token_ids` are
-vLLM's additions, `legal_tools` is ours.
+vLLM's additions, `legal_tools` and `asks_for_notes` are ours.
 """
 
 import math
@@ -57,6 +57,8 @@ class ChatRequest:
     logprobs: bool = False
     token_ids: bool = False
     """Give the ids that were read and written beside the text."""
+    asks_for_notes: bool = False
+    """Whether the tool prompt asks for a plan and notes."""
 
 
 def read_request(body: Any) -> ChatRequest:
@@ -94,6 +96,7 @@ def read_request(body: Any) -> ChatRequest:
         with_usage=bool((_get(body, "stream_options", _object, None) or {}).get("include_usage")),
         logprobs=_get(body, "logprobs", _switch, False),
         token_ids=_get(body, "return_token_ids", _switch, False),
+        asks_for_notes=_get(body, "asks_for_notes", _switch, False),
     )
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen2vl_agent.agent.model_policy import DRAFT_TOKENS, call_confidence
@@ -136,7 +136,8 @@ class Engine:
 
     def _inputs(self, request: ChatRequest) -> ModelInputs:
         with media_folder() as media:
-            messages = translated(request.messages, request.tools, self.manner, media, self.recall)
+            manner = replace(self.manner, asks_for_notes=request.asks_for_notes)
+            messages = translated(request.messages, request.tools, manner, media, self.recall)
             try:
                 inputs = self._processor(messages).to(self._model.device)
             except (MediaError, ConfigError) as error:

@@ -1,12 +1,13 @@
 """Frames kept by content: a folder of PNG files, each named by the hash of its bytes.
 
-One folder may serve many episodes and many processes at once: a file appears whole or not at all, and
+One folder may serve many episodes and many processes and threads at once: a file appears whole or not at all, and
 the same pixels give the same file.
 """
 
 import hashlib
 import io
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from qwen2vl_agent.trajectory.png import png_bytes
 
 def write_whole(path: Path, data: bytes, sync: bool = True) -> None:
     """Put `data` at `path` so that a reader finds the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     with temporary.open("wb") as file:
         file.write(data)
         if sync:

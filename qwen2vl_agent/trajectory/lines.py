@@ -64,7 +64,8 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**reply)
         values["events"] = tuple(values.get("events", ()))
-        return Step(**values)
+        known = {item.name for item in dataclasses.fields(Step)}
+        return Step(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
 

@@ -1,26 +1,25 @@
-"""Taking things out of records: words, regions of screens, whole episodes, and those kept long enough."""
+"""Taking things out of records: words, regions of screens, apps, whole episodes, and those kept long enough."""
 
 import dataclasses
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw
 
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
-from qwen2vl_agent.schema.trajectory import EpisodeHeader, Step, StoredFrame, Trajectory
+from qwen2vl_agent.schema.trajectory import Step, StoredFrame, Trajectory
+from qwen2vl_agent.trajectory.eraser import OF_TOKENS, REDACTED, Eraser, hidden
 from qwen2vl_agent.trajectory.frames import FrameStore, write_whole
 from qwen2vl_agent.trajectory.lines import HEADER_FILE, STEPS_FILE, context_after, header_json, step_line
 from qwen2vl_agent.trajectory.lock import lock
 from qwen2vl_agent.trajectory.store import episodes, frames_folder, read_episode, read_header
 
-REDACTED = "[redacted]"
 COVER = (0, 0, 0)
 KEEP_DAYS = "keep_days"
 """Key of a header's `config`: days after which `prune` deletes the episode."""
@@ -39,29 +38,59 @@ class Redaction:
     """Screens that were painted over."""
 
 
-def redact(folder: Path, texts: Sequence[str] = (), regions: Sequence[Region] = ()) -> Redaction:
-    """Take texts and regions out of an episode for good.
+def redact(
+    folder: Path, texts: Sequence[str] = (), regions: Sequence[Region] = (), apps: Sequence[str] = ()
+) -> Redaction:
+    """Take texts, regions and whole apps out of an episode for good.
 
-    Texts go wherever they are written, whatever their capitals; a reply that held one loses its token ids and
-    probabilities, and so do all prompts, which would spell it. What is drawn on a screen is not searched: give its
-    region. New frames are written before the old ones go, so that a kill leaves a whole record.
+    Texts go wherever they are written, whatever their capitals. What is drawn on a screen is not searched: give its
+    region, or the app. Of the steps at which an app of `apps` was in front nothing but the function's name is left.
+    All token ids, probabilities and prompts go with words, as they would spell them. New frames are written before the
+    old ones go, so that a kill leaves a whole record.
+
+    Args:
+        apps: packages, perhaps with `*` in them.
 
     Raises:
-        RecordError: no episode there, damaged, or another process is writing it.
+        RecordError: no episode there, damaged, being written, or it does not say which app was in front.
     """
     with (folder / STEPS_FILE).open("ab") as busy:
         lock(busy)
         trajectory, store = read_episode(folder), FrameStore(frames_folder(folder))
-        old = {step.frame for step in trajectory.steps}
-        eraser = _Eraser(texts)
-        new = {frame: _painted(store, frame, regions) for frame in old} if regions else {}
-        steps = [
-            eraser.step(dataclasses.replace(step, frame=new.get(step.frame, step.frame))) for step in trajectory.steps
-        ]
-        header = eraser.header(trajectory.header)
-        _rewrite(folder, Trajectory(header, steps), store)
-        drop_frames(folder, old - {step.frame for step in steps})
-    return Redaction(eraser.count, sum(1 for frame, painted in new.items() if painted != frame))
+        old, eraser = trajectory.steps, Eraser(texts)
+        steps = [eraser.step(step) for step in _without(apps, folder, old, store)]
+        if regions:
+            steps = [dataclasses.replace(step, frame=_painted(store, step.frame, regions)) for step in steps]
+        if texts or any(step.reply.text == REDACTED for step in steps):
+            steps = [dataclasses.replace(step, reply=dataclasses.replace(step.reply, **OF_TOKENS)) for step in steps]
+        _rewrite(folder, Trajectory(eraser.header(trajectory.header), steps), store)
+        gone = {step.frame for step in old} - {step.frame for step in steps}
+        drop_frames(folder, gone)
+        _drop_checkpoints(folder)  # a question that was open there has the words of the call
+    return Redaction(eraser.count, len(gone))
+
+
+def _without(apps: Sequence[str], folder: Path, steps: Sequence[Step], store: FrameStore) -> list[Step]:
+    """The steps, hidden where one of the apps was in front; what the next is told of such a step goes as well."""
+    if apps and not any(step.app for step in steps):
+        raise RecordError(f"{folder} does not say which app was in front; redact regions, or delete it")
+    found: list[Step] = []
+    told = False
+    for step in steps:
+        inside = any(fnmatchcase(step.app, app) for app in apps)
+        if inside:
+            covered = _painted(store, step.frame, [(0, 0, MODEL_GRID, MODEL_GRID)])
+            step = dataclasses.replace(hidden(step), frame=covered)
+        elif told:
+            step = dataclasses.replace(step, observation_text="")
+        found.append(step)
+        told = inside
+    return found
+
+
+def _drop_checkpoints(folder: Path) -> None:
+    for path in folder.glob("checkpoints.sqlite*"):
+        path.unlink(missing_ok=True)
 
 
 def delete(folder: Path) -> None:
@@ -74,8 +103,9 @@ def delete(folder: Path) -> None:
     with (folder / STEPS_FILE).open("ab") as busy:
         lock(busy)
         drop_frames(folder, _frames_of(folder))
-        for path in (*folder.glob("checkpoints.sqlite*"), folder / STEPS_FILE, folder / HEADER_FILE):
-            path.unlink(missing_ok=True)
+        _drop_checkpoints(folder)
+        for name in (STEPS_FILE, HEADER_FILE):
+            (folder / name).unlink(missing_ok=True)
     if (folder / "frames").is_dir():
         shutil.rmtree(folder / "frames")
     if not any(folder.iterdir()):
@@ -128,37 +158,3 @@ def _painted(store: FrameStore, frame: StoredFrame, regions: Sequence[Region]) -
         corners = (int(left * across), int(top * down), round(right * across) - 1, round(bottom * down) - 1)
         brush.rectangle(corners, fill=COVER)
     return store.put(image)
-
-
-class _Eraser:
-    """Takes texts out of everything that is written."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        if any(not text.strip() for text in texts):
-            raise RecordError("an empty text cannot be redacted")
-        self._pattern = re.compile("|".join(map(re.escape, texts)), re.IGNORECASE) if texts else None
-        self.count = 0
-
-    def header(self, header: EpisodeHeader) -> EpisodeHeader:
-        changed = {name: self._of(getattr(header, name)) for name in ("goal", "message", "config")}
-        return dataclasses.replace(header, **{**changed, "config": {**changed["config"], "redacted": True}})
-
-    def step(self, step: Step) -> Step:
-        changed = {name: self._of(getattr(step, name)) for name in ("observation_text", "error", "performed")}
-        call = step.call and dataclasses.replace(step.call, arguments=self._of(step.call.arguments))
-        reply = dataclasses.replace(step.reply, text=self._of(step.reply.text))
-        if self._pattern is not None:
-            nothing: Any = dict.fromkeys(("token_ids", "logprobs", "sampling_logprobs", "forced", "prompt_ids"), ())
-            reply = dataclasses.replace(reply, **nothing)
-        return dataclasses.replace(step, **changed, call=call, reply=reply)
-
-    def _of(self, value: Any) -> Any:
-        if self._pattern is None:
-            return value
-        if isinstance(value, str):
-            value, count = self._pattern.subn(REDACTED, value)
-            self.count += count
-            return value
-        if isinstance(value, dict):
-            return {self._of(key): self._of(item) for key, item in value.items()}
-        return [self._of(item) for item in value] if isinstance(value, list | tuple) else value

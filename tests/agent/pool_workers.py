@@ -9,7 +9,7 @@ from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.schema.errors import CheckpointError
 
 
-def work(pipe: Any, out: Path) -> None:
+def work(pipe: Any, out: Path, seats: int, threads: int) -> None:
     """Does what the task's name says."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -19,7 +19,7 @@ def work(pipe: Any, out: Path) -> None:
             return
         attempts = out / f"{job.name}.attempts"
         attempts.write_text(attempts.read_text() + "x" if attempts.exists() else "x")
-        pipe.send(_answer(job, len(attempts.read_text())))
+        pipe.send((job.name, _answer(job, len(attempts.read_text()))))
 
 
 def _answer(job: Job, attempt: int) -> Any:

@@ -164,8 +164,8 @@ def test_a_killed_collection_loses_nothing_and_is_finished_by_the_next(tmp_path:
 def test_workers_of_scripts_start_without_torch_and_langgraph(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; import qwen2vl_agent.agent.rollouts; "
-        "from test_collect import jobs; from qwen2vl_agent.agent.worker import _Envs, run_job; "
-        f"result = run_job(jobs(1)[0], Path({str(tmp_path)!r}), _Envs().get(jobs(1)[0])); "
+        "from test_collect import jobs; from qwen2vl_agent.agent.worker import Envs, run_job; "
+        f"result = run_job(jobs(1)[0], Path({str(tmp_path)!r}), Envs().get(jobs(1)[0])); "
         "assert result.outcome == 'success'; "
         "print([name for name in ('torch', 'transformers', 'langgraph') if name in sys.modules])"
     )

@@ -13,10 +13,12 @@ from qwen2vl_agent.agent.endpoint_messages import messages_for
 from qwen2vl_agent.agent.endpoint_policy import Asking, EndpointPolicy
 from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
+from qwen2vl_agent.dialogue.second_look import SecondLook
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 from qwen2vl_agent.schema.errors import ConfigError, EndpointLost
 from qwen2vl_agent.schema.geometry import Frame
+from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall, tool_spec
 from qwen2vl_agent.schema.trajectory import StoredFrame
@@ -136,6 +138,15 @@ def test_what_a_server_refuses_is_asked_in_the_next_way_and_stays_so(status):
     ]
 
 
+def test_a_server_that_drops_tools_in_silence_is_asked_for_a_form():
+    """llama.cpp does so where a chat template has no place for tools, as Qwen2-VL's has none."""
+    said = '{"thought": "So.", "name": "press_key", "arguments": {"name": "home"}}'
+    server = Server((200, [delta(content="Hm."), "[DONE]"]), (200, [delta(content=said), "[DONE]"]))
+    reply, policy = replied(server)
+    assert parse_call(reply.text, "keyword").call == ToolCall("press_key", {"name": "home"})
+    assert (policy.way, len(server.asked)) == ("schema", 2)
+
+
 def test_a_500_about_tools_is_a_refusal_and_not_tried_again():
     said = '<tool_call>{"name": "wait", "arguments": {}}</tool_call>'
     refusal = (500, {"error": {"message": "tools param requires --jinja flag"}})
@@ -186,6 +197,35 @@ def test_an_answer_without_a_call_is_left_for_the_model_to_be_told():
 def test_models_that_were_taught_other_actions_are_understood(said):
     parsed = parse_call(replied(Server((200, [delta(content=said), "[DONE]"])))[0].text, "keyword")
     assert (parsed.thought, parsed.call) == ("So.", ToolCall("tap", {"point": [3, 4]}))
+
+
+@pytest.mark.parametrize(("said", "found"), [("Yes.", 1.0), ("no", 0.0), ("Perhaps.", None)])
+def test_a_second_look_is_a_question_of_its_own_with_both_screens(said, found):
+    server = Server((200, [delta(content=said), "[DONE]"]))
+    part = ImagePart(SCREEN, "0" * 64, SCREEN.size)
+    with running(server) as config:
+        policy = EndpointPolicy(Endpoint(config))
+        assert policy.effect(SecondLook(goal="Open it", said="tap", before=part, after=part)) == found
+    (body,) = server.asked
+    assert json.dumps(body).count('"image_url": {"url"') == 2
+    assert "tools" not in body
+
+
+def test_a_server_that_takes_no_second_look_is_told_of():
+    part = ImagePart(SCREEN, "0" * 64, SCREEN.size)
+    with running(Server((400, {"error": "no images"}))) as config:
+        policy = EndpointPolicy(Endpoint(config))
+        with pytest.raises(ConfigError, match="refuses a second look: no images"):
+            policy.effect(SecondLook(goal="Open it", said="tap", before=part, after=part))
+
+
+def test_a_summary_stands_behind_the_goal_in_place_of_old_turns():
+    messages = messages_for(context((TURN,) * 5, max_frames=2, memory="summary"), "tools", lambda image: "data:,")
+    assert "Begin with a plan" in messages[0]["content"]
+    goal = messages[1]["content"][0]["text"]
+    assert goal.startswith("Open it\nWhat you did before:\n1. Tap it. tap")
+    assert goal.count("\n") == 2 + 4
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "user"]
 
 
 def test_several_models_have_to_be_told_apart():

@@ -50,6 +50,14 @@ def test_a_worker_that_dies_is_told_and_its_job_tried_once_more(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_a_death_among_several_jobs_of_a_process_fails_only_the_one_that_dies_again(tmp_path: Path) -> None:
+    wanted = jobs("plain", "plain", "dies-always", "plain", "plain", "plain")
+    collection = collect_episodes(wanted, tmp_path, workers=1, parallel=4)
+    assert [job.task for job, _ in collection.failures] == ["dies-always"]
+    assert len(collection.results) == 5
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_what_no_job_could_mend_ends_everything(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such model"):
         collect_episodes(jobs("plain", "no-model", "plain"), tmp_path, workers=2)

@@ -178,3 +178,46 @@ def test_a_drawing_has_every_picture_and_frame():
     pixels = np.asarray(page).reshape(-1, 3).astype(int)
     for shade, least in ((shades[0], 56 * 56), (shades[1], 56 * 56), ((7, 130, 7), 112 * 56)):
         assert (np.abs(pixels - shade).max(1) <= 2).sum() >= least
+
+
+def test_generators_are_listed_and_looked_at_like_data(tmp_path, capsys):
+    assert main(["data", "synthetic", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"texts", "documents", "charts", "tables", "shapes", "videos", "screens"} <= set(told["generators"])
+    assert {"latin", "arabic"} <= set(told["scripts"])
+    seen = []
+    for seed in ("1", "2"):
+        flags = ["--index", "4", "--seed", seed, "--out", str(tmp_path / f"{seed}.png"), "--json"]
+        assert main(["data", "inspect", "synthetic:tables", *flags]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["targets"] > 5
+        seen.append((tmp_path / f"{seed}.png").read_bytes())
+    assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["synthetic:maps"], "no generator 'maps'; expected one of texts"),
+        (["synthetic:drills"], "synthetic:drills@FOLDER"),
+        (["synthetic:charts", "--index", "-1"], "numbered from 0"),
+    ],
+)
+def test_a_generator_that_cannot_be_had_is_told_in_one_line(flags, said, capsys):
+    assert main(["data", "inspect", *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_stand_in_is_written_for_the_evaluation(tmp_path, capsys):
+    assert main(["data", "standin", "mathvista", "--out", str(tmp_path / "m"), "--count", "4"]) == 0
+    assert "eval mathvista --data" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "m" / "testmini.json").read_text())) == 4
+
+
+@pytest.mark.slow
+def test_screens_are_recorded_and_asked_about(tmp_path, capsys):
+    flags = ["--count", "1", "--workers", "1", "--seed", "3", "--json"]
+    assert main(["data", "screens", "--out", str(tmp_path / "screens"), *flags]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["screens"] == 256
+    for name in ("screens", "drills", "changes"):
+        assert main(["data", "inspect", f"synthetic:{name}@{tmp_path / 'screens'}", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["targets"] > 0

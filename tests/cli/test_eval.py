@@ -1,6 +1,7 @@
 """Benchmarks are read as published and as on the hub; answers are scored, kept and taken up again."""
 
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -162,3 +163,47 @@ def test_copies_that_lack_something_are_told(tmp_path):
         list(questions("docvqa", tmp_path / "empty"))
     with pytest.raises(RecordError, match="no question of videomme"):
         list(questions("videomme", tmp_path / "empty"))
+
+
+def test_reading_is_told_for_each_script(capsys, answering, monkeypatch):
+    from qwen2vl_agent.data.synthetic import trials
+
+    monkeypatch.setattr(trials, "writable", lambda: ("latin", "arabic"))
+    truths = [question.truths[0] for question in itertools.islice(trials.reading(7), 4)]
+    asked = answering(truths[0], truths[1][:-1], "", truths[3])
+    assert main(["eval", "reading", "--seed", "7", "--limit", "4", "--json"]) == 0
+    told = last(capsys)
+    assert told["metric"] == "letters right"
+    assert told["kinds"]["latin"] == {"score": 0.5, "questions": 2}
+    assert told["kinds"]["arabic"]["score"] == pytest.approx((2 - 1 / len(truths[1])) / 2)
+    assert isinstance(asked[0][1].parts[0], ImagePart)
+
+
+def test_an_event_is_told_for_each_tenth_beside_chance(capsys, answering, monkeypatch):
+    from qwen2vl_agent.data.synthetic import trials
+
+    monkeypatch.setattr(trials, "EVENT_SECONDS", 20)
+    truths = [question.truths[0] for question in itertools.islice(trials.event(0), 11)]
+    answering(*truths[:10], "grey")
+    assert main(["eval", "event", "--limit", "11", "--json"]) == 0
+    told = last(capsys)
+    assert told["chance"] == pytest.approx(1 / 6)
+    assert list(told["kinds"])[:2] == ["0 to 10 %", "10 to 20 %"]
+    assert list(told["kinds"])[-1] == "90 to 100 %"
+    assert told["kinds"]["0 to 10 %"] == {"score": 0.5, "questions": 2}
+
+
+def test_where_questions_come_from_is_told(tmp_path, capsys):
+    assert main(["eval", "docvqa"]) == 2
+    assert "docvqa needs --data" in capsys.readouterr().err
+    assert main(["eval", "reading", "--data", str(tmp_path)]) == 2
+    assert "draws its own questions" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["docvqa", "infovqa", "mathvista", "videomme"])
+def test_every_stand_in_runs_with_a_real_model(tmp_path, capsys, suite):
+    assert main(["data", "standin", suite, "--out", str(tmp_path / "copy"), "--count", "2"]) == 0
+    flags = ["--max-new-tokens", "4", "--json"]
+    assert main(["eval", suite, "--data", str(tmp_path / "copy"), *flags]) == 0
+    assert last(capsys)["questions"] == 2

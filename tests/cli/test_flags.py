@@ -7,8 +7,8 @@ import pytest
 from qwen2vl_agent.cli import read_command
 from qwen2vl_agent.commands import flags
 from qwen2vl_agent.commands.collect import read_size
+from qwen2vl_agent.commands.flags import agent_settings, read_overrides
 from qwen2vl_agent.commands.run import read_tasks
-from qwen2vl_agent.commands.train import read_overrides
 from qwen2vl_agent.schema.errors import ConfigError
 
 
@@ -33,6 +33,8 @@ def test_no_workers_at_all_are_refused():
     with pytest.raises(ConfigError, match="--workers is 0"):
         flags.worker_count(0)
     assert flags.worker_count(None) >= 1
+    assert flags.worker_count(None, parallel=4) == 1
+    assert flags.worker_count(3, parallel=4) == 3
 
 
 @pytest.mark.parametrize("text", ["540", "540x", "x1200", "0x1200", "540x-1", "wide"])
@@ -49,6 +51,27 @@ def test_overrides_name_a_field_and_a_value():
     assert read_overrides(("seed=3", "name=a=b")) == {"seed": "3", "name": "a=b"}
     with pytest.raises(ConfigError, match="FIELD=VALUE"):
         read_overrides(("seed",))
+
+
+def test_settings_of_the_agent_are_set_by_name():
+    settings = agent_settings(("memory=summary", "max_frames=4", "second_look=true", "max_context_tokens=none"))
+    assert settings == {"memory": "summary", "max_frames": 4, "second_look": True, "max_context_tokens": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("memori=summary", "did you mean 'memory'"),
+        ("memory=all", "expected one of none, notes, summary"),
+        ("max_frames=two", "expected a whole number"),
+        ("max_frames=0", "expected at least 1"),
+        ("second_look=1", "expected true or false"),
+        ("max_frames", "FIELD=VALUE"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(given, told):
+    with pytest.raises(ConfigError, match=told):
+        agent_settings((given,))
 
 
 def test_a_repeated_flag_gathers_its_values():

@@ -41,6 +41,20 @@ def test_a_measurement_does_not_mix_with_another(tmp_path, capsys):
     assert "other settings" in capsys.readouterr().err
 
 
+def test_episodes_of_one_process_at_once_are_those_of_one_at_a_time(tmp_path, capsys):
+    words = ["bench", "settings.toggle", "--policy", "oracle", "--episodes", "3"]
+    assert call(capsys, *words, "--workers", "1", "--out", str(tmp_path / "alone"))[0] == 0
+    status, together = call(capsys, *words, "--parallel", "3", "--out", str(tmp_path / "together"))
+    assert (status, together["success"]) == (0, 1.0)
+    frames = [{path.name for path in (tmp_path / name / "frames").iterdir()} for name in ("alone", "together")]
+    assert frames[0] == frames[1]
+
+
+def test_one_phone_does_one_episode_at_a_time(capsys):
+    assert cli.main(["collect", "--device", "android", "--parallel", "2"]) == 2
+    assert "one episode at a time" in capsys.readouterr().err
+
+
 @pytest.fixture
 def collected(tmp_path, capsys):
     out = tmp_path / "lessons"

@@ -122,7 +122,7 @@ def test_a_phone_that_stands_where_it_stood_is_not_led_there_again(hand, tmp_pat
             return say("Done.", Done(), context)
 
     given = []
-    monkeypatch.setattr(run, "_policy", lambda *words: given.append(words[-1]) or Opens())
+    monkeypatch.setattr("qwen2vl_agent.agent.chosen.chosen_policy", lambda *words: given.append(words[-1]) or Opens())
     monkeypatch.setattr(run, "resolve", lambda model: "a model")
     hand.own = False
     hand.env.config = type(hand.env.config)(seed=1, fresh=False)

@@ -72,14 +72,14 @@ def test_a_task_that_is_not_solved_gives_status_1(phone, tmp_path, capsys):
 
 
 def test_a_task_in_own_words_ends_unverified(phone, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "_policy", lambda *given: Ready())
+    monkeypatch.setattr("qwen2vl_agent.agent.chosen.chosen_policy", lambda *given: Ready())
     monkeypatch.setattr(run, "resolve", lambda model: "a model")
     status, answer = run_json(capsys, "--task", "Open the clock", "--out", str(tmp_path / "episode"))
     assert (status, answer["outcome"], answer["goal"]) == (0, "unverified", "Open the clock")
 
 
 def test_a_bundled_task_is_not_solved_by_saying_so(phone, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "_policy", lambda *given: Ready())
+    monkeypatch.setattr("qwen2vl_agent.agent.chosen.chosen_policy", lambda *given: Ready())
     monkeypatch.setattr(run, "resolve", lambda model: "a model")
     status, answer = run_json(capsys, "--task", "settings.toggle", "--out", str(tmp_path / "episode"))
     assert (status, answer["outcome"]) == (1, "failure")
@@ -109,7 +109,7 @@ def test_an_interruption_ends_the_whole_list_with_130(phone, tmp_path, monkeypat
         def reply(self, context):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "_policy", lambda *given: Interrupted())
+    monkeypatch.setattr("qwen2vl_agent.agent.chosen.chosen_policy", lambda *given: Interrupted())
     listed = tmp_path / "tasks.txt"
     listed.write_text("settings.toggle\nsettings.navigate\n")
     flags = ["--tasks", str(listed), "--policy", "noop", "--out", str(tmp_path / "episodes")]

@@ -26,25 +26,25 @@ def test_the_words_are_those_of_the_bundled_solutions():
         assert said == compared("Minutes", now, wanted) + "\nThen."
 
 
-def test_each_number_of_the_question_is_answered_in_its_order_and_rightly():
+def test_each_number_is_judged_in_its_order_and_rightly():
     ways = set()
     for index in range(80):
         _, user, assistant = SOURCE.example(index).messages
-        lines, rest = assistant.parts[0].text.split("\n"), user.parts[0].text
-        for line in lines:
-            name, now = re.match(r'Under "(.*)": (\d+), ', line).groups()
-            wanted = re.search(r"wanted (\d+): ", line)
-            _, found, rest = rest.partition(f'"{name}" {now}. ')
-            assert found
-            goal = int(re.search(rf'"{re.escape(name)}"(?: to level| to| at|:) (\d+)', rest)[1])
-            assert (int(wanted[1]) if wanted else int(now)) == goal
-            way = line.rsplit(" ", 1)[1]
-            assert way == {-1: "less.", 0: "wanted.", 1: "more."}[(goal > int(now)) - (goal < int(now))]
-            ways.add(way)
-    assert len(ways) == 3
+        given, said = assistant.parts[::2], assistant.parts[1::2]
+        assert len(given) == len(said) >= 1
+        rest = user.parts[0].text
+        for before, after in zip(given, said, strict=True):
+            name, now = re.fullmatch(r'Under "(.*)": (\d+), ', before.text).groups()
+            goal = re.search(rf'"{re.escape(name)}"(?: to level| to| at|:) (\d+)', rest)
+            rest = rest[goal.end() :]
+            assert before.text + after.text == compared(name, int(now), int(goal[1])) + "\n"
+            ways.add(after.text.rsplit(" ", 1)[1])
+    assert ways == {"less.\n", "wanted.\n", "more.\n"}
 
 
-def test_only_the_answer_is_learnt_and_an_example_is_a_function_of_its_number():
+def test_only_the_judgement_is_learnt_and_an_example_is_a_function_of_its_number():
     one = SOURCE.example(7)
-    assert [part.target for message in one.messages for part in message.parts] == [False, False, True]
+    system, user, assistant = ([part.target for part in message.parts] for message in one.messages)
+    assert system == user == [False]
+    assert assistant == [False, True] * (len(assistant) // 2)
     assert one == SOURCE.example(7) != SOURCE.example(8)

@@ -10,6 +10,7 @@ from model_sequences import SMALL, randomise
 from PIL import Image
 
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose
+from qwen2vl_agent.dialogue.earlier import Past
 from qwen2vl_agent.dialogue.memory import TurnCost, first_kept, remembered, turn_cost
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, render_call
@@ -53,6 +54,11 @@ def turns(count, form="keyword"):
     ]  # fmt: skip
 
 
+def noted(turn, form):
+    call = ToolCall("note", {"text": "The milk costs 1.09."})
+    return replace(turn, reply_text=cut_at_stop(render_call("Keep it.", call, form), form), result_text="")
+
+
 def in_view(kept):
     return 1 + sum(turn.image is not None for turn in kept)
 
@@ -61,7 +67,7 @@ def test_half_of_the_screens_go_when_there_are_too_many_and_the_words_stay(proce
     dialogue = replace(DIALOGUE, max_frames=8)
     views = []
     for count in range(20):
-        kept = remembered(dialogue, turns(count), observation(count), processor)
+        kept = remembered(dialogue, turns(count), observation(count), processor).turns
         assert [turn.reply_text for turn in kept] == [turn.reply_text for turn in turns(count)]
         views.append(in_view(kept))
         assert [turn.image is None for turn in kept] == sorted((turn.image is None for turn in kept), reverse=True)
@@ -69,14 +75,14 @@ def test_half_of_the_screens_go_when_there_are_too_many_and_the_words_stay(proce
 
 
 def test_one_screen_alone_can_be_kept(processor):
-    kept = remembered(replace(DIALOGUE, max_frames=1), turns(5), observation(5), processor)
+    kept = remembered(replace(DIALOGUE, max_frames=1), turns(5), observation(5), processor).turns
     assert in_view(kept) == 1
     assert len(kept) == 5
 
 
 def test_without_limits_nothing_goes(processor):
     past = turns(30)
-    assert remembered(DIALOGUE, past, observation(30), processor) == past
+    assert remembered(DIALOGUE, past, observation(30), processor) == Past(tuple(past))
 
 
 def test_screens_go_before_words_when_tokens_run_out():
@@ -96,27 +102,35 @@ def test_the_oldest_words_go_when_screens_were_not_enough():
     assert first_kept(costs, 10, replace(DIALOGUE, max_context_tokens=104)) == (2, 2)
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 60)), min_size=1, max_size=40), st.integers(120, 900))
-def test_whatever_the_turns_cost_the_limit_holds_and_the_present_stays(pairs, limit):
-    costs = [TurnCost(*pair) for pair in pairs]
+COSTS = st.tuples(st.integers(1, 40), st.integers(0, 60), st.integers(0, 12), st.integers(0, 30))
+
+
+@pytest.mark.parametrize("memory", ["none", "notes", "summary"])
+@given(st.lists(COSTS, min_size=1, max_size=40), st.integers(160, 900))
+def test_whatever_the_turns_cost_the_limit_holds_and_the_present_stays(memory, given_costs, limit):
+    costs = [TurnCost(*(cost if memory != "none" else cost[:2])) for cost in given_costs]
     before = (0, 0)
     for now in range(len(costs)):
-        told, seen = first_kept(costs[: now + 1], 10, replace(DIALOGUE, max_context_tokens=limit))
+        told, seen = first_kept(costs[: now + 1], 10, replace(DIALOGUE, max_context_tokens=limit, memory=memory))
         assert told <= seen <= now
         assert (told, seen) >= before
-        kept = 10 + sum(c.words for c in costs[told : now + 1]) + sum(c.screen for c in costs[seen : now + 1])
-        assert kept <= limit
+        gone = seen if memory == "summary" else told
+        kept = 10 + sum(c.words for c in costs[gone : now + 1]) + sum(c.screen for c in costs[seen : now + 1])
+        earlier = sum(c.line for c in costs[told:gone]) + min(sum(c.note for c in costs[:gone]), limit / 4)
+        assert kept + earlier <= limit
         before = (told, seen)
 
 
 @pytest.mark.parametrize("form", ["keyword", "tool_call"])
 @pytest.mark.parametrize("limit", [500, 900, 1500])
-def test_the_encoded_conversation_keeps_to_its_limit(processor, form, limit):
-    dialogue = replace(DIALOGUE, form=form, max_context_tokens=limit)
+@pytest.mark.parametrize("memory", ["none", "notes", "summary"])
+def test_the_encoded_conversation_keeps_to_its_limit(processor, form, limit, memory):
+    dialogue = replace(DIALOGUE, form=form, max_context_tokens=limit, memory=memory)
     lengths = []
     for count in range(25):
-        kept = remembered(dialogue, turns(count, form), observation(count, "It is dark."), processor)
-        messages = compose(dialogue, kept, observation(count, "It is dark."))
+        past = [noted(turn, form) if n % 4 == 0 else turn for n, turn in enumerate(turns(count, form))]
+        kept = remembered(dialogue, past, observation(count, "It is dark."), processor)
+        messages = compose(dialogue, kept.turns, observation(count, "It is dark."), kept.earlier)
         lengths.append(len(processor.encode(messages, add_generation_prompt=True).inputs.input_ids))
     assert max(lengths) <= limit
     assert max(lengths) > 0.6 * limit, "nothing goes before it has to"
@@ -141,7 +155,7 @@ def test_an_episode_that_lets_go_equals_a_fresh_computation_at_every_step(proces
     reread = []
     for count in range(26):
         kept = remembered(dialogue, turns(count, form), observation(count), processor)
-        inputs = processor(compose(dialogue, kept, observation(count)))
+        inputs = processor(compose(dialogue, kept.turns, observation(count), kept.earlier))
         del encoded[:]
         found = model.generate(inputs, max_new_tokens=1, cache=cache)
         assert encoded == [24], "the new screen only, even where old ones went"

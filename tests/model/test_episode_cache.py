@@ -7,7 +7,7 @@ from model_sequences import LAYOUTS, SMALL, continued, randomise, sequence, with
 from qwen2vl_agent.model import vision_cache
 from qwen2vl_agent.model.cache import FIRST_CAPACITY, Cache, LayerCache
 from qwen2vl_agent.model.generate import Ending
-from qwen2vl_agent.model.generate_many import generate_many
+from qwen2vl_agent.model.generate_many import Request, generate_many
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.model.sampling import Sampler, SamplingConfig
@@ -60,12 +60,14 @@ def logits_kept(model, inputs, cache):
     return model.lm_head(model.hidden_states(inputs, cache=cache))
 
 
-def greedy(count):
-    return [Sampler(SamplingConfig()) for _ in range(count)]
-
-
 def ending(count=6):
     return Ending(max_new_tokens=count, eos_token_ids=SMALL.eos_token_ids)
+
+
+def requests(rows, caches, samplers=None):
+    samplers = samplers or [Sampler(SamplingConfig()) for _ in rows]
+    parts = zip(rows, caches, samplers, strict=True)
+    return [Request(inputs=row, cache=cache, sampler=sampler, ending=ending()) for row, cache, sampler in parts]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -159,7 +161,7 @@ def test_sequences_of_a_batch_with_caches_are_written_as_if_alone(model):
     caches = [Cache(vision) for _ in rows]
     alone_caches = [Cache() for _ in rows]
     for number in range(8):
-        together = generate_many(model, rows, caches, ending(), greedy(4))
+        together = generate_many(model, requests(rows, caches))
         for place, (row, result) in enumerate(zip(rows, together, strict=True)):
             alone = model.generate(row, max_new_tokens=6, cache=alone_caches[place])
             assert result.token_ids == alone.token_ids
@@ -177,7 +179,7 @@ def test_a_batch_leaves_caches_that_equal_a_full_pass(model):
     rows = [sequence(layout, seed=seed) for seed, layout in enumerate(LAYOUTS.values())]
     caches = [Cache() for _ in rows]
     model.hidden_states(rows[0], cache=caches[0])
-    results = generate_many(model, rows, caches, ending(), greedy(len(rows)))
+    results = generate_many(model, requests(rows, caches))
     for row, cache, result in zip(rows, caches, results, strict=True):
         longer = continued(row, [*result.token_ids, 9, 9, 9])
         kept = logits_kept(model, longer, cache)
@@ -191,7 +193,7 @@ def test_several_answers_to_one_prompt_share_its_reading(model, encoded):
     del encoded[:]
     branches = [base.branch() for _ in range(3)]
     samplers = [Sampler(SamplingConfig(temperature=3.0), seed) for seed in range(3)]
-    answers = generate_many(model, [inputs] * 3, branches, ending(), samplers)
+    answers = generate_many(model, requests([inputs] * 3, branches, samplers))
     assert encoded == []
     assert all(answer.tokens["read"] == 1 for answer in answers)
     alone = [model.generate(inputs, max_new_tokens=6, temperature=3.0, seed=seed) for seed in range(3)]
@@ -199,14 +201,10 @@ def test_several_answers_to_one_prompt_share_its_reading(model, encoded):
     assert len({tuple(answer.token_ids) for answer in answers}) == 3
 
 
-def test_what_cannot_be_batched_is_refused(model):
+def test_a_cache_cannot_hold_two_sequences_at_once(model):
     row, cache = episode(1), Cache()
-    with pytest.raises(ValueError, match="as many"):
-        generate_many(model, [row], [cache], ending(), greedy(2))
     with pytest.raises(ValueError, match="given twice"):
-        generate_many(model, [row, row], [cache, cache], ending(), greedy(2))
-    with pytest.raises(ValueError, match="share one"):
-        generate_many(model, [row, row], [cache, Cache(VisionCache())], ending(), greedy(2))
+        generate_many(model, requests([row, row], [cache, cache]))
 
 
 def test_a_picture_is_encoded_once_wherever_it_stands(model, encoded):

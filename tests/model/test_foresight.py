@@ -9,7 +9,8 @@ import torch
 from model_sequences import UNTIED, continued, randomise, sequence
 
 from qwen2vl_agent.model.cache import Cache
-from qwen2vl_agent.model.generate import Ending, GenerationResult, _Writer
+from qwen2vl_agent.model.generate import Ending, Foresight, GenerationResult, _Writer
+from qwen2vl_agent.model.generate_many import Request, answer_many, generate_many
 from qwen2vl_agent.model.inputs import pad_left
 from qwen2vl_agent.model.lookup import Lookup
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
@@ -202,6 +203,62 @@ def test_draws_with_guesses_follow_the_probabilities():
         expected = float(after[1, a] * after[a, b] * after[b, c])
         error = (expected * (1 - expected) / rounds) ** 0.5
         assert counts[a, b, c] / rounds == pytest.approx(expected, abs=4.5 * error)
+
+
+LONG = 60
+"""Tokens of each of several texts."""
+
+
+def together(model, stretches, drafts, temperatures):
+    """Requests that differ in everything, what each gives alone, and the cache that it then leaves."""
+    requests, alone, kept = [], [], []
+    for place in range(len(stretches)):
+        inputs = sequence((7 + 3 * place, ("image", 1, 4, 6), 4 + place), UNTIED, seed=place)
+        drawn = {"temperature": temperatures[place], "seed": place}
+        rails = [Rails(*stretches[place], mask=place % 2 == 0) if stretches[place] else None for _ in range(2)]
+        requests.append(
+            Request(
+                inputs=inputs,
+                ending=Ending(max_new_tokens=LONG, eos_token_ids=UNTIED.eos_token_ids),
+                sampler=Sampler(SamplingConfig(temperature=temperatures[place]), place),
+                foresight=Foresight(constraint=rails[0], draft_tokens=drafts[place]),
+            )
+        )
+        options = {"max_new_tokens": LONG, "constraint": rails[1], "draft_tokens": drafts[place]}
+        kept.append(Cache())
+        alone.append(model.generate(inputs, cache=kept[-1], **options, **drawn))
+    return requests, alone, kept
+
+
+def test_texts_written_together_are_forced_guessed_and_drawn_as_if_alone(model):
+    stretches = [STRETCHES, (), STRETCHES[:1], STRETCHES[1:], ()]
+    requests, alone, kept = together(model, stretches, (0, 3, 4, 0, 0), (0.0, 0.0, 2.0, 0.0, 1.0))
+    for result, wanted in zip(generate_many(model, requests), alone, strict=True):
+        assert result.token_ids == wanted.token_ids
+        assert result.logprobs == pytest.approx(wanted.logprobs, abs=1e-4)
+        assert result.sampling_logprobs == pytest.approx(wanted.sampling_logprobs, abs=1e-4)
+        told = ("forced", "stopped_by", "tokens", "passes", "guessed", "guessed_right")
+        assert [getattr(result, name) for name in told] == [getattr(wanted, name) for name in told]
+    for request, cache in zip(requests, kept, strict=True):
+        assert request.cache.length == cache.length
+        layers = zip(*(each.layers(UNTIED.text.num_hidden_layers) for each in (request.cache, cache)), strict=True)
+        for layer, usual in layers:
+            torch.testing.assert_close(layer.kept(), usual.kept(), atol=1e-4, rtol=0)
+    assert sum(result.guessed_right for result in alone) > 0
+
+
+def test_a_listener_that_fails_ends_its_own_text_only(model):
+    def fail(token_id: int) -> None:
+        raise RuntimeError("nobody listens")
+
+    requests, alone, _ = together(model, [(), STRETCHES, ()], (0, 0, 0), (0.0, 0.0, 0.0))
+    requests[0] = replace(requests[0], on_token=fail)
+    failed, *others = answer_many(model, requests)
+    assert str(failed) == "nobody listens"
+    assert [result.token_ids for result in others] == [result.token_ids for result in alone[1:]]
+    retried = model.generate(requests[0].inputs, max_new_tokens=LONG, cache=requests[0].cache)
+    assert retried.token_ids == alone[0].token_ids
+    assert retried.tokens["read"] == 1
 
 
 def test_a_batch_takes_neither_constraint_nor_guesses(model):

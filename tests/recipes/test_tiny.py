@@ -1,6 +1,7 @@
 """The embedded model's recipe: its fields, its phases, and that every phase has something to learn from."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
         tiny_data.demonstrate(RECIPE, folder / "episodes")
+    (folder / "corrections").symlink_to("episodes")
     return folder
 
 
@@ -76,7 +78,7 @@ def test_a_recipe_is_found_by_its_name():
 
 
 def test_phases_follow_the_three_stages_and_each_has_its_steps_and_rate():
-    assert [phase.stage for phase in PHASES if phase.name != "text"] == ["stage1", "stage2", "stage3"]
+    assert [phase.stage for phase in PHASES if phase.name != "text"] == ["stage1", "stage2", "stage3", "stage3"]
     for phase in PHASES:
         config = phase_config(RECIPE, phase)
         assert config.steps == getattr(RECIPE, f"{phase.name}_steps") > 0
@@ -94,7 +96,7 @@ def test_each_stage_trains_its_own_parts(processor):
         for p in PHASES
         if p.name != "look"
     ]
-    assert parts == [{"language_model"}, {"visual", "language_model"}, {"language_model"}]
+    assert parts == [{"language_model"}, {"visual", "language_model"}, {"language_model"}, {"language_model"}]
 
 
 def test_replicas_share_the_tokens_of_a_step():
@@ -136,6 +138,19 @@ def test_demonstrations_are_of_the_training_split_and_not_recorded_twice(data, m
     monkeypatch.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
     tiny_data.demonstrate(RECIPE, data / "episodes")
     assert {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")} == before
+
+
+def test_corrections_are_learned_beside_demonstrations_however_they_ended(data, tmp_path):
+    shutil.copytree(data / "episodes", tmp_path / "corrections")
+    failed = episodes(tmp_path / "corrections")[0] / "episode.json"
+    failed.write_text(failed.read_text("utf-8").replace('"success"', '"failure"'), "utf-8")
+    for name in ("pages", "readings", "lines", "episodes"):
+        (tmp_path / name).symlink_to(data / name)
+    sources = {source.name: source for source, _ in tiny_data.mixture(RECIPE, "correct", tmp_path).sources}
+    assert set(sources) - {source.name for source, _ in tiny_data.mixture(RECIPE, "act", data).sources} == {
+        "corrections"
+    }
+    assert len(sources["corrections"].folders) == 2
 
 
 @pytest.mark.parametrize("phase", ASKING)
@@ -180,10 +195,10 @@ def test_acting_is_learnt_only_from_demonstrations_that_are_there(tmp_path):
 def test_a_phase_without_steps_is_left_out(monkeypatch, tmp_path):
     trained = []
     monkeypatch.setattr(tiny, "_train_phase", lambda recipe, phase, *_: trained.append(phase.name) or tmp_path)
-    for name in ("prepare", "demonstrate"):
+    for name in ("prepare", "demonstrate", "correct"):
         monkeypatch.setattr(tiny_data, name, lambda *_: None)
     monkeypatch.setattr(tiny.tiny_embeds, "embed", lambda *_: None)
     for name in ("_score", "_export"):
         monkeypatch.setattr(tiny, name, lambda *_: tmp_path)
     tiny.train(out=tmp_path, overrides={"know_steps": "0"})
-    assert trained == ["text", "look", "act"]
+    assert trained == ["text", "look", "act", "correct"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from qwen2vl_agent.agent.settings import taught_settings
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes import tiny, tiny_acting, tiny_data
-from qwen2vl_agent.recipes.tiny import PHASES
+from qwen2vl_agent.recipes.tiny import ACTING, PHASES
 from qwen2vl_agent.recipes.tiny_plot import PICTURE
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.training.metrics import METRICS_FILE, read_metrics
+from qwen2vl_agent.trajectory.store import episodes, read_episode, read_header
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +24,7 @@ SMALLEST = {
     "pages": "1",
     "max_pixels": str(28 * 28 * 24),
     "episodes_per_task": "1",
+    "corrected_per_task": "1",
     "asked_pages": "256",
     "line_pages": "256",
     "read_pages": "256",
@@ -40,6 +43,8 @@ def two_tasks():
     with pytest.MonkeyPatch.context() as patched:
         for module in (tiny_data, tiny_acting):
             patched.setattr(module, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+        # a model that has learned nothing writes as long as it may, at every step that it is given
+        patched.setattr(tiny_data, "AGENT", replace(tiny_data.AGENT, max_steps=6))
         yield
 
 
@@ -63,8 +68,9 @@ def test_it_ends_with_a_model_that_is_loaded_like_any_other(out):
     assert taught_settings(str(folder)).detail == "bare"
 
 
-def test_acting_is_scored_along_the_solutions_and_in_whole_tasks(out):
-    scores = json.loads((out / "act" / "skills.json").read_text("utf-8"))
+@pytest.mark.parametrize("phase", ACTING)
+def test_acting_is_scored_along_the_solutions_and_in_whole_tasks(out, phase):
+    scores = json.loads((out / phase / "skills.json").read_text("utf-8"))
     for kind in ("seen", "blind"):
         assert scores[kind]["solved"]["asked"] == 2
         assert scores[kind]["acted"]["asked"] >= 2
@@ -81,6 +87,15 @@ def test_every_phase_leaves_its_metrics_and_the_last_locks_the_vision_encoder(ou
     moved = {name for name, tensor in before.items() if not tensor.equal(after[name])}
     assert moved
     assert not any(name.startswith("visual.") for name in moved)
+
+
+def test_corrections_are_of_the_model_that_has_learned_to_act(out):
+    folders = episodes(out / "data" / "corrections")
+    assert len(folders) == 2
+    for folder in folders:
+        header = read_header(folder)
+        assert (header.policy, header.model) == ("dagger", str(out / "act" / "model"))
+        assert any(step.reply.target for step in read_episode(folder).steps)
 
 
 def test_what_is_done_is_not_done_again(out):

@@ -60,6 +60,21 @@ def test_the_command_runs_with_an_address(url, tmp_path, capsys):
     assert read_episode(out).header.model == f"{url}/v1"
 
 
+@pytest.mark.parametrize("command", [["bench", "settings.toggle"], ["collect", "--suite", "settings.toggle"]])
+def test_many_episodes_are_run_with_an_address_too(url, tmp_path, capsys, command):
+    flags = ["--policy", "model", "--model", f"{url}/v1", "--episodes", "1", "--workers", "1", "--out", str(tmp_path)]
+    settings = ["--set", "max_steps=2", "--set", "memory=summary"]
+    status = cli.main([*command, *flags, *settings, "--json"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert status == 0, told
+    (folder,) = (path.parent for path in tmp_path.glob("*/episode.json"))
+    header = read_episode(folder).header
+    assert header.model == f"{url}/v1"
+    assert (header.config["agent"]["detail"], header.config["agent"]["memory"]) == ("bare", "summary")
+    assert 1 <= len(read_episode(folder).steps) <= 2
+    assert read_episode(folder).steps[0].reply.token_ids
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [

@@ -60,6 +60,56 @@ def test_regions_are_painted_over_and_the_old_screens_are_gone(tmp_path: Path) -
     assert step.reply.token_ids == (1, 2)
 
 
+APPS = ("com.shop", "com.bank", "com.bank", "com.shop", "com.shop")
+
+
+def record_apps(folder: Path) -> Path:
+    with Recorder(folder, HEADER, sync=False) as recorder:
+        for index, app in enumerate(APPS):
+            frame = recorder.frame(Image.new("RGB", (100, 200), (50 * (index % 2), 200, 200)))
+            reply = Reply(f"Type code {index}.", (1, 2), (-0.1, -0.2), prompt_ids=(9, 9, 9))
+            call = ToolCall("tap", {"point": [index, 7]})
+            told = f"The field now holds {index - 1}." if index else ""
+            recorder.append(Step(index, frame, told, reply, call, "", {"tap": [index, 7]}, 0.0, app=app))
+        recorder.finish("unverified")
+    (folder / "checkpoints.sqlite").write_bytes(b"Type code 2.")
+    return folder
+
+
+@pytest.mark.parametrize("pattern", ["com.bank", "*.bank", "com.b?nk"])
+def test_nothing_is_left_of_an_app_but_the_names_of_functions(tmp_path: Path, pattern: str) -> None:
+    folder = record_apps(tmp_path / "e")
+    assert cli.main(["trajectory", "redact", str(folder), "--app", pattern]) == 0
+    steps = read_episode(folder).steps
+    for step in steps[1:3]:
+        assert (step.reply.text, step.reply.target, step.observation_text) == ("[redacted]", False, "")
+        assert (step.call, step.performed) == (ToolCall("tap"), {"action": "[redacted]"})
+        assert set(load_frame(folder, step.frame).get_flattened_data()) == {COVER}
+    assert [step.reply.text for step in (steps[0], *steps[3:])] == ["Type code 0.", "Type code 3.", "Type code 4."]
+    assert [step.observation_text for step in steps] == ["", "", "", "", "The field now holds 3."]
+    assert [load_frame(folder, steps[index].frame).getpixel((0, 0)) for index in (0, 3)] == [
+        (0, 200, 200),
+        (50, 200, 200),
+    ]
+    assert not any(step.reply.prompt_ids or step.reply.token_ids for step in steps), "later prompts would spell it"
+    assert not (folder / "checkpoints.sqlite").exists()
+
+
+def test_an_app_that_was_never_in_front_changes_nothing(tmp_path: Path) -> None:
+    folder = record_apps(tmp_path / "e")
+    before = read_episode(folder).steps
+    assert redact(folder, apps=["com.other"]).frames == 0
+    assert read_episode(folder).steps == before
+
+
+def test_a_record_that_does_not_tell_its_apps_is_refused(tmp_path: Path) -> None:
+    folder = record(tmp_path / "e", [10])
+    before = kept(folder)
+    with pytest.raises(RecordError, match="which app was in front"):
+        redact(folder, apps=["com.bank"])
+    assert kept(folder) == before
+
+
 def test_screens_that_others_need_stay(tmp_path: Path) -> None:
     one = record(tmp_path / "one", [10, 20], tmp_path / "frames")
     two = record(tmp_path / "two", [20, 30], tmp_path / "frames")

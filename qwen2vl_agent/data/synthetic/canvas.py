@@ -56,7 +56,7 @@ def text_canvas(rng: random.Random, *, columns: int, rows: int, max_items: int, 
     """
     width, height = columns * RESIZE_FACTOR, rows * RESIZE_FACTOR
     size = round(width * _SUPERSAMPLE), round(height * _SUPERSAMPLE)
-    ink, paper = _colours(rng)
+    ink, paper = ink_and_paper(rng)
     image = Image.new("RGB", size, paper)
     draw = ImageDraw.Draw(image)
     items: list[Item] = []
@@ -99,7 +99,7 @@ def _draw_row(
         right = x + font.getlength(text)
         draw.text((x, y), text, fill=ink, font=font)
         marks += _marks(font, x, y + line_height / 2, text)
-        row.append(Item(text, _to_grid((x, y, right, y + line_height), size)))
+        row.append(Item(text, to_grid((x, y, right, y + line_height), size)))
         x = right + font.size * rng.uniform(1.5, 5)
         if rng.random() < 0.7:
             break
@@ -124,14 +124,15 @@ def _fitting(rng: random.Random, font: ImageFont.FreeTypeFont, room: float, long
     return text
 
 
-def _to_grid(box: tuple[float, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def to_grid(box: tuple[float, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A box in pixels of a picture of that size (width, height), on the model's grid."""
     left, top, right, bottom = (
         min(MODEL_GRID - 1, max(0, round(value * MODEL_GRID / side))) for value, side in zip(box, size * 2, strict=True)
     )
     return left, top, right, bottom
 
 
-def _colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def ink_and_paper(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ink and paper with contrast enough to read: dark on light or light on dark, sometimes tinted."""
     light = tuple(rng.randint(205, 255) for _ in range(3))
     dark = tuple(rng.randint(0, 80) for _ in range(3))

@@ -14,6 +14,8 @@ back next done yes no on off low high mode time date language keyboard camera ga
 browser calculator messages contacts work mobile font size theme dark light night screen timeout ring volume media
 vibration hotspot wifi bluetooth airplane data saver the a to of and in for with from at is it on my your buy milk book
 """
+NUMBERS = 0.3
+"""Share of numbers: nothing but the eye tells one digit from another, where a word is half guessed."""
 _POOLS = {
     name: text.split() for name, text in zip(("onset", "nucleus", "common"), (_ONSETS, _NUCLEI, _COMMON), strict=True)
 }
@@ -39,8 +41,8 @@ def word(rng: random.Random) -> str:
 
 
 def number(rng: random.Random) -> str:
-    """Digits as phones show them: a time, a telephone number, a percentage, a sum."""
-    kind = rng.randrange(5)
+    """Digits as phones show them: a time, a telephone number, a percentage, a sum, degrees, a price."""
+    kind = rng.randrange(7)
     if kind == 0:
         return f"{rng.randrange(24):02d}:{rng.randrange(60):02d}"
     if kind == 1:
@@ -53,12 +55,16 @@ def number(rng: random.Random) -> str:
         return f"{rng.randrange(101)}%"
     if kind == 3:
         return f"{rng.randrange(1000)}{rng.choice('+-×÷=')}{rng.randrange(1000)}"
+    if kind == 4:
+        return f"{rng.randrange(-20, 45)}°"
+    if kind == 5:
+        return f"{rng.randrange(200)}.{rng.randrange(100):02d}"
     return str(rng.randrange(10 ** rng.randint(1, 6)))
 
 
 def label(rng: random.Random) -> str:
     """One to three words, or a number: what stands in one line of a screen."""
-    if rng.random() < 0.15:
+    if rng.random() < NUMBERS:
         return number(rng)
     words = [word(rng) for _ in range(rng.choices((1, 2, 3), (0.5, 0.38, 0.12))[0])]
     return " ".join(words)[:22].strip()
