@@ -167,7 +167,7 @@ def stage_times(results: str, replicas: Replicas | None) -> None:
     longest = max(batch.num_tokens for batch in own)
     even = [padded(batch, longest) for batch in own]
     spent = {"own": 0.0, "padded": 0.0}
-    for number in range(4):
+    for number in range(3):
         for name, batches in (("own", own), ("padded", even)):
             began = time.process_time()
             step.gradients(batches if grid.reads else None)
@@ -178,8 +178,8 @@ def stage_times(results: str, replicas: Replicas | None) -> None:
     if replicas.rank == 0:
         lengths = [batch.num_tokens for batch in own]
         told = {
-            "dynamic_s": both[0] / 3,
-            "padded_s": both[1] / 3,
+            "dynamic_s": both[0] / 2,
+            "padded_s": both[1] / 2,
             "ratio": both[0] / both[1],
             "fill": np.mean(lengths) / longest,
         }

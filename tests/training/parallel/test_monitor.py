@@ -92,7 +92,7 @@ def test_a_slow_replica_is_named_and_what_is_not_finite_is_skipped(tmp_path):
 @pytest.mark.parametrize("policy", ["skip", "stop"])
 def test_a_spike_is_named_and_skipped_or_ends_the_run(policy, tmp_path):
     out = tmp_path / "run"
-    updates, said = run_job(Layout(pp=2), tmp_path / "job", watched, out, 50.0, policy, 0.0)
+    updates, said = run_job(Layout(pp=2), tmp_path / "job", watched, out, 0.0, policy, 0.0)
     (incident,) = incidents(out)
     assert (incident["step"], incident["trouble"], incident["applied"]) == (WRONG, "loss spike", False)
     assert "a:20" in {f"{one['source']}:{one['index']}" for one in incident["examples"]}
