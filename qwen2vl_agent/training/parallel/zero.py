@@ -7,7 +7,7 @@ of which one has no picture and would never run its vision encoder.
 Source: ZeRO, arXiv 1910.02054; `torch.distributed.fsdp.fully_shard`.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -36,14 +36,14 @@ def gather_weights(stage: Stage) -> None:
         module.unshard()
 
 
-def accumulate(stage: Stage) -> None:
+def accumulate(stage: Any) -> None:
     """Let backward passes add up gradients, until `reduce_gradients`."""
     stage.set_is_last_backward(False)
     stage.set_reshard_after_backward(False)
     stage.set_requires_gradient_sync(False)
 
 
-def reduce_gradients(stage: Stage) -> None:
+def reduce_gradients(stage: Any) -> None:
     """Sum them over the replicas and share them out, as pipelining does where it knows of the sharing.
 
     Source: `_PipelineStageBase.perform_reduce_grad` of torch 2.13.
