@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -69,6 +69,5 @@ def adapter_config(rank: int, alpha: float, base_model: str) -> dict[str, Any]:
 @torch.no_grad()
 def _scale(stage: Stage) -> float:
     """What the products are multiplied by; 0 where this stage has none."""
-    return next(
-        (float(cast(Tensor, module.lora_scale)) for module in stage.modules() if hasattr(module, "lora_scale")), 0.0
-    )
+    modules: Any = stage.modules()
+    return next((float(module.lora_scale) for module in modules if hasattr(module, "lora_scale")), 0.0)

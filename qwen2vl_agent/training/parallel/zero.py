@@ -7,7 +7,7 @@ of which one has no picture and would never run its vision encoder.
 Source: ZeRO, arXiv 1910.02054; `torch.distributed.fsdp.fully_shard`.
 """
 
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -36,29 +36,26 @@ def gather_weights(stage: Stage) -> None:
         module.unshard()
 
 
-def accumulate(stage: Stage) -> None:
+def accumulate(stage: Any) -> None:
     """Let backward passes add up gradients, until `reduce_gradients`."""
-    _last_backward(stage, now=False)
+    stage.set_is_last_backward(False)
+    stage.set_reshard_after_backward(False)
+    stage.set_requires_gradient_sync(False)
 
 
-def reduce_gradients(stage: Stage) -> None:
+def reduce_gradients(stage: Any) -> None:
     """Sum them over the replicas and share them out, as pipelining does where it knows of the sharing.
 
     Source: `_PipelineStageBase.perform_reduce_grad` of torch 2.13.
     """
-    _last_backward(stage, now=True)
+    stage.set_is_last_backward(True)
+    stage.set_reshard_after_backward(True)
+    stage.set_requires_gradient_sync(True)
     shared = fully_shard.state(stage)  # type: ignore[attr-defined]
     for state in shared._state_ctx.all_states:
         for group in state._fsdp_param_groups:
             group.post_backward()
     shared._root_post_backward_final_callback()
-
-
-def _last_backward(stage: Stage, *, now: bool) -> None:
-    root = cast(FSDPModule, stage)
-    root.set_is_last_backward(now)
-    root.set_reshard_after_backward(now)
-    root.set_requires_gradient_sync(now)
 
 
 def _shared_out(stage: Stage) -> list[FSDPModule]:
