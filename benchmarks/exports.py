@@ -6,6 +6,7 @@ them. It prints what was loaded, and fails where anything cannot be.
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 ROWS = "data.jsonl"
@@ -28,7 +29,7 @@ def read_trl(folder: Path, model: str) -> str:
     torch.set_num_threads(1)
     processor = AutoProcessor.from_pretrained(model)
     config = SFTConfig(
-        output_dir="/tmp/trl-check",
+        output_dir=tempfile.mkdtemp(),
         max_steps=1,
         per_device_train_batch_size=1,
         max_length=None,
@@ -63,7 +64,7 @@ def read_llamafactory(folder: Path, model: str) -> str:
             "media_dir": str(folder),
             "template": "qwen2_vl",
             "finetuning_type": "full",
-            "output_dir": "/tmp/llamafactory-check",
+            "output_dir": tempfile.mkdtemp(),
             "cutoff_len": 100_000,
             "preprocessing_num_workers": 1,
             "use_cpu": True,

@@ -16,6 +16,7 @@ from rich.console import Console
 from qwen2vl_agent.data.mixture import Share
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.recipes import tiny_data, tiny_embeds
+from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.recipes.tiny_plot import SKILLS_FILE, draw_progress
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import StageName, TrainConfig
@@ -257,16 +258,7 @@ def with_overrides(recipe: TinyRecipe, overrides: dict[str, str]) -> TinyRecipe:
     Raises:
         ConfigError: no such field, or a text that is no such number.
     """
-    kinds = _kinds(recipe)
-    values = {}
-    for field, text in overrides.items():
-        if field not in kinds:
-            raise ConfigError(f"the recipe tiny has no field {field!r}; it has {', '.join(kinds)}")
-        try:
-            values[field] = kinds[field](text)
-        except ValueError:
-            raise ConfigError(f"{field}={text}: expected {kinds[field].__name__}") from None
-    return dataclasses.replace(recipe, **values)
+    return replaced(recipe, "tiny", overrides)
 
 
 def _kinds(recipe: TinyRecipe) -> dict[str, type]:
