@@ -22,7 +22,7 @@ from qwen2vl_agent.schema.trajectory import Reply
 OTHER_TEMPERATURE = 0.8
 """Of draws after the first: the likeliest call would only come again. Where one is to be avoided, each draw is hotter
 by as much again: a model that is sure of itself changes its mind at no less."""
-OTHER_DRAWS = 4
+OTHER_DRAWS = 6
 """More draws where the first is a call that is to be avoided."""
 OTHER_SEED = 1_000_003
 """Apart from the seeds of any step of the episode."""

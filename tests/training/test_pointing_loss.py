@@ -47,8 +47,13 @@ def loss(processor) -> PointingLoss:
 class Told:
     """A mixture of fixed conversations."""
 
+    name = "told"
+
     def __init__(self, *conversations):
         self.conversations = conversations
+
+    def pick(self, position):
+        return self, position
 
     def example(self, position):
         from qwen2vl_agent.data.example import Example

@@ -54,9 +54,8 @@ class Layout:
             if count % self.tp:
                 raise ConfigError(f"--tp {self.tp} does not divide {name} ({count})")
         if self.stages > text.num_hidden_layers:
-            raise ConfigError(
-                f"{self.stages} pipeline stages are more than the {text.num_hidden_layers} decoder layers"
-            )
+            chunks = f" with {self.chunks} chunks each" if self.chunks > 1 else ""
+            raise ConfigError(f"--pp {self.pp}{chunks} is more than the {text.num_hidden_layers} decoder layers")
         if self.first_layers is not None and not 0 <= self.first_layers <= text.num_hidden_layers - self.stages + 1:
             raise ConfigError(f"the first stage cannot have {self.first_layers} of {text.num_hidden_layers} layers")
 

@@ -8,8 +8,8 @@ import pytest
 
 from qwen2vl_agent.cli import main
 from qwen2vl_agent.model.config import preset
-from qwen2vl_agent.recipes import stage3
 from qwen2vl_agent.recipes.staged import plan_stage
+from qwen2vl_agent.recipes.stages import STAGE_RECIPES
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.parallel.layout import Layout, stage_layers
 
@@ -65,8 +65,8 @@ def test_what_does_not_divide_is_refused(layout, said):
 
 
 def test_a_plan_with_lora_trains_the_thin_matrices_only():
-    whole = plan_stage(stage3.RECIPE, 4, {"size": "7b"})
-    thin = plan_stage(stage3.RECIPE, 4, {"size": "7b", "lora_rank": "16"})
+    whole = plan_stage(STAGE_RECIPES["stage3"], 4, {"size": "7b"})
+    thin = plan_stage(STAGE_RECIPES["stage3"], 4, {"size": "7b", "lora_rank": "16"})
     widths = {"q": (3584, 3584), "k": (3584, 512), "v": (3584, 512), "o": (3584, 3584)}
     widths |= {"gate": (3584, 18944), "up": (3584, 18944), "down": (18944, 3584)}
     assert sum(stage.trained_parameters for stage in thin) == 28 * 16 * sum(map(sum, widths.values()))
