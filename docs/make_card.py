@@ -71,7 +71,7 @@ def by_skill(skills: dict[str, Any]) -> Iterator[str]:
     yield "| skill | on screens | on grey ones |"
     yield "| --- | ---: | ---: |"
     for name, score in skills["seen"].items():
-        blind = percent(skills["blind"][name]["share"]) if skills["blind"][name]["asked"] else "not asked"
+        blind = percent(skills["blind"][name]["share"]) if name in skills["blind"] else "not asked"
         yield f"| {name.replace('_', ' ')} | {percent(score['share'])} of {score['asked']} | {blind} |"
 
 
