@@ -149,10 +149,10 @@ from qwen2vl_agent.training.parallel.layout import Layout
 with joined(Layout(pp=2)) as grid:
     job = trainer(grid, Path({out!r}), replace(CONFIG, steps={steps}), resume={resume})
     one_step = job._one_step
-    def step(window):
+    def step(*given):
         if job.progress.step == {kill_at} and grid.rank == {victim}:
             os.kill(os.getpid(), signal.SIGKILL)
-        one_step(window)
+        one_step(*given)
     job._one_step = step
     try:
         job.fit()
