@@ -1,4 +1,4 @@
-"""What parallel training needs of torch. The rest of the package works from 2.9 on."""
+"""What parallel training needs of torch. The rest of the package asks for 2.9 or later."""
 
 import importlib
 
