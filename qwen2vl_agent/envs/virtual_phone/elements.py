@@ -62,7 +62,7 @@ def _element(part: Part, scale: float) -> Element | None:
 
 def _blocks(part: Part) -> bool:
     target = part.placed.target
-    return target is not None and (target.clickable or target.blocks)
+    return target is not None and (target.clickable or target.blocks or target.on_drag is not None)
 
 
 def _takes(part: Part, x: float, y: float) -> bool:

@@ -6,10 +6,10 @@ from qwen2vl_agent.envs.virtual_phone import keyboard, navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import (
     APP_BY_ID,
     APP_BY_PACKAGE,
-    APPS,
     LAUNCHER_ACTIVITY,
     LAUNCHER_PACKAGE,
     App,
+    installed,
 )
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Mark, Rect
 from qwen2vl_agent.envs.virtual_phone.elements import list_elements, target_at
@@ -114,13 +114,20 @@ class VirtualPhone:
             return
         scene, arrangement = self._scene_now(), self._arrangement_now()
         start = Rect(x1 / self._scale, y1 / self._scale, 0, 0)
+        held = self._target_at(x1, y1)
         self._begin(duration_s)
         if self._state.screen_on:
-            self._drag(scene, arrangement, start.left, start.top, dx, dy)
+            if held is not None and held.on_drag is not None:
+                held.on_drag(self._state, dx, dy)
+            else:
+                self._drag(scene, arrangement, start.left, start.top, dx, dy)
 
     def _drag(self, scene: Scene, arrangement: Arrangement, x: float, y: float, dx: float, dy: float) -> None:
         state = self._state
         if abs(dx) > abs(dy):
+            aside = scene.on_swipe_left if dx < 0 else scene.on_swipe_right
+            if aside is not None and abs(dx) > SWIPE_DP and scene.overlay is None and not state.shade_open:
+                aside(state)
             return
         if state.shade_open:
             if dy < -SWIPE_DP:
@@ -215,7 +222,7 @@ class VirtualPhone:
         False where there is no such app or page.
         """
         app = APP_BY_PACKAGE.get(package) or APP_BY_ID.get(package)
-        if app is None and package != LAUNCHER_PACKAGE:
+        if package != LAUNCHER_PACKAGE and app not in self.apps():
             return False
         if page is not None and (app is None or app.id != "settings" or page not in ITEMS):
             return False
@@ -247,7 +254,7 @@ class VirtualPhone:
 
     def apps(self) -> list[App]:
         """The installed apps."""
-        return list(APPS)
+        return list(installed(self._state.edition))
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
