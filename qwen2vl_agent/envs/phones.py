@@ -8,6 +8,7 @@ import adbutils
 
 from qwen2vl_agent.envs import adb_server
 from qwen2vl_agent.envs.android import PIN_VARIABLE, AndroidDevice
+from qwen2vl_agent.envs.virtual_phone.app_list import check_edition
 from qwen2vl_agent.envs.virtual_phone.faults import Faults
 from qwen2vl_agent.envs.virtual_phone.server import PhoneProcess, start_virtual_phone
 
@@ -55,7 +56,12 @@ class OwnPhone(AndroidDevice):
 
 
 def open_phone(
-    serial: str | None = None, *, seed: int = 0, size: tuple[int, int] = SIZE, faults: Faults | None = None
+    serial: str | None = None,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = SIZE,
+    faults: Faults | None = None,
+    edition: str = "first",
 ) -> OpenedPhone:
     """The phone of this serial, else the one attached, else a virtual phone in a process of its own.
 
@@ -68,10 +74,15 @@ def open_phone(
         device.wake(os.environ.get(PIN_VARIABLE, ""))
         kind = "virtual phone" if device.virtual else "phone"
         return OpenedPhone(device, f"{kind} {device.serial}")
-    return OpenedPhone(open_virtual_phone(seed=seed, size=size, faults=faults), "virtual phone (no phone is attached)")
+    return OpenedPhone(
+        open_virtual_phone(seed=seed, size=size, faults=faults, edition=edition), "virtual phone (no phone is attached)"
+    )
 
 
-def open_virtual_phone(*, seed: int = 0, size: tuple[int, int] = SIZE, faults: Faults | None = None) -> OwnPhone:
+def open_virtual_phone(
+    *, seed: int = 0, size: tuple[int, int] = SIZE, faults: Faults | None = None, edition: str = "first"
+) -> OwnPhone:
     """A virtual phone of our own, driven over the real adb server."""
+    check_edition(edition)
     client = adb_server.adb_client()
-    return OwnPhone(start_virtual_phone(seed, size=size, faults=faults), client)
+    return OwnPhone(start_virtual_phone(seed, size=size, faults=faults, edition=edition), client)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from qwen2vl_agent.schema.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -56,6 +58,19 @@ MORE_APPS: tuple[App, ...] = (
 
 APP_BY_ID = {app.id: app for app in (*APPS, *MORE_APPS)}
 APP_BY_PACKAGE = {app.package: app for app in (*APPS, *MORE_APPS)}
+
+
+EDITIONS = ("first", "full")
+
+
+def check_edition(edition: str) -> None:
+    """See that there is such an edition.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if edition not in EDITIONS:
+        raise ConfigError(f"there is no edition {edition!r} of the virtual phone; expected {' or '.join(EDITIONS)}")
 
 
 def installed(edition: str) -> tuple[App, ...]:

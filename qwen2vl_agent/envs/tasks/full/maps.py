@@ -69,12 +69,14 @@ def _to_place(hand: Hand, name: str) -> Decision | None:
     if pin is not None:
         return hand.tap(pin, name)
     place = next(place for place in hand.state.extra.places if place.name == name)
-    town, screen = hand.find("maps:town"), hand.screen
+    town, screen = hand.find("maps:map"), hand.screen
     if town is None:
         return hand.back("Put away what is in the way.")
     away = (place.x - middle(hand.state)[0], place.y - middle(hand.state)[1])
     moved = [min(max(distance, -most), most) for distance, most in zip(away, LONGEST_DP, strict=True)]
     x, y = town.centre
+    if hand.state.extra.mirrored:
+        moved[0] = -moved[0]
     end = (x - dp(screen, moved[0]), y - dp(screen, moved[1]))
     return drag(screen, (x, y), end, not_here(name, "drag the map"))
 
