@@ -60,7 +60,10 @@ def arrange(scene: Scene, state: PhoneState, height: float) -> Arrangement:
     if state.toast:
         parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, body.bottom)]
     if state.keyboard.visible:
-        parts += [Part(placed, screen) for placed in keyboard.place(state.keyboard.layer, keyboard_top)]
+        parts += [
+            Part(placed, screen)
+            for placed in keyboard.place(state.keyboard.layer, keyboard_top, mirrored=state.extra.mirrored)
+        ]
     parts += [Part(placed, screen) for placed in system_ui.status_bar(state, over_wallpaper=scene.over_wallpaper)]
     if scene.overlay is not None:
         parts += [Part(placed, screen) for placed in scene.overlay.placed(screen)]

@@ -11,7 +11,7 @@ from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import WHITE
-from qwen2vl_agent.envs.virtual_phone.theme import Colour, Theme, mix, oklch
+from qwen2vl_agent.envs.virtual_phone.theme import LARGEST_FONT, Colour, Theme, mix, oklch
 from qwen2vl_agent.envs.virtual_phone.widgets import Action, Line, Paint, Placed, Target, Widget
 
 APP = "maps"
@@ -85,13 +85,16 @@ class TownMap:
 
     def _pin(self, x: float, y: float, place: Place, area: Rect) -> Placed:
         chosen = place.name == self.chosen
-        half = min(text_width(place.name, 16, "medium") / 2 + 8, x - area.left, area.right - x)
+        half = text_width(place.name, 16, "medium") * LARGEST_FONT / 2 + 8
+        middle = min(max(x, area.left + half + 2), area.right - half - 2)
 
         def paint(canvas: Canvas, theme: Theme) -> None:
             canvas.circle(x, y, PIN_DP - 4, theme.error if chosen else theme.primary)
             canvas.icon(x, y, place.icon, 26, WHITE if chosen or not theme.dark else theme.on_primary)
-            canvas.round(Rect(x - half, y + 22, x + half, y + 46), 8, theme.surface)
-            canvas.text(x, y + 34, place.name, 16, theme.text, weight="medium", align="middle", max_width=2 * half - 6)
+            canvas.round(Rect(middle - half, y + 22, middle + half, y + 46), 8, theme.surface)
+            canvas.text(
+                middle, y + 34, place.name, 16, theme.text, weight="medium", align="middle", max_width=2 * half - 6
+            )
 
         spot = Rect(x - PIN_DP, y - PIN_DP, x + PIN_DP, y + PIN_DP + 20)
         return Placed(
