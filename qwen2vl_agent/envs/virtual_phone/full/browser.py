@@ -15,7 +15,7 @@ from qwen2vl_agent.envs.virtual_phone.full.prompts import (
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import Action, Handler, Line, Paragraph
+from qwen2vl_agent.envs.virtual_phone.widgets import Action, Handler, Line, Paragraph, Widget
 
 APP = "browser"
 OFFLINE = "offline"
@@ -79,7 +79,7 @@ def _site(state: PhoneState, title: str) -> Scene:
     links = [
         Row(f"{APP}:link.{other}", other, on_tap=_visitor(other), icon="link", icon_hue=215.0) for other in site.links
     ]
-    body = [
+    body: list[Widget] = [
         Line(f"{APP}:title", title, size=30, weight="medium", align="left", height=60),
         Paragraph(f"{APP}:fact", site.fact),
         Line(f"{APP}:more", "Read on", size=18, colour="secondary_text", align="left", height=40),
@@ -102,7 +102,7 @@ def _bookmarker(title: str) -> Handler:
 
 def _form(state: PhoneState) -> Scene:
     wants = state.page.fields.get("newsletter") == "yes"
-    body = [
+    body: list[Widget] = [
         text_field(state, APP, "name", "Name"),
         text_field(state, APP, "city", "City"),
         Row(

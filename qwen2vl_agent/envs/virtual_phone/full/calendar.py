@@ -20,7 +20,7 @@ from qwen2vl_agent.envs.virtual_phone.random_phone import DAYS
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import Line
+from qwen2vl_agent.envs.virtual_phone.widgets import Line, Widget
 
 APP = "calendar"
 TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -49,7 +49,7 @@ def _event(state: PhoneState) -> Scene:
     bar = inner_page(state, APP, "Event")
     if event is None:
         return page_scene(APP, bar, [Line(f"{APP}:gone", "Event is gone")])
-    body = [
+    body: list[Widget] = [
         Line(f"{APP}:item", event.title, size=28, weight="medium", height=64),
         Line(f"{APP}:when", f"{event.day} {event.time}", size=22),
         Buttons((Button(f"{APP}:delete", "Delete", dialog_opener("delete"), "danger"),)),
@@ -59,7 +59,7 @@ def _event(state: PhoneState) -> Scene:
 
 
 def _form(state: PhoneState) -> Scene:
-    body = [
+    body: list[Widget] = [
         text_field(state, APP, "title", "Title"),
         text_field(state, APP, "time", "Time", numeric=True),
         *listed(state, APP, choices(state, APP, "day", DAYS), ""),

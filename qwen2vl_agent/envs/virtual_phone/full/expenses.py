@@ -18,7 +18,7 @@ from qwen2vl_agent.envs.virtual_phone.full.random_content import CATEGORIES
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import Line
+from qwen2vl_agent.envs.virtual_phone.widgets import Line, Widget
 
 APP = "expenses"
 ICONS = {"Food": "restaurant", "Travel": "airplanemode_active", "Home": "hotel", "Fun": "videogame_asset"}
@@ -47,7 +47,7 @@ def _expense(state: PhoneState) -> Scene:
     bar = inner_page(state, APP, "Expense")
     if item is None:
         return page_scene(APP, bar, [Line(f"{APP}:gone", "Expense is gone")])
-    body = [
+    body: list[Widget] = [
         Line(f"{APP}:item", item.title, size=28, weight="medium", height=64),
         Line(f"{APP}:amount", f"${item.amount}", size=34, height=64),
         Line(f"{APP}:category", item.category, colour="secondary_text"),
@@ -58,7 +58,7 @@ def _expense(state: PhoneState) -> Scene:
 
 
 def _form(state: PhoneState) -> Scene:
-    body = [
+    body: list[Widget] = [
         text_field(state, APP, "title", "What for"),
         text_field(state, APP, "amount", "Amount", numeric=True),
         *listed(state, APP, choices(state, APP, "category", CATEGORIES), ""),

@@ -16,7 +16,7 @@ from qwen2vl_agent.envs.virtual_phone.full.prompts import question
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import Gap, Handler, Line
+from qwen2vl_agent.envs.virtual_phone.widgets import Gap, Handler, Line, Widget
 
 APP = "files"
 TOP = "Files"
@@ -64,7 +64,7 @@ def _file(state: PhoneState, name: str) -> Scene:
     if folder is None:
         return page_scene(APP, inner_page(state, APP, "File"), [Line(f"{APP}:gone", "File is gone")])
     rename = Button(f"{APP}:rename", "Rename", opener("rename", name, focus="name", fields={"name": name}), "tonal")
-    body = [
+    body: list[Widget] = [
         Gap(30),
         Line(f"{APP}:item", name, size=28, weight="medium", height=60),
         Line(f"{APP}:place", f"In {folder}", colour="secondary_text"),
@@ -77,7 +77,11 @@ def _file(state: PhoneState, name: str) -> Scene:
 
 
 def _rename_form(state: PhoneState) -> Scene:
-    body = [Gap(6), text_field(state, APP, "name", "Name"), Buttons((Button(f"{APP}:save", "Save", _rename),))]
+    body: list[Widget] = [
+        Gap(6),
+        text_field(state, APP, "name", "Name"),
+        Buttons((Button(f"{APP}:save", "Save", _rename),)),
+    ]
     return page_scene(APP, inner_page(state, APP, "Rename file"), body)
 
 

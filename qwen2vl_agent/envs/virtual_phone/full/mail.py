@@ -15,7 +15,7 @@ from qwen2vl_agent.envs.virtual_phone.full.prompts import is_online, question
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.widgets import Hero, Line, Paragraph
+from qwen2vl_agent.envs.virtual_phone.widgets import Hero, Line, Paragraph, Widget
 
 APP = "mail"
 
@@ -38,7 +38,7 @@ def _letter(state: PhoneState) -> Scene:
     bar = inner_page(state, APP, "")
     if mail is None:
         return page_scene(APP, bar, [Line(f"{APP}:gone", "Mail is gone")])
-    body = [
+    body: list[Widget] = [
         Hero(f"{APP}:item", mail.sender),
         Paragraph(f"{APP}:subject", mail.subject),
         Buttons((Button(f"{APP}:delete", "Delete", dialog_opener("delete"), "danger"),)),

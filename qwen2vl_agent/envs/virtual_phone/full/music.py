@@ -16,7 +16,11 @@ def build(state: PhoneState) -> Scene:
     """The page of the app in front."""
     page = state.page
     if page.name == "new":
-        body = [Gap(6), text_field(state, APP, "name", "Name"), Buttons((Button(f"{APP}:save", "Save", _make),))]
+        body: list[Widget] = [
+            Gap(6),
+            text_field(state, APP, "name", "Name"),
+            Buttons((Button(f"{APP}:save", "Save", _make),)),
+        ]
         return page_scene(APP, inner_page(state, APP, "New playlist"), body)
     if page.name == "add":
         rows = [

@@ -114,7 +114,11 @@ def _cart(state: PhoneState) -> Scene:
 
 
 def _checkout(state: PhoneState) -> Scene:
-    body = [Gap(6), text_field(state, APP, "street", "Address"), Buttons((Button(f"{APP}:buy", "Place order", _buy),))]
+    body: list[Widget] = [
+        Gap(6),
+        text_field(state, APP, "street", "Address"),
+        Buttons((Button(f"{APP}:buy", "Place order", _buy),)),
+    ]
     problem = None
     if state.page.dialog == "offline":
         buttons = (Button(f"{APP}:ok", "OK", navigation.close_dialog),)

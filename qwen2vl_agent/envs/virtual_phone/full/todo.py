@@ -30,15 +30,19 @@ APP = "todo"
 def build(state: PhoneState) -> Scene:
     """The list, or the form of a new entry."""
     if state.page.name == "new":
-        body = [Gap(6), text_field(state, APP, "title", "Title"), Buttons((Button(f"{APP}:save", "Save", _save),))]
+        body: list[Widget] = [
+            Gap(6),
+            text_field(state, APP, "title", "Title"),
+            Buttons((Button(f"{APP}:save", "Save", _save),)),
+        ]
         return page_scene(APP, inner_page(state, APP, "New entry"), body)
     rows: list[Widget] = [TodoRow(_row(todo, state), todo.title) for todo in state.extra.todos]
     clear = Action(f"{APP}:clear", "delete", "Delete done", dialog_opener("clear"))
     asked = None
     if state.page.dialog == "clear":
         asked = question(APP, "Delete done?", "All entries that are ticked off.", "Delete", _clear)
-    body = rows or [Line(f"{APP}:none", "Nothing to do", height=90)]
-    scene = page_scene(APP, first_page(state, APP, "To-do", (clear,)), body, overlay=asked)
+    shown: list[Widget] = rows or [Line(f"{APP}:none", "Nothing to do", height=90)]
+    scene = page_scene(APP, first_page(state, APP, "To-do", (clear,)), shown, overlay=asked)
     scene.fab = Fab(f"{APP}:add", "add", "Add entry", opener("new", focus="title"), state.look.fab_left)
     return scene
 
