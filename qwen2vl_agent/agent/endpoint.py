@@ -113,10 +113,10 @@ class Endpoint:
         ConfigError: the address is none.
         """
         parts = urlsplit(config.url)
+        if "@" in config.url or parts.query:
+            raise ConfigError("an address with a password or key in it would be recorded; set QWEN2VL_AGENT_API_KEY")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{config.url!r} is no address of a model; expected http://HOST:PORT/v1")
-        if parts.username or parts.password:
-            raise ConfigError("an address with a password in it would be recorded; set QWEN2VL_AGENT_API_KEY instead")
         self.config, self._parts = config, parts
         self._path = parts.path.rstrip("/")
 
