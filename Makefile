@@ -44,12 +44,13 @@ test-all: $(ALL) ## the quick tests and those that take long, start several proc
 	  || echo "make: without $(DEBIAN) some tests are skipped"; fi
 	$(PYTEST) -m "$(POSSIBLE)"
 
-check: $(DEV) ## format, lint, types, layers, spelling, known vulnerabilities
+check: $(DEV) ## format, lint, types, layers, spelling, insecure code, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml qwen2vl_agent .ci docs
 	$(BIN)/python .ci/audit.py
 
 bench: $(CORE) ## measure on the bundled phone tasks
