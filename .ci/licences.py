@@ -14,9 +14,9 @@ PAGE = ROOT / "docs" / "licences.md"
 ROW = re.compile(r"^\| ([\w.-]+) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
 HEAD = """# Licences of the dependencies
 
-Written by `python .ci/licences.py` from what the packages' own metadata states; a test holds it to `pyproject.toml`. None of
-them is shipped with the project: pip fetches them, those of an extra only with it. Two are under the GPL: `ale-py`, only
-with `[games]`, and `codespell`, a tool that is run beside the code.
+Written by `python .ci/licences.py` from what the packages' own metadata states; a test holds it to `pyproject.toml`.
+None of them is shipped with the project: pip fetches them, those of an extra only with it. Two are under the GPL:
+`ale-py`, only with `[games]`, and `codespell`, a tool that is run beside the code.
 
 | package | for | licence |
 | --- | --- | --- |
