@@ -33,7 +33,7 @@ def check_permissions(platform: str = sys.platform, granted: Callable[[str, str]
         raise ConfigError(
             f"macOS does not let this program {' or '.join(_lacks(name) for name in missing)}: open System Settings, "
             f"Privacy & Security, {' and '.join(missing)}, turn on the application that this command was started from "
-            "(Terminal, iTerm, an editor …), and start that application anew"
+            "(Terminal, an editor …), and start that application anew"
         )
 
 
