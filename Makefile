@@ -27,7 +27,7 @@ DEMO_SEED ?= 1
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -44,19 +44,23 @@ test-all: $(ALL) ## the quick tests and those that take long, start several proc
 	  || echo "make: without $(DEBIAN) some tests are skipped"; fi
 	$(PYTEST) -m "$(POSSIBLE)"
 
-check: $(DEV) ## format, lint, types, layers, spelling, known vulnerabilities
+check: $(DEV) ## format, lint, types, layers, spelling, insecure code, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml qwen2vl_agent .ci docs
 	$(BIN)/python .ci/audit.py
 
 bench: $(CORE) ## measure on the bundled phone tasks
 	$(BIN)/qwen2vl-agent bench phone --policy model --episodes 10 --seed 20000 --out runs/bench-phone
 
+wheel: ## build wheel and sdist into dist/, install the wheel in a clean environment, and try it there
+	$(PYTHON) .ci/wheel.py dist $(PIP_ARGS)
+
 clean: ## remove the virtual environment and the caches of the tools
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -19,6 +19,8 @@ AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may succeed."""
 LONGEST_WAIT_S = 30.0
 LONGEST_ERROR = 300
+MOST_BYTES = 32 * 2**20
+"""Of an answer, streamed or not; a server that sends more is given up."""
 OWNER = "qwen2vl-agent"
 """`owned_by` of models that `qwen2vl-agent serve` offers."""
 
@@ -113,10 +115,10 @@ class Endpoint:
         ConfigError: the address is none.
         """
         parts = urlsplit(config.url)
+        if "@" in config.url or parts.query:
+            raise ConfigError("an address with a password or key in it would be recorded; set QWEN2VL_AGENT_API_KEY")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{config.url!r} is no address of a model; expected http://HOST:PORT/v1")
-        if parts.username or parts.password:
-            raise ConfigError("an address with a password in it would be recorded; set QWEN2VL_AGENT_API_KEY instead")
         self.config, self._parts = config, parts
         self._path = parts.path.rstrip("/")
 
@@ -172,14 +174,14 @@ class Endpoint:
 
     def _read(self, method: str, path: str, body: Any) -> dict[str, Any]:
         with self._sent(method, path, body) as answer:
-            return _object(answer.read())
+            return _whole(answer)
 
     def _stream(self, body: dict[str, Any], on_text: Callable[[str], None] | None) -> Completion:
         begun = time.perf_counter()
         completion = Completion()
         with self._sent("POST", "/chat/completions", {**body, "stream": True}) as answer:
             streamed = answer.headers.get_content_type() == "text/event-stream"
-            for piece in _events(answer) if streamed else [_object(answer.read())]:
+            for piece in _events(answer) if streamed else [_whole(answer)]:
                 completion.first_s = completion.first_s or time.perf_counter() - begun
                 text = completion.add(piece)
                 if text and on_text is not None:
@@ -228,14 +230,30 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 
     Raises:
         IncompleteRead: it broke off before its end.
+        HTTPException: it is too long.
     """
-    for line in answer:
+    left = MOST_BYTES
+    while line := answer.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise _too_long()
         if line.startswith(b"data:"):
             data = line[5:].strip()
             if data == b"[DONE]":
                 return
             yield _object(data)
     raise http.client.IncompleteRead(b"")
+
+
+def _whole(answer: http.client.HTTPResponse) -> dict[str, Any]:
+    data = answer.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise _too_long()
+    return _object(data)
+
+
+def _too_long() -> http.client.HTTPException:
+    return http.client.HTTPException(f"the answer is longer than {MOST_BYTES} bytes")
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The XML of `uiautomator dump`, to and from elements; both ways lose nothing of an `Element`."""
 
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ElementTree  # nosec B405
 from collections.abc import Iterable
 
 from qwen2vl_agent.schema.errors import DeviceLost
@@ -102,8 +102,11 @@ def parse_xml(text: str) -> list[Element]:
         DeviceLost: the text is no dump.
     """
     start = text.find("<hierarchy")
+    if start < 0:
+        raise DeviceLost("the phone's `uiautomator dump` is no XML with a hierarchy; is its screen on?")
     try:
-        root = ElementTree.fromstring(text[max(start, 0) :])
+        # Cut off before the root element, a text has no place left for a DOCTYPE, and so no entities to expand.
+        root = ElementTree.fromstring(text[start:])  # nosec B314
     except ElementTree.ParseError as error:
         raise DeviceLost(f"the phone's `uiautomator dump` is no XML ({error}); is its screen on?") from None
     return [element for node in root.iter("node") if (element := _element(node)) is not None]

@@ -6,7 +6,7 @@ norm of the merger, which reads the same states.
 """
 
 import json
-import pickle
+import pickle  # nosec B403
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -17,6 +17,9 @@ from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.trajectory import StoredFrame
 from qwen2vl_agent.trajectory.png import png_bytes
 
+PRIVATE = 0o700
+"""Mode of a new folder: screens may show what only their owner is to see."""
+
 
 def write_whole(path: Path, data: bytes, sync: bool = True) -> None:
     """Put `data` at `path` so that a reader finds the old file or the new one, never a part."""
@@ -69,5 +72,5 @@ class FrameStore:
         """A file of the right name and length is the right file: names are hashes and writing is atomic."""
         if path.is_file() and path.stat().st_size == len(data):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         write_whole(path, data, self._sync)

@@ -33,9 +33,8 @@ def parse_header(data: bytes, path: Path) -> tuple[EpisodeHeader, str]:
     """
     values = _object(data, path)
     frames = values.pop(FRAMES_KEY, "frames")
-    known = {item.name for item in dataclasses.fields(EpisodeHeader)}
     try:
-        header = EpisodeHeader(**{name: value for name, value in values.items() if name in known})
+        header = EpisodeHeader(**_known(EpisodeHeader, values))
     except TypeError as error:
         raise RecordError(f"{path} is not an episode's header: {error}") from error
     return dataclasses.replace(header, tools=tuple(header.tools)), frames
@@ -62,10 +61,9 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         reply |= {name: tuple(reply.get(name, ())) for name in TUPLES}
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
-        values["reply"] = Reply(**reply)
+        values["reply"] = Reply(**_known(Reply, reply))
         values["events"] = tuple(values.get("events", ()))
-        known = {item.name for item in dataclasses.fields(Step)}
-        return Step(**{name: value for name, value in values.items() if name in known})
+        return Step(**_known(Step, values))
     except (KeyError, TypeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
 
@@ -73,6 +71,12 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
 def context_after(step: Step, before: tuple[int, ...]) -> tuple[int, ...]:
     """What the next step's prompt is measured against."""
     return step.reply.prompt_ids + step.reply.token_ids if step.reply.prompt_ids else before
+
+
+def _known(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values of fields that `kind` has; a newer program of the same version may have written more."""
+    known = {item.name for item in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in known}
 
 
 def _encode(values: dict[str, Any], **style: Any) -> bytes:
