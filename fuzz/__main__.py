@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20_000, help="in all, shared by the targets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of each target's first case")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a target, or the first part of its name")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="a target, or the first part of its name"
+    )
     parser.add_argument("--seconds", type=float, default=None, help="of a target, after which it ends early")
     parser.add_argument("--out", type=Path, default=None, help="JSON to which this run is added")
     args = parser.parse_args()
@@ -33,10 +35,14 @@ def main() -> int:
     results = run_targets(chosen, -(-args.cases // len(chosen)), args.seed, args.first, args.seconds, console)
     for result in results:
         for finding in result.findings:
-            console.print(f"[red]{finding.target}[/] case {finding.case}: {finding.kind} at {finding.where}", soft_wrap=True)
+            console.print(
+                f"[red]{finding.target}[/] case {finding.case}: {finding.kind} at {finding.where}", soft_wrap=True
+            )
             console.print(f"  {finding.detail}", markup=False, soft_wrap=True)
     cases, seconds = sum(r.cases for r in results), sum(r.seconds for r in results)
-    console.print(f"{cases} cases, {cases / max(seconds, 1e-9):.0f}/s, {sum(len(r.findings) for r in results)} findings")
+    console.print(
+        f"{cases} cases, {cases / max(seconds, 1e-9):.0f}/s, {sum(len(r.findings) for r in results)} findings"
+    )
     if args.out is not None:
         total = add_run(args.out, args.seed, results)
         console.print(f"{total} cases in {args.out} by now")

@@ -65,7 +65,7 @@ def some_text(rng: random.Random, seed: str, pieces: tuple[str, ...] = ()) -> st
 
 
 def some_value(rng: random.Random, depth: int = 2) -> Any:
-    """A JSON value of any kind. (What is nested too deep for a parser comes as text: `json.dumps` could not write it.)"""
+    """A JSON value of any kind. What is too deep for a parser comes as text: `json.dumps` could not write it."""
     if rng.random() < 0.01:
         return _nested(rng.choice((50, 200)))
     way = rng.randrange(8 if depth else 6)

@@ -105,12 +105,9 @@ def _run_child(
 def _work(name: str, start: int, end: int, seed: int, seconds: float | None, at: Any, pipe: Any) -> None:
     """The child: tries its cases and reports their count, how many were taken, the time, and the findings."""
     import traceback
-    import warnings
 
     from fuzz.registry import TARGETS
 
-    warnings.simplefilter("error")
-    warnings.simplefilter("ignore", DeprecationWarning)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         try:
             prepared = Prepared(TARGETS[name], Path(folder))

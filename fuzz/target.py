@@ -5,6 +5,7 @@ import resource
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ class Prepared:
         made = self._make(random.Random(f"{seed}/{self.target.name}/{case}"))
         before = _peak_mb()
         try:
-            with _alarm(LIMIT_S):
+            with warnings.catch_warnings(), _alarm(LIMIT_S):
+                warnings.simplefilter("ignore")  # decoders warn of what they mend
                 self._check(made)
         except self.target.told:
             taken = False

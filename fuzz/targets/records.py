@@ -15,7 +15,8 @@ from qwen2vl_agent.schema.errors import ConfigError, MediaError, RecordError
 CALL = {"function": {"name": "tap", "arguments": {"point": [1, 2]}}}
 RECORDS: dict[str, list[dict[str, Any]]] = {
     "llava": [
-        {"image": "a.png", "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A"}]}
+        {"image": "a.png",
+         "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A"}]}
     ],
     "sharegpt": [
         {
@@ -121,8 +122,10 @@ def _conversations(folder: Path) -> tuple[Make, Check]:
                          {"role": "assistant", "content": "A"}], "weight": 1.0}  # fmt: skip
 
     def make(rng: random.Random) -> bytes:
-        return json.dumps(some_json(rng, seed)).encode() if rng.random() < 0.7 else some_bytes(
-            rng, json.dumps(seed).encode()
+        return (
+            json.dumps(some_json(rng, seed)).encode()
+            if rng.random() < 0.7
+            else some_bytes(rng, json.dumps(seed).encode())
         )
 
     def check(line: bytes) -> None:

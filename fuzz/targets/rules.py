@@ -77,7 +77,7 @@ def _rules_values(folder: Path) -> tuple[Make, Check]:
 
 def _user_defaults(folder: Path) -> tuple[Make, Check]:
     from qwen2vl_agent.cli import COMMANDS
-    from qwen2vl_agent.commands.run import Run
+    from qwen2vl_agent.commands.run import Command
     from qwen2vl_agent.commands.user_config import VARIABLE, user_defaults
 
     path = folder / "config.toml"
@@ -91,7 +91,7 @@ def _user_defaults(folder: Path) -> tuple[Make, Check]:
         path.write_bytes(data)
         os.environ[VARIABLE] = str(path)
         try:
-            user_defaults("run", Run, COMMANDS)
+            user_defaults("run", Command, COMMANDS)
         finally:
             del os.environ[VARIABLE]
 

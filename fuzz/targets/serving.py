@@ -5,7 +5,6 @@ import base64
 import json
 import random
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from fuzz.mutate import TEXTS, some_bytes, some_json, some_text
@@ -106,6 +105,7 @@ class _Engine:
         self.manner = Manner()
 
     def answer(self, request: Any, on_text: Any, cancelled: Any) -> Any:
+        from qwen2vl_agent.model.generate import GenerationResult
         from qwen2vl_agent.serve.chat_messages import translated
         from qwen2vl_agent.serve.engine import Written
         from qwen2vl_agent.serve.media import media_folder
@@ -113,11 +113,7 @@ class _Engine:
         with media_folder() as media:
             translated(request.messages, request.tools, self.manner, media)
         on_text("Yes")
-        timings = {"preprocess": 0.0, "vit": 0.0, "prefill": 0.0, "decode": 0.0}
-        result = SimpleNamespace(
-            token_ids=[1], logprobs=[-0.1], timings=timings, cached_tokens=0, passes=1, guessed=0, guessed_right=0,
-            finish_reason="eos", sampling_logprobs=[-0.1], forced=[False], stopped=True,
-        )  # fmt: skip
+        result = GenerationResult([1], [-0.1], {"decode": 0.1}, "eos", {"cached": 0, "read": 2, "written": 1}, [-0.1], [False], 1)
         return Written("Yes", None, result, [1, 2], None)
 
     def remember(self, key: str, token_ids: list[int]) -> None:

@@ -38,7 +38,7 @@ ROLE_OF_CLASS = {name: role for role, name in CLASS_OF_ROLE.items()} | {
 }
 DESCRIBED = frozenset({"icon", "image", "row", "key", "list"})
 """Roles whose words are a content description, not written text."""
-BOUNDS = re.compile(r"\[(-?\d+),(-?\d+)\]\[(-?\d+),(-?\d+)\]")
+BOUNDS = re.compile(r"\[(-?\d{1,6}),(-?\d{1,6})\]\[(-?\d{1,6}),(-?\d{1,6})\]")
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold; uiautomator writes a full stop for each."""
 HEADER = "<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>"
@@ -103,8 +103,10 @@ def parse_xml(text: str) -> list[Element]:
     """
     start = text.find("<hierarchy")
     try:
+        if "<!DOCTYPE" in text:  # never written by uiautomator; entities grow without bound
+            raise ElementTree.ParseError("it declares a document type")
         root = ElementTree.fromstring(text[max(start, 0) :])
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, UnicodeEncodeError) as error:
         raise DeviceLost(f"the phone's `uiautomator dump` is no XML ({error}); is its screen on?") from None
     return [element for node in root.iter("node") if (element := _element(node)) is not None]
 
