@@ -97,11 +97,8 @@ def _film(path: Path, container: str, codec: str, frames: int) -> bytes:
 
 
 def _video(folder: Path) -> tuple[Make, Check]:
-    import av
-
     from qwen2vl_agent.model.video_file import open_video
 
-    av.logging.set_level(av.logging.PANIC)
     seeds = films()
 
     def check(data: bytes) -> None:
@@ -113,11 +110,8 @@ def _video(folder: Path) -> tuple[Make, Check]:
 
 def _stream(folder: Path) -> tuple[Make, Check]:
     """H.264 as a phone's screen recorder sends it, in pieces of any size."""
-    import av
-
     from qwen2vl_agent.envs.h264 import BrokenStream, FrameDecoder, to_rgb
 
-    av.logging.set_level(av.logging.PANIC)
     seed = _film(folder / "film.h264", "h264", "libx264", 6)
 
     def make(rng: random.Random) -> list[bytes]:

@@ -113,7 +113,9 @@ class _Engine:
         with media_folder() as media:
             translated(request.messages, request.tools, self.manner, media)
         on_text("Yes")
-        result = GenerationResult([1], [-0.1], {"decode": 0.1}, "eos", {"cached": 0, "read": 2, "written": 1}, [-0.1], [False], 1)
+        result = GenerationResult(
+            [1], [-0.1], {"decode": 0.1}, "eos", {"cached": 0, "read": 2, "written": 1}, [-0.1], [False], 1
+        )
         return Written("Yes", None, result, [1, 2], None)
 
     def remember(self, key: str, token_ids: list[int]) -> None:

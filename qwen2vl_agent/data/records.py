@@ -174,6 +174,7 @@ def _rows(piece: Piece) -> Iterator[Record]:
     number = sum(file.metadata.row_group(group).num_rows for group in range(piece.start))
     try:
         for batch in file.iter_batches(ROWS, row_groups=list(range(piece.start, piece.end))):
+            batch.validate(full=True)
             for value in batch.to_pylist():
                 yield Record(value, f"{piece.path}, row {number}")
                 number += 1
@@ -186,6 +187,7 @@ def _batches(piece: Piece) -> Iterator[Record]:
     number = 0
     try:
         for batch in open_arrow(Path(piece.path)):
+            batch.validate(full=True)  # a damaged one would lead out of its memory
             for start in range(0, batch.num_rows, ROWS):
                 for value in batch.slice(start, ROWS).to_pylist():
                     yield Record(value, f"{piece.path}, row {number}")

@@ -128,10 +128,9 @@ def _packets(source: Path | bytes) -> tuple[list[int], list[int], float, float]:
         stream = container.streams.video[0]
         if stream.time_base is None:
             raise MediaError(f"{_name(source)}: the video has no clock")
-        if (stream.width or 0) * (stream.height or 0) > MOST_PIXELS:
-            raise MediaError(
-                f"{_name(source)}: frames of {stream.width}x{stream.height}; expected {MOST_PIXELS} pixels at most"
-            )
+        width, height = (getattr(stream.codec_context, side, 0) or 0 for side in ("width", "height"))
+        if width * height > MOST_PIXELS:
+            raise MediaError(f"{_name(source)}: frames of {width}x{height}; expected {MOST_PIXELS} pixels at most")
         rate, unit = stream.average_rate, float(stream.time_base)
         try:
             for packet in container.demux(stream):
@@ -162,6 +161,8 @@ class _Decoder:
         """The frames; None for packets that could not be decoded."""
         with _opened(self._video.source) as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise MediaError(f"{_name(self._video.source)} cannot be read as a video: nothing here decodes it")
             stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             at: int | None = None  # timestamp of the last frame given
