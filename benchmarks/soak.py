@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,8 @@ from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.scripted import say
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.agent.watcher import SilentWatcher
-from qwen2vl_agent.envs.register import make_env
+from qwen2vl_agent.envs.phones import open_virtual_phone
+from qwen2vl_agent.envs.register import make_env, screen_env
 from qwen2vl_agent.schema.actions import PressKey, Tap
 from qwen2vl_agent.schema.geometry import MODEL_FRAME, Point
 from qwen2vl_agent.trajectory.store import read_episode
@@ -137,7 +139,7 @@ def phones_side_by_side(phones: int, seconds: float, folder: Path) -> dict[str, 
         episode = 0
         try:
             while time.monotonic() < until:
-                env = make_env("android", serial="virtual", seed=number)
+                env = screen_env(open_virtual_phone(seed=number), seed=number)
                 out = folder / f"phone-{number}-{episode}"
                 plan = EpisodePlan(out=out, task=TASKS[episode % len(TASKS)], seed=episode)
                 try:
@@ -168,7 +170,7 @@ def server_under_load(clients: int, seconds: float) -> dict[str, Any]:
     from qwen2vl_agent.serve.running import bound_socket, running
 
     listening, meter, lock = bound_socket("127.0.0.1", 0), Meter(), threading.Lock()
-    port, latencies, statuses = listening.getsockname()[1], [], {}
+    port, latencies, statuses = listening.getsockname()[1], [], Counter[str]()
     body = json.dumps({"messages": [{"role": "user", "content": "Open the clock."}], "max_tokens": 16}).encode()
     until = time.monotonic() + seconds
 
@@ -180,7 +182,7 @@ def server_under_load(clients: int, seconds: float) -> dict[str, Any]:
             connection.close()
             with lock:
                 latencies.append(1000 * (time.perf_counter() - begun))
-                statuses[str(status)] = statuses.get(str(status), 0) + 1
+                statuses[str(status)] += 1
                 meter.read()
 
     app = make_app(Engine(*load(str(EMBEDDED)), "tiny"), AccessRules(host="127.0.0.1", port=port))
