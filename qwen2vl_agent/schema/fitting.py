@@ -11,7 +11,7 @@ def misfit(item: Any) -> str | None:
 
     Whole numbers stand for floats. Of a `Literal` only the type is compared: a later version may know more words.
     """
-    for name, hint in _hints(type(item)).items():
+    for name, hint in _hints(item.__class__).items():
         value = getattr(item, name)
         if not _fits(value, hint):
             told = repr(value)
