@@ -32,19 +32,20 @@ def main() -> int:
         print(f"no target {args.only}; there are {', '.join(TARGETS)}", file=sys.stderr)
         return 2
     console = Console()
-    results = run_targets(chosen, -(-args.cases // len(chosen)), args.seed, args.first, args.seconds, console)
-    for result in results:
+    results = []
+    for result in run_targets(chosen, -(-args.cases // len(chosen)), args.seed, args.first, args.seconds, console):
+        results.append(result)
+        if args.out is not None:
+            total = add_run(args.out, args.seed, result)  # at once: a run that is broken off counts as far as it came
         for finding in result.findings:
-            console.print(
-                f"[red]{finding.target}[/] case {finding.case}: {finding.kind} at {finding.where}", soft_wrap=True
-            )
+            told = f"[red]{finding.target}[/] case {finding.case}: {finding.kind} at {finding.where}"
+            console.print(told, soft_wrap=True)
             console.print(f"  {finding.detail}", markup=False, soft_wrap=True)
     cases, seconds = sum(r.cases for r in results), sum(r.seconds for r in results)
     console.print(
         f"{cases} cases, {cases / max(seconds, 1e-9):.0f}/s, {sum(len(r.findings) for r in results)} findings"
     )
     if args.out is not None:
-        total = add_run(args.out, args.seed, results)
         console.print(f"{total} cases in {args.out} by now")
     return int(any(result.findings for result in results))
 

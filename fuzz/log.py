@@ -9,19 +9,12 @@ from typing import Any
 from fuzz.running import Result
 
 
-def add_run(path: Path, seed: int, results: list[Result]) -> int:
-    """Add a run to a log; how many cases it holds now."""
+def add_run(path: Path, seed: int, result: Result) -> int:
+    """Add what came of a target to a log; how many cases the log holds now."""
     log: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {"cases": 0, "runs": []}
-    log["runs"].append(
-        {
-            "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-            "seed": seed,
-            "cases": sum(result.cases for result in results),
-            "seconds": round(sum(result.seconds for result in results), 1),
-            "targets": {r.name: {"first": r.first, "cases": r.cases, "taken": r.taken} for r in results},
-            "findings": [asdict(finding) for result in results for finding in result.findings],
-        }
-    )
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
+    run = {"at": at, "seed": seed, **asdict(result), "seconds": round(result.seconds, 1)}
+    log["runs"].append(run)
     log["cases"] = sum(run["cases"] for run in log["runs"])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")

@@ -3,6 +3,7 @@
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,13 @@ class Result:
 
 def run_targets(
     names: list[str], cases: int, seed: int, first: int, seconds: float | None, console: Console
-) -> list[Result]:
+) -> Iterator[Result]:
     """`cases` of each target, from number `first`; `seconds` end a target early."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=console) as progress:
-        return [_run(name, cases, seed, first, seconds, progress) for name in names]
+        for name in names:
+            yield _run(name, cases, seed, first, seconds, progress)
 
 
 def _run(name: str, cases: int, seed: int, first: int, seconds: float | None, progress: Progress) -> Result:
