@@ -26,8 +26,14 @@ DEMO_SEED ?= 1
 # with DEMO_FLAGS="--policy oracle".
 DEMO_FLAGS ?=
 
+# torture: how many cases, which ones (another seed, other cases), how long to endure (benchmarks/soak.py), where to.
+TORTURE_CASES ?= 50000
+TORTURE_SEED ?= 0
+TORTURE_SOAK ?= --steps 2000 --episodes 500 --phones 8 --clients 8 --seconds 600
+TORTURE_OUT ?= runs/torture
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench wheel clean
+.PHONY: help demo test test-all check bench wheel torture clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -58,6 +64,12 @@ bench: $(CORE) ## measure on the bundled phone tasks
 
 wheel: ## build wheel and sdist into dist/, install the wheel in a clean environment, and try it there
 	$(PYTHON) .ci/wheel.py dist $(PIP_ARGS)
+
+torture: $(DEV) ## hostile input for every reader, faults of phones, killed programs, and endurance; sizes by TORTURE_*
+	$(BIN)/python -m fuzz --cases $(TORTURE_CASES) --seed $(TORTURE_SEED) --out $(TORTURE_OUT)/fuzz.json
+	$(PYTEST) tests/envs/test_fault_matrix.py tests/envs/test_phone_faults.py tests/agent/test_killed_episode.py \
+	  tests/training/test_killed.py tests/trajectory/test_nothing_lost.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py $(TORTURE_SOAK) --out $(TORTURE_OUT)/soak.json
 
 clean: ## remove the virtual environment and the caches of the tools
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

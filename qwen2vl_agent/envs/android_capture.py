@@ -1,7 +1,6 @@
 """Pictures of a phone's screen: four ways to get one, the best by measurement, another where it fails."""
 
 import functools
-import io
 import socket
 import struct
 import time
@@ -15,6 +14,7 @@ from qwen2vl_agent.envs.live_screen import LiveScreen, TimedFrame
 from qwen2vl_agent.envs.scrcpy_server import find_server, open_scrcpy
 from qwen2vl_agent.envs.settling import agree
 from qwen2vl_agent.schema.errors import DeviceLost
+from qwen2vl_agent.trajectory.png import read_png
 
 CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -40,8 +40,8 @@ def decode_png(data: bytes) -> Image.Image | None:
     if start < 0:
         return None
     try:
-        return Image.open(io.BytesIO(data[start:])).convert("RGB")
-    except (OSError, SyntaxError, ValueError):
+        return read_png(data[start:]).convert("RGB")
+    except ValueError:
         return None
 
 

@@ -38,7 +38,7 @@ ROLE_OF_CLASS = {name: role for role, name in CLASS_OF_ROLE.items()} | {
 }
 DESCRIBED = frozenset({"icon", "image", "row", "key", "list"})
 """Roles whose words are a content description, not written text."""
-BOUNDS = re.compile(r"\[(-?\d+),(-?\d+)\]\[(-?\d+),(-?\d+)\]")
+BOUNDS = re.compile(r"\[(-?\d{1,6}),(-?\d{1,6})\]\[(-?\d{1,6}),(-?\d{1,6})\]")
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold; uiautomator writes a full stop for each."""
 HEADER = "<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>"
@@ -107,7 +107,7 @@ def parse_xml(text: str) -> list[Element]:
     try:
         # Cut off before the root element, a text has no place left for a DOCTYPE, and so no entities to expand.
         root = ElementTree.fromstring(text[start:])  # nosec B314
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, UnicodeEncodeError) as error:
         raise DeviceLost(f"the phone's `uiautomator dump` is no XML ({error}); is its screen on?") from None
     return [element for node in root.iter("node") if (element := _element(node)) is not None]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.fitting import is_sha256, misfit
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredFrame
 from qwen2vl_agent.trajectory.prompt_delta import pack_prompt, unpack_prompt
@@ -35,9 +36,12 @@ def parse_header(data: bytes, path: Path) -> tuple[EpisodeHeader, str]:
     frames = values.pop(FRAMES_KEY, "frames")
     try:
         header = EpisodeHeader(**_known(EpisodeHeader, values))
+        header = dataclasses.replace(header, tools=tuple(header.tools))
     except TypeError as error:
         raise RecordError(f"{path} is not an episode's header: {error}") from error
-    return dataclasses.replace(header, tools=tuple(header.tools)), frames
+    if (wrong := misfit(header)) or not isinstance(frames, str):
+        raise RecordError(f"{path} is not an episode's header: {wrong or f'{FRAMES_KEY} is {frames!r}'}")
+    return header, frames
 
 
 def step_line(step: Step, before: tuple[int, ...]) -> bytes:
@@ -63,9 +67,20 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**_known(Reply, reply))
         values["events"] = tuple(values.get("events", ()))
-        return Step(**_known(Step, values))
-    except (KeyError, TypeError) as error:
+        step = Step(**_known(Step, values))
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
+    _check_step(step, path)
+    return step
+
+
+def _check_step(step: Step, path: Path) -> None:
+    parts = (step, step.frame, step.reply, *([step.call] if step.call is not None else []))
+    wrong = next((told for part in parts if (told := misfit(part))), None)
+    if wrong is None and not (is_sha256(step.frame.sha256) and step.frame.width > 0 and step.frame.height > 0):
+        wrong = f"its frame is {step.frame.sha256[:80]!r}, {step.frame.width}x{step.frame.height}"
+    if wrong is not None:
+        raise RecordError(f"{path} holds a line that is not a step: {wrong}")
 
 
 def context_after(step: Step, before: tuple[int, ...]) -> tuple[int, ...]:
@@ -90,7 +105,7 @@ def _encode(values: dict[str, Any], **style: Any) -> bytes:
 def _object(data: bytes, path: Path) -> dict[str, Any]:
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is damaged: {error}") from error
     version = values.get("version") if isinstance(values, dict) else None
     if not isinstance(version, int):

@@ -45,6 +45,6 @@ def example(record: Record, read: Reader, root: MediaRoot, source: str) -> Examp
         return read(record.value, root, source)
     except RecordError as error:
         raise RecordError(f"{record.where}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         # Records come from outside: a field of another type than its format says can fail anywhere.
         raise RecordError(f"{record.where}: not in the format expected: {error!r}") from error
