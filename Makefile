@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core-stamp
 DEV := $(VENV)/.dev-stamp
 ALL := $(VENV)/.all-stamp
+DOCS := $(VENV)/.docs-stamp
 # Debian packages that only test-all needs; it installs them when root, and leaves out the tests that lack theirs.
 DEBIAN := chromium libosmesa6 xvfb openbox xclip xterm x11-apps mousepad pcmanfm dbus-daemon
 # One process of tests per core, and one thread in each: more would only get into each other's way.
@@ -27,7 +28,7 @@ DEMO_SEED ?= 1
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -55,6 +56,11 @@ check: $(DEV) ## format, lint, types, layers, spelling, known vulnerabilities
 bench: $(CORE) ## measure on the bundled phone tasks
 	$(BIN)/qwen2vl-agent bench phone --policy model --episodes 10 --seed 20000 --out runs/bench-phone
 
+docs: $(DOCS) ## build the site strictly, check its links, run every command line of README and pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python docs/run_snippets.py
+
 clean: ## remove the virtual environment and the caches of the tools
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 
@@ -75,3 +81,7 @@ $(ALL): pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all]'
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --force-reinstall --no-deps 'python-xlib>=0.33,<1'
 	@touch $(CORE) $(DEV) $@
+
+$(DOCS): $(ALL)
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all,docs]'
+	@touch $@

@@ -1,7 +1,7 @@
 """Makes what the explanations show by the project's own code: `python docs/make_explanations.py`.
 
-Drawings go to `docs/images/`; listings go between `<!-- made: NAME -->` and `<!-- end -->` of the pages. A test holds that
-both are what the code gives today.
+Drawings go to `docs/images/`; listings go between `<!-- made: NAME -->` and `<!-- end -->` of the pages. A test
+holds that both are what the code gives today.
 """
 
 import re
@@ -66,7 +66,9 @@ def mrope() -> str:
         drawing.box(left, 22, 64, 34, word, fill=fill, size=12)
         for row in range(3):
             drawing.box(left, 64 + 42 * row, 64, 34, str(int(positions[row, place])), fill=fill)
-    drawing.text(90, 196, "blue: the picture, 2 rows of 3 merged cells; the text after it goes on at the greatest + 1", 12)
+    drawing.text(
+        90, 196, "blue: the picture, 2 rows of 3 merged cells; the text after it goes on at the greatest + 1", 12
+    )
     return drawing.svg
 
 
@@ -149,7 +151,7 @@ def as_seen(form: CallForm) -> str:
     return re.sub(r"(<\|image_pad\|>)+", lambda run: f"<|image_pad|> x {len(run[0]) // len('<|image_pad|>')}", text)
 
 
-LISTINGS = {form: DOCS / "explanations" / "dialogue-forms.md" for form in FORMS}
+LISTINGS = dict.fromkeys(FORMS, DOCS / "explanations" / "dialogue-forms.md")
 
 
 def with_listing(page: str, name: str, text: str) -> str:

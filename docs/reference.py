@@ -7,7 +7,6 @@ import re
 import textwrap
 import typing
 import warnings
-from typing import Any
 
 import tyro
 

@@ -25,7 +25,7 @@ from qwen2vl_agent.commands.models import EMBEDDED
 LIMIT_S = 600
 START_S = 8.0
 """How long a program that stays is given to start; it must still run then."""
-MAY_FAIL = ("run", "bench", "doctor", "replay", "verify")
+MAY_FAIL = ("run", "bench", "doctor", "improve", "replay", "verify")
 """Commands whose status 1 is a verdict and no fault of the line."""
 STAYS = re.compile(r"^qwen2vl-agent (phone|serve|mcp)\b|--live\b|^qwen2vl-agent view (?!.*--html)")
 CHANGED = (
@@ -51,7 +51,10 @@ CHANGED = (
 NOT_RUN = (
     (r"^make (demo|test)", "it sets up what this runs in; CI does it"),
     (r"--resume runs/FOLDER", "tests/cli/test_resume.py interrupts an episode first"),
-    (r"train tiny .*--resume|train tiny --out", "takes hours; tests/recipes/test_tiny_run.py runs it small, resumed too"),
+    (
+        r"train tiny .*--resume|train tiny --out",
+        "takes hours; tests/recipes/test_tiny_run.py runs it small",
+    ),
     (r"https://example.org", "no internet where this runs; tests/cli/test_browser_run.py has a page of its own"),
     (r"--device desktop --virtual --task \"…\"", "needs a model of full size; tests/envs/test_desktop_tasks.py"),
     (r"http://127.0.0.1:8000", "needs a server; tests/serve/test_endpoint_policy.py runs one"),

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(?P<language>[\w+-]*)(?P<info>[^`]*)$")
 NOT_RUN = re.compile(r"^<!-- not run: (?P<reason>.+) -->$")
 TITLE = re.compile(r'title="([^"]+)"')
-COMMENT = re.compile(r"\s+#\s.*$|^#\s.*$")
+CODE = re.compile(r"""(?:'[^']*'|"[^"]*"|[^'"#]|(?<=\S)\#)*""")
+"""A line of sh up to its comment: a `#` that neither stands in quotes nor within a word."""
 ASSIGNMENT = re.compile(r"^[A-Z_]+=\S*$")
 PROGRAMS = (["qwen2vl-agent"], ["python", "-m", "qwen2vl_agent"], ["-m", "qwen2vl_agent"])
 
@@ -64,7 +65,7 @@ def commands(block: Block) -> Iterator[tuple[int, str]]:
     held, first = "", 0
     for number, line in enumerate(block.text.splitlines(), block.line):
         first = first if held else number
-        held += COMMENT.sub("", line).rstrip()
+        held += CODE.match(line)[0].rstrip()  # type: ignore[index]
         if held.endswith("\\"):
             held = held[:-1]
         elif held.strip():

@@ -4,3 +4,12 @@ document$.subscribe(() => {
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
   }
 });
+// The theme leaves its search without a name, and gives the menus of a page names that others have.
+document$.subscribe(() => {
+  document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
+  document.querySelectorAll("nav[aria-labelledby]").forEach((menu, place) => {
+    const name = document.getElementById(menu.getAttribute("aria-labelledby"))?.textContent.trim() || "Menu";
+    menu.removeAttribute("aria-labelledby");
+    menu.setAttribute("aria-label", `${name}, menu ${place + 1}`);
+  });
+});
