@@ -48,11 +48,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="pages whose path contains this")
     given = parser.parse_args()
     axe = given.axe.read_text("utf-8") if given.axe else ""
-    names = [
-        path.relative_to(given.site).as_posix()
-        for path in sorted(given.site.rglob("*.html"))
-        if path.name != "404.html"
-    ]
+    files = sorted(path for path in given.site.rglob("*.html") if path.name != "404.html")
+    names = [name for path in files if given.only in (name := path.relative_to(given.site).as_posix())]
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=given.site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://127.0.0.1:{server.server_port}/"

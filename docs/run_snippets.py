@@ -44,8 +44,9 @@ CHANGED = (
     (r'--rules rules.toml --task "…"', "--rules rules.toml --task settings.toggle"),
     (r"improve phone --model FOLDER --rounds 4", "improve launcher --rounds 1 --episodes 4 --steps 2 --held-out 1"),
     (r"--live", "--live --max-seconds 60"),
+    (r"phone --port 5599$", "phone --port 5601"),  # 5599 is the phone of the page's own adb lines
     (r"-m qwen2vl_agent train stage2 --dp 2 --pp 2 --model FOLDER", "-m qwen2vl_agent train stage2 --dp 2 --pp 2 "
-     "--set steps=1 --set rows_per_step=2 --set batch_tokens=1024"),
+     "--set steps=1 --set rows_per_step=4 --set batch_tokens=1024"),
 )  # fmt: skip
 """Lines as they are run, where a reader's has a placeholder or takes hours: pattern and replacement."""
 NOT_RUN = (
@@ -163,6 +164,7 @@ def prepare(folder: Path, home: Path) -> dict[str, str]:
     own = {
         "PATH": os.pathsep.join(paths),
         "HOME": str(home),
+        "ANDROID_SERIAL": "127.0.0.1:5599",  # where a line of adb names no phone
         "PYTHONPATH": str(ROOT),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",

@@ -1,6 +1,6 @@
-// A block of code or a table that scrolls can be reached and scrolled with the keyboard.
+// A block of code, a table or a drawing that scrolls can be reached and scrolled with the keyboard.
 document$.subscribe(() => {
-  for (const block of document.querySelectorAll(".md-typeset pre > code, .md-typeset__scrollwrap, .md-typeset__table")) {
+  for (const block of document.querySelectorAll(".md-typeset pre > code, .md-typeset__scrollwrap, .md-typeset p:has(> img)")) {
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
   }
 });
@@ -13,3 +13,7 @@ document$.subscribe(() => {
     menu.setAttribute("aria-label", `${name}, menu ${place + 1}`);
   });
 });
+// The bar with the copy button comes into a block of code late, as a landmark that has the same name in all blocks.
+new MutationObserver(() => {
+  document.querySelectorAll("nav.md-code__nav").forEach((bar, place) => bar.setAttribute("aria-label", `Code ${place + 1}`));
+}).observe(document.body, { childList: true, subtree: true });
