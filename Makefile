@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core-stamp
 DEV := $(VENV)/.dev-stamp
 ALL := $(VENV)/.all-stamp
+DOCS := $(VENV)/.docs-stamp
 # Debian packages that only test-all needs; it installs them when root, and leaves out the tests that lack theirs.
 DEBIAN := chromium libosmesa6 xvfb openbox xclip xterm x11-apps mousepad pcmanfm dbus-daemon
 # One process of tests per core, and one thread in each: more would only get into each other's way.
@@ -33,7 +34,7 @@ TORTURE_SOAK ?= --steps 2000 --episodes 500 --phones 8 --clients 8 --seconds 600
 TORTURE_OUT ?= runs/torture
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench wheel torture clean
+.PHONY: help demo test test-all check bench docs wheel torture clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -71,6 +72,11 @@ torture: $(DEV) ## hostile input for every reader, faults of phones, killed prog
 	  tests/training/test_killed.py tests/trajectory/test_nothing_lost.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py $(TORTURE_SOAK) --out $(TORTURE_OUT)/soak.json
 
+docs: $(DOCS) ## build the site strictly, check its links, run every command line of README and pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python docs/run_snippets.py
+
 clean: ## remove the virtual environment and the caches of the tools
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
@@ -91,3 +97,7 @@ $(ALL): pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all]'
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --force-reinstall --no-deps 'python-xlib>=0.33,<1'
 	@touch $(CORE) $(DEV) $@
+
+$(DOCS): $(ALL)
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all,docs]'
+	@touch $@
