@@ -34,7 +34,7 @@ KINDS = {
 
 
 DATA_KINDS = set(KINDS) - {".json"}
-"""Those of a folder's files that are taken for data: JSON beside them describes them."""
+"""Those of a folder's files that are taken for data where there are any: JSON beside them describes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> list[Piece]:
     if lerobot.is_dataset(path):
         return [Piece(str(path), "lerobot", first, last) for first, last in lerobot.spans(path)]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in DATA_KINDS)
+        below = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in KINDS)
+        files = [file for file in below if file.suffix.lower() in DATA_KINDS] or below
         return [piece for file in files for piece in pieces(file, piece_bytes)]
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
@@ -127,7 +128,7 @@ def _line(line: bytes, where: str) -> Record:
 
 
 def _array(piece: Piece) -> Iterator[Record]:
-    """The objects of an array, parsed one by one: the file is never held as a whole."""
+    """The objects of an array, parsed one by one: the file is never held as a whole; a single object is one record."""
     try:
         yield from _entries(piece)
     except UnicodeDecodeError as error:
@@ -138,8 +139,12 @@ def _entries(piece: Piece) -> Iterator[Record]:
     decoder, number = json.JSONDecoder(), 0
     with open(piece.path, encoding="utf-8") as file:
         text = file.read(CHUNK).lstrip("\ufeff").lstrip()
+        if text.startswith("{"):
+            if piece.start == 0:
+                yield _line((text + file.read()).encode(), piece.path)
+            return
         if not text.startswith("["):
-            raise RecordError(f"{piece.path} is no JSON array; expected [ at its beginning")
+            raise RecordError(f"{piece.path} is no JSON array or object; expected [ or {{ at its beginning")
         at = 1
         while True:
             where = f"{piece.path}, entry {number}"

@@ -5,7 +5,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Literal
 
 from PIL import Image
 
@@ -14,9 +13,9 @@ from qwen2vl_agent.envs.live_screen import LiveScreen, TimedFrame
 from qwen2vl_agent.envs.scrcpy_server import find_server, open_scrcpy
 from qwen2vl_agent.envs.settling import agree
 from qwen2vl_agent.schema.errors import DeviceLost
+from qwen2vl_agent.schema.observation import CaptureName
 from qwen2vl_agent.trajectory.png import read_png
 
-CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RGBA_8888, RGBX_8888 = 1, 2
 RAW_HEADERS = (16, 12)

@@ -93,6 +93,18 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
+def whole_tree(text: str) -> str:
+    """The dump without what uiautomator says around it.
+
+    Raises:
+        DeviceLost: there is none.
+    """
+    end = text.find("</hierarchy>")
+    if end < 0:
+        raise DeviceLost(f"the phone gives no accessibility tree: {text.strip()[:200]!r}")
+    return text[: end + len("</hierarchy>")]
+
+
 def parse_xml(text: str) -> list[Element]:
     """The elements of a dump, in reading order of the tree.
 

@@ -1,9 +1,12 @@
 """What an environment shows."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from qwen2vl_agent.schema.geometry import Frame
+
+CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
+"""How a phone's pictures are taken: by measurement, a video (screenrecord or scrcpy), or screenshots (raw or PNG)."""
 
 
 @dataclass(frozen=True, slots=True)
