@@ -7,7 +7,7 @@ from typing import Any
 
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.tools import ToolCall
-from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredFrame
+from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredClip, StoredFrame
 from qwen2vl_agent.trajectory.prompt_delta import pack_prompt, unpack_prompt
 
 HEADER_FILE = "episode.json"
@@ -45,6 +45,8 @@ def step_line(step: Step, before: tuple[int, ...]) -> bytes:
     """A step's line; `before` is the last prompt and reply of a model in this episode."""
     values = {"version": TRAJECTORY_VERSION, **dataclasses.asdict(step)}
     values["reply"]["prompt_ids"] = pack_prompt(step.reply.prompt_ids, before)
+    if step.clip is None:
+        del values["clip"]
     return _encode(values, separators=(",", ":"))
 
 
@@ -63,11 +65,19 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**reply)
+        values["clip"] = _clip(values.get("clip"))
         values["events"] = tuple(values.get("events", ()))
         known = {item.name for item in dataclasses.fields(Step)}
         return Step(**{name: value for name, value in values.items() if name in known})
     except (KeyError, TypeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
+
+
+def _clip(values: dict[str, Any] | None) -> StoredClip | None:
+    if values is None:
+        return None
+    frames = tuple(StoredFrame(**frame) for frame in values["frames"])
+    return StoredClip(**{**values, "frames": frames, "taken_s": tuple(values["taken_s"])})
 
 
 def context_after(step: Step, before: tuple[int, ...]) -> tuple[int, ...]:
