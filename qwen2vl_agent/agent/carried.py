@@ -29,7 +29,7 @@ def pack_episode(folder: Path, known: frozenset[str] = frozenset()) -> Carried:
         RecordError: it cannot be read.
     """
     place = frames_folder(folder)
-    names = {f"{step.frame.sha256}.png" for step in read_episode(folder, prompts=False).steps}
+    names = {f"{f.sha256}.png" for step in read_episode(folder, prompts=False).steps for f in step.frames}
     frames = {name: (place / name).read_bytes() for name in sorted(names - known)}
     return Carried(folder.name, (folder / HEADER_FILE).read_bytes(), (folder / STEPS_FILE).read_bytes(), frames)
 

@@ -6,14 +6,14 @@ from typing import Any
 from qwen2vl_agent.agent.effects import focused_field, typed, unchanged
 from qwen2vl_agent.agent.second_look import LooksTwice, look_twice, said_of, worth_a_look
 from qwen2vl_agent.agent.state import Deed, Ending, Episode, Intention, Progress
+from qwen2vl_agent.dialogue.recorded import stored_part
 from qwen2vl_agent.dialogue.tool_call import parse_call
 from qwen2vl_agent.schema.actions import Answer as AnswerAction
 from qwen2vl_agent.schema.actions import Done, TypeText
 from qwen2vl_agent.schema.errors import ToolCallError
-from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.observation import Element
 from qwen2vl_agent.schema.tools import ToolCall, to_action
-from qwen2vl_agent.schema.trajectory import Step, StepEvent, StoredFrame
+from qwen2vl_agent.schema.trajectory import Step, StepEvent
 
 
 def understand(episode: Episode, text: str) -> Intention:
@@ -121,14 +121,9 @@ def looked_at(episode: Episode, deed: Deed) -> Deed:
     assert episode.frame is not None
     assert episode.reply is not None
     now = episode.env.observation.image
-    before, after = part_of(episode.observation.image, episode.frame), part_of(now, episode.recorder.frame(now))
+    before, after = stored_part(episode.observation.image, episode.frame), stored_part(now, episode.recorder.frame(now))
     said = said_of(episode.reply.text, deed.call, episode.dialogue)
     found = look_twice(policy, episode.dialogue, said, before, after)
     events: tuple[StepEvent, ...] = ("doubted",) if found.doubted else ()
     timings = {**deed.timings, "second_look": found.seconds}
     return dataclasses.replace(deed, events=(*deed.events, *events), effect=found.effect, timings=timings)
-
-
-def part_of(image: Any, frame: StoredFrame) -> ImagePart:
-    """A stored frame as a message has it; `image` is its pixels or its file."""
-    return ImagePart(image, frame.sha256, (frame.width, frame.height))

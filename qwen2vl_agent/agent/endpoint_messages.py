@@ -16,7 +16,7 @@ from qwen2vl_agent.dialogue.lenient_json import write_json
 from qwen2vl_agent.dialogue.memory import TurnCost, first_kept
 from qwen2vl_agent.dialogue.tool_call import neutral, parse_call
 from qwen2vl_agent.dialogue.tool_prompt import task_prompt, tool_prompt
-from qwen2vl_agent.schema.errors import ToolCallError
+from qwen2vl_agent.schema.errors import ConfigError, ToolCallError
 from qwen2vl_agent.schema.tools import ToolSpec
 from qwen2vl_agent.schema.trajectory import CallForm
 
@@ -31,7 +31,15 @@ Link = Callable[[Any], str]
 
 
 def messages_for(context: Context, way: Way, link: Link) -> list[dict[str, Any]]:
-    """The conversation; the model is to go on at its end. Old screens go as `max_frames` of the dialogue says."""
+    """The conversation; the model is to go on at its end. Old screens go as `max_frames` of the dialogue says.
+
+    Raises:
+        ConfigError: the environment shows videos, for which the API has no part.
+    """
+    if context.observation.clip is not None:
+        raise ConfigError(
+            "a model behind an API sees screenshots only; leave out --observe, or give a folder or hub id"
+        )
     past = with_screens_in_view(context)
     turns = past.turns
     looked = context.observation

@@ -192,7 +192,7 @@ def go_on(episode: Episode, plan: EpisodePlan) -> Progress:
         else:
             progress["screen"] = nodes.recorded_key(episode, step)
             deed = deeds.recorded_deed(episode, progress, step)
-            episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
+            episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path))
             progress.update(nodes.consequence(episode, progress, deed))
         episode.watcher.did(step)
     return cast(Progress, progress)
@@ -203,7 +203,7 @@ def _again(episode: Episode, progress: Any, step: Step) -> dict[str, Any]:
     if episode.frame != step.frame:
         raise RecordError(f"step {step.index} shows another screen when it is done again: the episode cannot go on")
     deed = again(episode, progress, step)
-    episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path(step.frame)))
+    episode.turns.append(nodes.turn_of(step, episode.recorder.frame_path))
     return nodes.consequence(episode, progress, deed)
 
 

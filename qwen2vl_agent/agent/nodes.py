@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from qwen2vl_agent.agent.deeds import looked_at, part_of, perform, understand
+from qwen2vl_agent.agent.deeds import looked_at, perform, understand
 from qwen2vl_agent.agent.effects import aftermath, screen_events
 from qwen2vl_agent.agent.guards import grey_screen, screen_key
 from qwen2vl_agent.agent.person import STOPPED, Question
@@ -20,9 +20,10 @@ from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.agent.rules import over_budget
 from qwen2vl_agent.agent.state import NEXT, Deed, Ending, Episode, Intention, Node, Progress
 from qwen2vl_agent.dialogue.compose import Turn
+from qwen2vl_agent.dialogue.recorded import recorded_clip, stored_part
 from qwen2vl_agent.schema.actions import AskUser, Done
 from qwen2vl_agent.schema.observation import Observation
-from qwen2vl_agent.schema.trajectory import Step
+from qwen2vl_agent.schema.trajectory import Step, StoredClip, StoredFrame
 
 
 def after(node: str, progress: Progress) -> Node:
@@ -38,17 +39,27 @@ def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     """Look at the screen and keep its pixels."""
     seen: Observation = episode.env.observation
     shown = grey_screen(seen.image) if episode.config.blind else seen.image
-    episode.frame = episode.recorder.frame(shown)
+    episode.frame, episode.clip = episode.recorder.frame(shown), _kept_clip(episode, seen)
     episode.app = app_in_front(episode.env)
     screen = _key(episode, seen)
     steps = episode.recorder.trajectory.steps[: progress["index"]]
     events = screen_events(episode.env, seen, steps, episode.config.verified)
     told = aftermath(steps[-1], episode.config.verified) if steps else ""
     beside = (_news(episode, seen.text), told, events.text, episode.guard.hint(screen))
-    episode.observation = Observation(shown, seen.frame, "\n".join(filter(None, beside)))
+    clip = recorded_clip(episode.clip, episode.recorder.frame_path)
+    episode.observation = Observation(shown, seen.frame, "\n".join(filter(None, beside)), clip)
     episode.watcher.saw(progress["index"], shown, episode.observation.text)
     noticed = [*events.events, *(["loop"] if episode.guard.hint(screen) else [])]
     return {"screen": screen, "events": noticed}
+
+
+def _kept_clip(episode: Episode, seen: Observation) -> StoredClip | None:
+    """The frames of the observation's video, kept as the model is to see them."""
+    if seen.clip is None:
+        return None
+    shown = [grey_screen(frame) if episode.config.blind else frame for frame in seen.clip.frames]
+    frames = tuple(episode.recorder.frame(frame) for frame in shown)
+    return StoredClip(frames, seen.clip.taken_s, seen.clip.fps, seen.clip.alone, seen.clip.dropped)
 
 
 def app_in_front(env: Any) -> str:
@@ -194,16 +205,18 @@ def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy
         events=tuple(dict.fromkeys((*progress["events"], *deed.events))),
         app=episode.app,
         effect=deed.effect,
+        clip=episode.clip,
     )
     episode.recorder.append(step)
-    episode.turns.append(turn_of(step, episode.recorder.frame_path(step.frame)))
+    episode.turns.append(turn_of(step, episode.recorder.frame_path))
     return step
 
 
-def turn_of(step: Step, image: Any) -> Turn:
-    """A recorded step as the conversation has it; `image` is the frame's pixels or its file."""
+def turn_of(step: Step, image_of: Callable[[StoredFrame], Any]) -> Turn:
+    """A recorded step as the conversation has it; `image_of` gives a frame's pixels or its file."""
     return Turn(
-        image=part_of(image, step.frame),
+        image=stored_part(image_of(step.frame), step.frame),
+        clip=recorded_clip(step.clip, image_of),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,

@@ -13,7 +13,7 @@ from qwen2vl_agent.agent.watcher import Watcher
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.tools import ToolCall
-from qwen2vl_agent.schema.trajectory import Outcome, Reply, StepEvent, StoredFrame
+from qwen2vl_agent.schema.trajectory import Outcome, Reply, StepEvent, StoredClip, StoredFrame
 from qwen2vl_agent.trajectory.record import Recorder
 
 Node = Literal["observe", "think", "decide", "consult", "act", "end"]
@@ -89,6 +89,7 @@ class Episode:
     turns: list[Turn] = field(default_factory=list)
     observation: Observation | None = None
     frame: StoredFrame | None = None
+    clip: StoredClip | None = None
     app: str = ""
     """Package of the app that shows the observation."""
     fresh: bool = True

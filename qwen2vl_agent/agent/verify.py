@@ -134,13 +134,13 @@ class _Replay:
         self._processor = processor
         frames = FrameStore(frames_folder(folder))
         self._steps = trajectory.steps
-        self._turns = [turn_of(step, frames.get(step.frame)) for step in trajectory.steps]
+        self._turns = [turn_of(step, frames.get) for step in trajectory.steps]
 
     def inputs(self, index: int) -> ModelInputs:
         """What the model read at a step."""
         step, turn = self._steps[index], self._turns[index]
         frame = Frame("screenshot", step.frame.width, step.frame.height)
-        observation = Observation(turn.image, frame, step.observation_text)
+        observation = Observation(turn.image, frame, step.observation_text, turn.clip)
         past = remembered(self._dialogue, self._turns[:index], observation, self._processor)
         return self._processor(compose(self._dialogue, past.turns, observation, past.earlier))
 

@@ -8,6 +8,7 @@ from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.bench.statistics import Rate, rate
 from qwen2vl_agent.bench.suites import get_suite
+from qwen2vl_agent.schema.observation import Observe
 from qwen2vl_agent.schema.trajectory import Split
 
 RESULT_VERSION = 1
@@ -36,6 +37,8 @@ class Conditions:
     """Type of the weights, and how finely the model looks."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """How the model writes, where it is not as usual."""
+    observe: Observe = "screen"
+    """What is seen at each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class BenchResult:
             "settings": self.conditions.settings,
             **self.conditions.loading.to_json(),
             "sampling": self.conditions.sampling,
+            **({"observe": self.conditions.observe} if self.conditions.observe != "screen" else {}),
             "episodes": whole.episodes,
             **_rate_json(whole, with_count=False),
             "mean_reward": round(mean([episode.reward for episode in self.episodes]), 4),

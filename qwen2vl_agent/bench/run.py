@@ -31,7 +31,7 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
             loading=conditions.loading,
             sampling=conditions.sampling,
             env=suite.env,
-            env_kwargs=suite.env_kwargs,
+            env_kwargs=suite.env_kwargs | ({"observe": conditions.observe} if conditions.observe != "screen" else {}),
         )
         for task in suite.tasks
         if conditions.policy != "oracle" or task not in suite.without_oracle

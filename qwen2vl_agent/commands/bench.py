@@ -20,6 +20,7 @@ from qwen2vl_agent.commands.flags import (
 )
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.observation import Observe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +62,9 @@ class Command:
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
     memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
+    observe: Observe = "screen"
+    """what is seen at each step: a screenshot (screen), a video of the time since the last step in its place (video),
+    or a video of what happened during the last action before it (clip)"""
     seed: int = 0
     """another seed gives other episodes"""
     workers: int | None = None
@@ -138,6 +142,7 @@ class Command:
             settings=agent_settings(self.set),
             loading=load_settings(self),
             sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
+            observe=self.observe,
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:

@@ -22,7 +22,7 @@ def browser_at_hand(wish: Wish) -> Iterator[AtHand]:
     from qwen2vl_agent.envs.register import make_env
 
     name, told, options = _wanted(wish)
-    env = make_env(name, seed=wish.seed, dry_run=wish.dry_run, **options)
+    env = make_env(name, seed=wish.seed, dry_run=wish.dry_run, observe=wish.observe, **options)
     try:
         yield AtHand(env, told + ("; dry run: no action is sent" if wish.dry_run else ""), virtual=name == "miniwob")
     finally:

@@ -20,6 +20,7 @@ from qwen2vl_agent.commands.flags import (
 )
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.observation import Observe
 from qwen2vl_agent.schema.trajectory import Split
 
 
@@ -53,6 +54,9 @@ class Command:
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
     memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
+    observe: Observe = "screen"
+    """what is seen at each step: a screenshot (screen), a video of the time since the last step in its place (video),
+    or a video of what happened during the last action before it (clip)"""
     seed: int = 0
     """another seed gives other episodes"""
     split: Split = "train"
@@ -153,9 +157,10 @@ class Command:
         ]
 
     def _env_kwargs(self) -> dict[str, Any]:
+        observed = {"observe": self.observe} if self.observe != "screen" else {}
         if self.device == "android":
-            return {"serial": self.serial} if self.serial else {}
-        return {"size": read_size(self.size)} if self.size else {}
+            return {"serial": self.serial, **observed} if self.serial else observed
+        return {"size": read_size(self.size), **observed} if self.size else observed
 
 
 def read_size(text: str) -> tuple[int, int]:

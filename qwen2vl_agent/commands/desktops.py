@@ -20,7 +20,9 @@ def desktop_at_hand(wish: Wish) -> Iterator[AtHand]:
     virtual, display = bool(wish.options.get("virtual")), str(wish.options.get("display", ""))
     if virtual and display:
         raise ConfigError("--virtual starts a display of its own; leave out --display")
-    env = make_env("desktop", seed=wish.seed, dry_run=wish.dry_run, virtual=virtual, display=display)
+    env = make_env(
+        "desktop", seed=wish.seed, dry_run=wish.dry_run, observe=wish.observe, virtual=virtual, display=display
+    )
     where = env.device.display or "this screen"
     told = f"on a virtual desktop, {where}" if virtual else f"on the desktop {where}; push the pointer into a corner "
     told += "" if virtual else "of the screen to stop it"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.observation import Observe
 
 DeviceName = Literal["android", "desktop", "browser", "gym"]
 OPENERS = {
@@ -35,6 +36,7 @@ class Wish:
     serial: str = ""
     seed: int = 1
     dry_run: bool = False
+    observe: Observe = "screen"
     tasks: tuple[str, ...] = ()
     """What is to be done there."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +76,7 @@ def wish_of(flags: Any, tasks: Sequence[str]) -> Wish:
         serial=flags.serial,
         seed=flags.seed,
         dry_run=flags.dry_run,
+        observe=flags.observe,
         tasks=tuple(tasks),
         options=options,
     )

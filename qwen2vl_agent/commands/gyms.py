@@ -21,7 +21,9 @@ def gym_at_hand(wish: Wish) -> Iterator[AtHand]:
     options = dict(wish.options)
     kwargs = read_kwargs(options.pop("env_kwargs", ""))
     modules = [name for name in options.pop("import_modules", "").split(",") if name]
-    env = make_env("gym", seed=wish.seed, dry_run=wish.dry_run, env_kwargs=kwargs, modules=modules, **options)
+    env = make_env(
+        "gym", seed=wish.seed, dry_run=wish.dry_run, observe=wish.observe, env_kwargs=kwargs, modules=modules, **options
+    )
     try:
         told = f"in {options.get('env_id') or 'gymnasium'}" + ("; dry run: no action is sent" if wish.dry_run else "")
         yield AtHand(env, told)

@@ -1,5 +1,6 @@
 """Which phone `run` operates: the one named, the one attached, or a virtual one behind adb's real server."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,10 +32,12 @@ def phone_at_hand(wish: Wish) -> Iterator[AtHand]:
         opened = open_phone(serial or None, seed=seed, capture=capture, consent=consent)
     device = opened.device
     try:
-        env = ScreenEnv(DryRun(device) if dry_run else device, ScreenConfig(seed=seed), tools=tools)
+        config = ScreenConfig(seed=seed, observe=wish.observe)
+        env = ScreenEnv(DryRun(device) if dry_run else device, config, tools=tools)
         own = isinstance(device, OwnPhone)
         where = f", which adb's server has as {device.serial}" if own else ""
         told = f"on the {opened.description}{where}" + ("; dry run: no action is sent" if dry_run else "")
-        yield AtHand(env, told, serial=device.serial, virtual=device.virtual, own=own, pid=device.pid if own else 0)
+        with contextlib.closing(env):
+            yield AtHand(env, told, serial=device.serial, virtual=device.virtual, own=own, pid=device.pid if own else 0)
     finally:
         device.close()

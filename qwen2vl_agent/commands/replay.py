@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qwen2vl_agent.agent.policy import Policy
     from qwen2vl_agent.agent.replaying import ReplayPolicy
 
-DEVICE_FLAGS = ("url", "allow", "env_id", "env_kwargs", "import_modules")
+DEVICE_FLAGS = ("url", "allow", "env_id", "env_kwargs", "import_modules", "observe")
 """Flags of the recorded `run` without which its device would be another."""
 
 

@@ -27,7 +27,7 @@ from qwen2vl_agent.commands.flags import (
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.commands.results import episode_result, together
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
-from qwen2vl_agent.schema.observation import CaptureName
+from qwen2vl_agent.schema.observation import CaptureName, Observe
 from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
@@ -106,6 +106,9 @@ class Command:
     model: str = ""
     """folder, hub id, or address of an OpenAI-compatible server (http://HOST:PORT/v1, #NAME behind it names one of
     several models); the embedded model if left out, which knows the virtual phone only"""
+    observe: Observe = "screen"
+    """what is seen at each step: a screenshot (screen), a video of the time since the last step in its place (video),
+    or a video of what happened during the last action before it (clip)"""
     samples: int = 1
     """replies that the model draws at each step; the call that it finds likeliest itself is done"""
     force: bool = False

@@ -11,9 +11,8 @@ from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
 from qwen2vl_agent.dialogue.memory import stretches
 from qwen2vl_agent.dialogue.processor import Processor
-from qwen2vl_agent.dialogue.recorded import recorded_dialogue
+from qwen2vl_agent.dialogue.recorded import recorded_clip, recorded_dialogue, stored_part
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
-from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import Outcome, Step
 from qwen2vl_agent.trajectory.frames import FrameStore
 from qwen2vl_agent.trajectory.store import episodes, frames_folder, read_episode, read_header
@@ -119,7 +118,8 @@ def recorded_turns(folder: Path | str) -> tuple[Dialogue, list[Turn]]:
 
 def _turn(step: Step, frames: FrameStore) -> Turn:
     return Turn(
-        image=ImagePart(frames.path(step.frame), step.frame.sha256, (step.frame.width, step.frame.height)),
+        image=stored_part(frames.path(step.frame), step.frame),
+        clip=recorded_clip(step.clip, frames.path),
         observation_text=step.observation_text,
         reply_text=step.reply.text,
         reply_token_ids=step.reply.token_ids or None,

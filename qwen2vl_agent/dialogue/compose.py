@@ -5,7 +5,8 @@ Both come from the same pieces, so what the model learns is, token for token, wh
     keyword     system  user: goal, screen   assistant: reply ✿RESULT✿: screen ✿RETURN✿: reply ✿RESULT✿: screen …
     tool_call   system  user: goal, screen   assistant: reply   user: <tool_response> screen …   assistant: reply …
 
-In the keyword form the whole episode is one assistant's turn that only grows (technical report §2.2).
+In the keyword form the whole episode is one assistant's turn that only grows (technical report §2.2). Where the
+environment shows moving pictures, a screen is a video followed by the screenshot, or a video alone.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from typing import Any, Literal
 from qwen2vl_agent.dialogue.tool_call import RESULT, RETURN, cut_at_stop, neutral, parse_call
 from qwen2vl_agent.dialogue.tool_prompt import Detail, Language, tool_prompt
 from qwen2vl_agent.schema.errors import ToolCallError
-from qwen2vl_agent.schema.messages import ImagePart, Message, Part, TextPart
-from qwen2vl_agent.schema.observation import Observation
+from qwen2vl_agent.schema.messages import ImagePart, Message, Part, TextPart, VideoPart
+from qwen2vl_agent.schema.observation import Clip, Observation
 from qwen2vl_agent.schema.tools import ToolSpec
 from qwen2vl_agent.schema.trajectory import CallForm
 
@@ -59,6 +60,8 @@ class Turn:
     """What the environment answered beside the next screen, such as an error; normally nothing."""
     target: bool = True
     """Whether training predicts the reply; False for deliberate mistakes and the like."""
+    clip: Clip | None = None
+    """The video that was shown with that screen, or in place of it."""
 
 
 def compose(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation, earlier: str = "") -> list[Message]:
@@ -67,8 +70,8 @@ def compose(dialogue: Dialogue, turns: Sequence[Turn], observation: Observation,
     Args:
         earlier: what is told of the steps before `turns` (`dialogue/memory.py`).
     """
-    shown = [_shown(turn.image, turn.observation_text) for turn in turns]
-    shown.append(_shown(observation.image, observation.text))
+    shown = [_shown(turn.image, turn.observation_text, turn.clip) for turn in turns]
+    shown.append(_shown(observation.image, observation.text, observation.clip))
     messages = _opening(dialogue, shown[0], earlier)
     if dialogue.form == "tool_call":
         return messages + _exchanges(turns, shown[1:])
@@ -82,7 +85,7 @@ def compose_finished(dialogue: Dialogue, turns: Sequence[Turn], earlier: str = "
     lest the model learn to stop there.
     """
     assert turns, "an episode without steps has nothing to learn from"
-    shown = [_shown(turn.image, turn.observation_text) for turn in turns]
+    shown = [_shown(turn.image, turn.observation_text, turn.clip) for turn in turns]
     messages = _opening(dialogue, shown[0], earlier)
     if dialogue.form == "tool_call":
         return [*messages, *_exchanges(turns[:-1], shown[1:]), _answer(turns[-1])]
@@ -142,16 +145,33 @@ def _answer(turn: Turn) -> Message:
 class _Shown:
     """What the environment showed."""
 
-    image: ImagePart | None
+    pictures: tuple[VideoPart | ImagePart, ...]
     text: str
 
     def parts(self, result: str = "", closing: str = "") -> list[Part]:
-        """The picture, then what is told beside it, each on its own line."""
+        """The pictures, then what is told beside them, each on its own line."""
         told = "".join(f"\n{neutral(text)}" for text in (result, self.text) if text) + closing
-        if self.image is None:
+        if not self.pictures:
             told = told.removeprefix("\n")
-        return [*([self.image] if self.image else []), *([TextPart(told)] if told else [])]
+        return [*self.pictures, *([TextPart(told)] if told else [])]
 
 
-def _shown(image: Any, text: str) -> _Shown:
-    return _Shown(image if image is None or isinstance(image, ImagePart) else ImagePart(image), text)
+def _shown(image: Any, text: str, clip: Clip | None) -> _Shown:
+    return _Shown(pictures_of(image, clip), text)
+
+
+def pictures_of(image: Any, clip: Clip | None) -> tuple[VideoPart | ImagePart, ...]:
+    """What is seen of a screen: its video, where there is one, and its screenshot, unless the video stands for it."""
+    videos = () if clip is None else (video_part(clip),)
+    if image is None or (clip is not None and clip.alone):
+        return videos
+    return (*videos, image if isinstance(image, ImagePart) else ImagePart(image))
+
+
+def video_part(clip: Clip) -> VideoPart:
+    """A clip as the encoder takes it. It is known by content where all of its frames are stored ones."""
+    frames = clip.frames
+    if not all(isinstance(frame, ImagePart) and frame.sha256 and frame.size for frame in frames):
+        return VideoPart([frame.image if isinstance(frame, ImagePart) else frame for frame in frames], clip.fps)
+    key = " ".join(frame.sha256 for frame in frames)
+    return VideoPart([frame.image for frame in frames], clip.fps, key, (len(frames), *frames[0].size))

@@ -75,7 +75,8 @@ def in_view(
         notes: those of the steps whose words are gone, where not all of them are to be told.
     """
     first = first_in_view(dialogue, told, seen)
-    kept = tuple(turn if index >= seen else replace(turn, image=None) for index, turn in enumerate(turns))[first:]
+    unseen = (replace(turn, image=None, clip=None) for turn in turns[:seen])
+    kept = (*unseen, *turns[seen:])[first:]
     if dialogue.memory == "none":
         return Past(kept)
     if notes is None:

@@ -191,7 +191,7 @@ class Encoder:
         if isinstance(part, ImagePart):
             row.images.append(self.embeds.get(part) if self.embeds else self.cache.get(part, self.images))
             return row.images[-1][1]
-        row.videos.append(self.videos(part.video, part.fps))
+        row.videos.append(self.cache.get(part, lambda video: self.videos(video, part.fps)))
         return row.videos[-1][1]
 
     def _inputs(self, row: _Row) -> ModelInputs:

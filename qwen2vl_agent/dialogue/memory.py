@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
 
-from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose
+from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose, pictures_of
 from qwen2vl_agent.dialogue.earlier import HEADINGS, Past, first_in_view, in_view, note_line, step_line
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.dialogue.tool_call import RESULT, RETURN, neutral
+from qwen2vl_agent.model.image_processor import TEMPORAL_PATCH_SIZE
 from qwen2vl_agent.model.image_source import load_rgb
-from qwen2vl_agent.schema.geometry import MERGE_SIZE, MODEL_FRAME
-from qwen2vl_agent.schema.messages import ImagePart
+from qwen2vl_agent.schema.geometry import MERGE_SIZE, MODEL_FRAME, RESIZE_FACTOR
+from qwen2vl_agent.schema.messages import ImagePart, VideoPart
 from qwen2vl_agent.schema.observation import Observation
 from qwen2vl_agent.schema.trajectory import CallForm
 
@@ -52,7 +53,7 @@ def remembered(dialogue: Dialogue, turns: Sequence[Turn], observation: Observati
     """
     if dialogue.max_frames is None and dialogue.max_context_tokens is None:
         return Past(tuple(turns))
-    now = Turn(observation.image, observation.text, "")
+    now = Turn(observation.image, observation.text, "", clip=observation.clip)
     costs = _costs(dialogue, (*turns, now), processor)
     return _past(dialogue, turns, costs, *first_kept(costs, _head(dialogue, processor), dialogue))
 
@@ -75,7 +76,7 @@ def stretches(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -
     head = _head(dialogue, processor)
     kept = []
     for index, turn in enumerate(turns):
-        now = turn_cost(Turn(turn.image, turn.observation_text, ""), dialogue.form, processor)
+        now = turn_cost(Turn(turn.image, turn.observation_text, "", clip=turn.clip), dialogue.form, processor)
         kept.append(first_kept([*costs[:index], now], head, dialogue))
     found, first = [], 0
     for index, (told, seen) in enumerate(kept):
@@ -142,11 +143,16 @@ def turn_cost(turn: Turn, form: CallForm, processor: Processor) -> TurnCost:
 
 
 def _screen(turn: Turn, processor: Processor) -> int:
-    if turn.image is None:
-        return 0
-    part = turn.image if isinstance(turn.image, ImagePart) else ImagePart(turn.image)
-    width, height = part.size or load_rgb(part.image).size
-    return prod(processor.image_processor.grid(width, height)) // MERGE_SIZE**2 + 2
+    return sum(_picture(part, processor) for part in pictures_of(turn.image, turn.clip))
+
+
+def _picture(part: ImagePart | VideoPart, processor: Processor) -> int:
+    if isinstance(part, ImagePart):
+        width, height = part.size or load_rgb(part.image).size
+        return prod(processor.image_processor.grid(width, height)) // MERGE_SIZE**2 + 2
+    count, width, height = part.size or (len(part.video), *load_rgb(part.video[0]).size)
+    rows, columns = processor.video_processor.frame_size(count, width, height)
+    return math.ceil(count / TEMPORAL_PATCH_SIZE) * rows * columns // RESIZE_FACTOR**2 + 2
 
 
 def _head(dialogue: Dialogue, processor: Processor) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from qwen2vl_agent.model.image_processor import Grid
-from qwen2vl_agent.schema.messages import ImagePart
+from qwen2vl_agent.schema.messages import ImagePart, VideoPart
 
 Patches = tuple[Tensor, Grid]
 PLAIN_MODES = ("L", "RGB", "RGBA")
@@ -29,16 +29,16 @@ class PatchCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, part: ImagePart, make: Callable[[Any], Patches]) -> Patches:
-        """Patches of a picture: remembered ones, or those that `make` gives of its image."""
-        key = content_key(part)
+    def get(self, part: ImagePart | VideoPart, make: Callable[[Any], Patches]) -> Patches:
+        """Patches of a picture: remembered ones, or those that `make` gives of its image or video."""
+        key, content = content_key(part), part.image if isinstance(part, ImagePart) else part.video
         if key is None:
-            return make(part.image)
+            return make(content)
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
-        made = make(part.image)
+        made = make(content)
         self._keep(key, made)
         return made
 
@@ -63,8 +63,10 @@ class PatchCache:
         return PatchCache, (self._max_bytes,)
 
 
-def content_key(part: ImagePart) -> tuple[Any, ...] | None:
+def content_key(part: ImagePart | VideoPart) -> tuple[Any, ...] | None:
     """What identifies a picture by its content; None where that would cost more than it saves."""
+    if isinstance(part, VideoPart):
+        return ("video", part.sha256) if part.sha256 else None
     image = part.image
     if part.sha256:
         return "sha256", part.sha256

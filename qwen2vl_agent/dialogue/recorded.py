@@ -1,14 +1,16 @@
 """The head of a recorded conversation: the tools, known by name or as the record describes them, and the form."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from qwen2vl_agent.dialogue.compose import Dialogue
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.messages import ImagePart
+from qwen2vl_agent.schema.observation import Clip
 from qwen2vl_agent.schema.tools import ToolSpec, tool_spec
-from qwen2vl_agent.schema.trajectory import EpisodeHeader
+from qwen2vl_agent.schema.trajectory import EpisodeHeader, StoredClip, StoredFrame
 
 SPECS = "tool_specs"
 """Key of a header's `config`."""
@@ -53,3 +55,16 @@ def recorded_dialogue(header: EpisodeHeader) -> Dialogue:
     known = {item.name for item in dataclasses.fields(Dialogue)}
     settings = {name: value for name, value in agent.items() if name in known}
     return Dialogue(**{**settings, "goal": header.goal, "tools": recorded_tools(header), "form": header.form})
+
+
+def stored_part(image: Any, frame: StoredFrame) -> ImagePart:
+    """A stored frame as a message has it; `image` is its pixels or its file."""
+    return ImagePart(image, frame.sha256, (frame.width, frame.height))
+
+
+def recorded_clip(stored: StoredClip | None, image_of: Callable[[StoredFrame], Any]) -> Clip | None:
+    """The video that a step was shown; `image_of` gives a frame's pixels or its file."""
+    if stored is None:
+        return None
+    frames = tuple(stored_part(image_of(frame), frame) for frame in stored.frames)
+    return Clip(frames, stored.taken_s, stored.fps, stored.alone, stored.dropped)

@@ -16,6 +16,7 @@ from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app
 from qwen2vl_agent.envs.android_capture import Capture
 from qwen2vl_agent.envs.android_screen import STATE_COMMAND, WHY_BLACK, ScreenState, parse_state
 from qwen2vl_agent.envs.hierarchy import parse_xml, whole_tree
+from qwen2vl_agent.envs.phone_video import PhoneVideo
 from qwen2vl_agent.envs.reconnecting import Reconnecting
 from qwen2vl_agent.envs.settling import BLACK_TEXT
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -150,6 +151,13 @@ class AndroidDevice:
         self._frame = self.connection.look(self._read_frame)
         if self._frame != before:
             self._capture.turned()
+
+    def film(self) -> PhoneVideo | None:
+        """A video of what it shows from now on; None where it records none."""
+        try:
+            return PhoneVideo(self)
+        except DeviceLost:
+            return None
 
     @property
     def capture(self) -> Capture:

@@ -70,6 +70,7 @@ class Capture:
         self.display = display
         self._raw: bool | None = {"raw": True, "png": False}.get(way)
         self._live: LiveScreen | None = None
+        self._kept: LiveScreen | None = None
         self._acted = 0.0
         self._checked = True
         self.measured: dict[str, float] = {}
@@ -109,11 +110,17 @@ class Capture:
 
     def turned(self) -> None:
         """The screen was turned: a video keeps the sides that it began with."""
-        if self._live is not None:
-            self._live.restart()
+        for video in filter(None, (self._live, self._kept)):
+            video.restart()
 
     def close(self) -> None:
-        """End the video."""
+        """End every video."""
+        self._end_live()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _end_live(self) -> None:
         if self._live is not None:
             self._live.close()
             self._live = None
@@ -130,10 +137,14 @@ class Capture:
         return functools.partial(self._link.open_service, f"exec:{RECORD}")
 
     def keep_frames(self, keep: int, spacing_s: float = 0.1) -> LiveScreen:
-        """A video that remembers its last frames, whatever way pictures are taken."""
-        self.close()
-        self._live = LiveScreen(self._opener(), keep=keep, spacing_s=spacing_s)
-        return self._live
+        """A video that remembers its last frames; if pictures are taken from a video, it is that one from now on."""
+        kept = LiveScreen(self._opener(), keep=keep, spacing_s=spacing_s)
+        if self._live is None:
+            self._kept = kept
+        else:
+            self._live.close()
+            self._live = kept
+        return kept
 
     def _from_video(self, live: LiveScreen) -> Image.Image | None:
         """The newest frame; a screenshot where the video is silent after an action that changed the screen."""
@@ -143,7 +154,7 @@ class Capture:
                 return newest.image
             newest = self._last_of_burst(live, newest)
         except DeviceLost:
-            self.close()
+            self._end_live()
             return None
         self._checked = True
         if newest.arrived > self._acted:
@@ -200,7 +211,7 @@ class Capture:
                 return
         except DeviceLost:
             pass
-        self.close()
+        self._end_live()
 
     def _get(self, *, raw: bool) -> Image.Image | None:
         command = f"screencap{'' if raw else ' -p'}{f' -d {self.display}' if self.display else ''}"

@@ -14,10 +14,11 @@ from qwen2vl_agent.envs.device import TellsNews
 from qwen2vl_agent.envs.settling import BLACK_TEXT, Look, look
 from qwen2vl_agent.envs.task_set import EndsByItself, PhoneTasks, TaskSet
 from qwen2vl_agent.envs.tasks.task import Decision
+from qwen2vl_agent.envs.watching import Watched
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, Action, Answer, AskUser, Done, Note
 from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
-from qwen2vl_agent.schema.observation import Observation
+from qwen2vl_agent.schema.observation import OBSERVE, Observation, Observe
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
@@ -41,6 +42,8 @@ class ScreenConfig:
     """Whether an episode ends by itself once the task is solved, before the agent says so."""
     fresh: bool = False
     """Whether an episode without a bundled task begins on a new random phone (virtual ones only)."""
+    observe: Observe = "screen"
+    """What is shown at each step: a screenshot, a video in place of it, or one of the last action before it."""
     settle_interval_s: float = 0.15
     """From one look to the next while the screen moves, where a capture does not take longer."""
     settle_limit_s: float = 3.0
@@ -51,6 +54,8 @@ class ScreenConfig:
             raise ValueError(f"max_steps is {self.max_steps}; expected at least 1")
         if self.settle_interval_s < 0 or self.settle_limit_s < 0:
             raise ValueError("settling takes no negative time")
+        if self.observe not in OBSERVE:
+            raise ValueError(f"observe is {self.observe!r}; expected {', '.join(OBSERVE)}")
 
 
 DEFAULT_MAX_STEPS = 30
@@ -97,6 +102,7 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         """Seconds of the last reset or step by part, by this machine's clock: `perform`, `settle`, `capture`."""
         self._num_steps = 0
         self._observation: Observation | None = None
+        self._watched: Watched | None = None
         self.action_space = ActionSpace(tools, app_names=self._tasks.app_names)
         self.observation_space = _box(device.frame.width, device.frame.height)
 
@@ -142,6 +148,9 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
         options = options or {}
         self._set_up(options.get("task", self.config.task), options.get("split", self.config.split), self.episode_seed)
         self.answer, self._num_steps = None, 0
+        if self.config.observe != "screen":
+            self._watched = self._watched or Watched(self.device, self.config.observe)
+            self._watched.begin()
         seen = self._look(may_settle=False)
         self._observe(seen, "")
         info = {"goal": self.goal, "task": self.task.id if self.task else "", "seed": self.episode_seed}
@@ -181,7 +190,7 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
 
     def close(self) -> None:
         """Let go of the device."""
-        self.device.close()
+        (self._watched or self.device).close()
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
@@ -221,20 +230,20 @@ class ScreenEnv(gymnasium.Env[np.ndarray, Any]):
                 return None, ""
             case AskUser(question=question):
                 return None, f"The user says: {self._ask_user(question)}" if self._ask_user else NO_USER_TEXT
-        return self.device.perform(action), ""
+        return (self._watched or self.device).perform(action), ""
 
     def _look(self, *, may_settle: bool) -> Look:
         config = self.config
-        return look(
-            self.device, interval_s=config.settle_interval_s, limit_s=config.settle_limit_s, may_settle=may_settle
-        )
+        device = self._watched or self.device
+        return look(device, interval_s=config.settle_interval_s, limit_s=config.settle_limit_s, may_settle=may_settle)
 
     def _observe(self, seen: Look, text: str) -> None:
         news = self.device.news() if isinstance(self.device, TellsNews) else ""
         black = getattr(self.device, "why_black", lambda: BLACK_TEXT)() if seen.black else ""
         words = " ".join(filter(None, (text, news, black)))
         frame = Frame("screenshot", *seen.image.size, self.device.frame.rotation)
-        self._observation = Observation(seen.image, frame, words)
+        clip = None if self._watched is None else self._watched.clip(seen.image)
+        self._observation = Observation(seen.image, frame, words, clip)
         if self.observation_space.shape != (seen.image.height, seen.image.width, 3):
             self.observation_space = _box(*seen.image.size)  # the screen was turned
 

@@ -146,6 +146,11 @@ class SecretFiller:
         """The elements, with names in place of values."""
         return [_renamed(element, self._without(element.text)) for element in self._device.elements()]
 
+    def film(self) -> Any:
+        """The device's own video, which ends for the agent once a value was used: nothing is painted over in it."""
+        film = getattr(self._device, "film", lambda: None)()
+        return None if film is None else _FilmWithoutValues(film, self)
+
     def _shows(self, text: str) -> bool:
         return any(value in text for value in self._used.values())
 
@@ -163,6 +168,19 @@ class SecretFiller:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._device, name)
+
+
+class _FilmWithoutValues:
+    """A video of which nothing is shown any more once a value was filled in."""
+
+    def __init__(self, film: Any, device: SecretFiller) -> None:
+        self._film, self._device = film, device
+
+    def frames(self, since: float) -> Any:
+        return [] if self._device.holds_secrets else self._film.frames(since)
+
+    def close(self) -> None:
+        self._film.close()
 
 
 def _renamed(element: Element, text: str) -> Element:

@@ -20,6 +20,9 @@ class GreyScreens:
         """A grey picture of the screen's size."""
         return Image.new("RGB", self._device.screenshot().size, GREY)
 
+    def film(self) -> None:
+        """None: a device's own video would show what is not grey."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._device, name)
 

@@ -40,6 +40,10 @@ class VideoPart:
     video: Any
     fps: float = 2.0
     """Rate of the frames given, or the sampling rate wanted of a file, in frames per second."""
+    sha256: str | None = None
+    """Hash of the contents of all frames, where they are stored ones."""
+    size: tuple[int, int, int] | None = None
+    """Number of frames, width and height in pixels, where they are known without opening them."""
 
 
 Part = TextPart | ImagePart | VideoPart

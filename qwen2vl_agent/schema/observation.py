@@ -8,6 +8,26 @@ from qwen2vl_agent.schema.geometry import Frame
 CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
 """How a phone's pictures are taken: by measurement, a video (screenrecord or scrcpy), or screenshots (raw or PNG)."""
 
+Observe = Literal["screen", "video", "clip"]
+"""What an agent is shown at each step: a screenshot; a video of the time since the last step, in place of it; or a
+video of what happened during the last action, before it."""
+OBSERVE: tuple[Observe, ...] = ("screen", "video", "clip")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Frames at a steady rate that end with the present screen, as a `VideoPart` takes them."""
+
+    frames: tuple[Any, ...]
+    """PIL images in RGB of one size, or paths of them: the exact pixels that the model is given."""
+    taken_s: tuple[float, ...]
+    """When each frame was taken, in seconds before the last one (0 or less); alike where one is shown again."""
+    fps: float
+    alone: bool = False
+    """Whether it stands in place of the screenshot, and not before it."""
+    dropped: int = 0
+    """Frames that were taken and are not shown, since a newer one came before the next tick."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -19,6 +39,8 @@ class Observation:
     """The screenshot's coordinate system."""
     text: str = ""
     """Anything to be told beside the picture: an error to mend, a warning, the user's answer."""
+    clip: Clip | None = None
+    """Moving pictures, where the environment was asked for them (`Observe`)."""
 
 
 @dataclass(frozen=True, slots=True)

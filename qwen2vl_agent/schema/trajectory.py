@@ -35,6 +35,17 @@ class StoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A `Clip` by its stored frames."""
+
+    frames: tuple[StoredFrame, ...]
+    taken_s: tuple[float, ...]
+    fps: float
+    alone: bool = False
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a policy said at one step."""
 
@@ -91,6 +102,13 @@ class Step:
     """Package of the app in front when the screen was seen; empty where the device has none or does not tell."""
     effect: float | None = None
     """Probability that the model gave the step's having had its effect, at a second look; None where it took none."""
+    clip: StoredClip | None = None
+    """The video that the model saw with the screen, or in place of it; None where it saw none."""
+
+    @property
+    def frames(self) -> tuple[StoredFrame, ...]:
+        """All stored frames that the step names."""
+        return (self.frame, *(self.clip.frames if self.clip else ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,9 @@ def episode_view(folder: Path, name: str) -> dict[str, Any]:
         RecordError: no episode there, or damaged.
     """
     trajectory = read_episode(folder, prompts=False)
-    if odd := [step.frame.sha256 for step in trajectory.steps if not FRAME_NAME.fullmatch(str(step.frame.sha256))]:
-        raise RecordError(f"{folder} names the frame {str(odd[0])[:80]!r}, which is no hash of a file")
+    names = [str(frame.sha256) for step in trajectory.steps for frame in step.frames]
+    if odd := [name for name in names if not FRAME_NAME.fullmatch(name)]:
+        raise RecordError(f"{folder} names the frame {odd[0][:80]!r}, which is no hash of a file")
     spell = speller(trajectory.header.model)
     steps = [step_view(step, spell) for step in trajectory.steps]
     return {"name": name, **_head(trajectory.header), "steps": steps}
@@ -50,6 +51,8 @@ def step_view(step: Step, spell: Spell) -> dict[str, Any]:
         "frame": step.frame.sha256,
         "width": step.frame.width,
         "height": step.frame.height,
+        "clip": [frame.sha256 for frame in step.clip.frames] if step.clip else [],
+        "taken": list(step.clip.taken_s) if step.clip else [],
         "observation": step.observation_text,
         "thought": thought_of(step),
         "call": call_text(step.call),

@@ -71,7 +71,8 @@ def _frame_scripts(folders: list[Path], views: list[dict[str, Any]]) -> Iterator
     size = 0
     for folder, view in zip(folders, views, strict=True):
         place = frames_folder(folder)
-        for frame in unseen((step["frame"] for step in view["steps"]), seen):
+        shown = (frame for step in view["steps"] for frame in (step["frame"], *step["clip"]))
+        for frame in unseen(shown, seen):
             text = data_uri(place / f"{frame}.png")
             size += len(text)
             if size > LARGEST_PAGE:

@@ -8,7 +8,7 @@ from typing import Any
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.fitting import is_sha256, misfit
 from qwen2vl_agent.schema.tools import ToolCall
-from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredFrame
+from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredClip, StoredFrame
 from qwen2vl_agent.trajectory.prompt_delta import pack_prompt, unpack_prompt
 
 HEADER_FILE = "episode.json"
@@ -48,6 +48,8 @@ def step_line(step: Step, before: tuple[int, ...]) -> bytes:
     """A step's line; `before` is the last prompt and reply of a model in this episode."""
     values = {"version": TRAJECTORY_VERSION, **dataclasses.asdict(step)}
     values["reply"]["prompt_ids"] = pack_prompt(step.reply.prompt_ids, before)
+    if step.clip is None:
+        del values["clip"]
     return _encode(values, separators=(",", ":"))
 
 
@@ -66,6 +68,7 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
         values["reply"] = Reply(**_known(Reply, reply))
+        values["clip"] = _clip(values.get("clip"))
         values["events"] = tuple(values.get("events", ()))
         step = Step(**_known(Step, values))
     except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
@@ -75,12 +78,21 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
 
 
 def _check_step(step: Step, path: Path) -> None:
-    parts = (step, step.frame, step.reply, *([step.call] if step.call is not None else []))
+    frames = (step.frame, *(step.clip.frames if step.clip is not None else ()))
+    parts = (step, *frames, step.reply, *(part for part in (step.call, step.clip) if part is not None))
     wrong = next((told for part in parts if (told := misfit(part))), None)
-    if wrong is None and not (is_sha256(step.frame.sha256) and step.frame.width > 0 and step.frame.height > 0):
-        wrong = f"its frame is {step.frame.sha256[:80]!r}, {step.frame.width}x{step.frame.height}"
+    odd = next((at for at in frames if not (is_sha256(at.sha256) and at.width > 0 and at.height > 0)), None)
+    if wrong is None and odd is not None:
+        wrong = f"a frame is {odd.sha256[:80]!r}, {odd.width}x{odd.height}"
     if wrong is not None:
         raise RecordError(f"{path} holds a line that is not a step: {wrong}")
+
+
+def _clip(values: dict[str, Any] | None) -> StoredClip | None:
+    if values is None:
+        return None
+    frames = tuple(StoredFrame(**frame) for frame in values["frames"])
+    return StoredClip(**{**values, "frames": frames, "taken_s": tuple(values["taken_s"])})
 
 
 def context_after(step: Step, before: tuple[int, ...]) -> tuple[int, ...]:

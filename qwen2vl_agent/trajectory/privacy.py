@@ -60,11 +60,11 @@ def redact(
         old, eraser = trajectory.steps, Eraser(texts)
         steps = [eraser.step(step) for step in _without(apps, folder, old, store)]
         if regions:
-            steps = [dataclasses.replace(step, frame=_painted(store, step.frame, regions)) for step in steps]
+            steps = [_covered(store, step, regions) for step in steps]
         if texts or any(step.reply.text == REDACTED for step in steps):
             steps = [dataclasses.replace(step, reply=dataclasses.replace(step.reply, **OF_TOKENS)) for step in steps]
         _rewrite(folder, Trajectory(eraser.header(trajectory.header), steps), store)
-        gone = {step.frame for step in old} - {step.frame for step in steps}
+        gone = _named(old) - _named(steps)
         drop_frames(folder, gone)
         _drop_checkpoints(folder)  # a question that was open there has the words of the call
     return Redaction(eraser.count, len(gone))
@@ -79,8 +79,7 @@ def _without(apps: Sequence[str], folder: Path, steps: Sequence[Step], store: Fr
     for step in steps:
         inside = any(fnmatchcase(step.app, app) for app in apps)
         if inside:
-            covered = _painted(store, step.frame, [(0, 0, MODEL_GRID, MODEL_GRID)])
-            step = dataclasses.replace(hidden(step), frame=covered)
+            step = _covered(store, hidden(step), [(0, 0, MODEL_GRID, MODEL_GRID)])
         elif told:
             step = dataclasses.replace(step, observation_text="")
         found.append(step)
@@ -136,7 +135,11 @@ def drop_frames(folder: Path, frames: set[StoredFrame]) -> None:
 
 
 def _frames_of(folder: Path) -> set[StoredFrame]:
-    return {step.frame for step in read_episode(folder).steps}
+    return _named(read_episode(folder).steps)
+
+
+def _named(steps: Sequence[Step]) -> set[StoredFrame]:
+    return {frame for step in steps for frame in step.frames}
 
 
 def _rewrite(folder: Path, trajectory: Trajectory, store: FrameStore) -> None:
@@ -148,6 +151,14 @@ def _rewrite(folder: Path, trajectory: Trajectory, store: FrameStore) -> None:
     write_whole(folder / STEPS_FILE, b"".join(lines))
     frames = Path(os.path.relpath(store.folder, folder)).as_posix()
     write_whole(folder / HEADER_FILE, header_json(trajectory.header, frames))
+
+
+def _covered(store: FrameStore, step: Step, regions: Sequence[Region]) -> Step:
+    """The step with regions of all its pictures painted over."""
+    clip = step.clip
+    if clip is not None:
+        clip = dataclasses.replace(clip, frames=tuple(_painted(store, frame, regions) for frame in clip.frames))
+    return dataclasses.replace(step, frame=_painted(store, step.frame, regions), clip=clip)
 
 
 def _painted(store: FrameStore, frame: StoredFrame, regions: Sequence[Region]) -> StoredFrame:

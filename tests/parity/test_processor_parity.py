@@ -12,9 +12,14 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.models.qwen2_vl.processing_qwen2_vl import Qwen2VLProcessor
 
 from qwen2vl_agent.dialogue.chatml import CHAT_TEMPLATE
+from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.tokenizer import Tokenizer
-from qwen2vl_agent.schema.geometry import smart_resize
+from qwen2vl_agent.schema.actions import PHONE_ACTIONS
+from qwen2vl_agent.schema.geometry import MODEL_FRAME, smart_resize
+from qwen2vl_agent.schema.messages import ImagePart, TextPart, VideoPart
+from qwen2vl_agent.schema.observation import Clip, Observation
+from qwen2vl_agent.schema.tools import tool_spec
 
 # As published with Qwen2-VL-2B-, 7B- and 72B-Instruct, in chat_template.json.
 PUBLISHED_TEMPLATE = (
@@ -122,6 +127,43 @@ def test_ids_pixels_and_grids_equal_the_reference(
         assert inputs.image_grid_thw.tolist() == expected["image_grid_thw"].tolist()
     if videos:
         assert inputs.video_grid_thw.tolist() == expected["video_grid_thw"].tolist()
+
+
+def plain(part: Any) -> dict[str, Any]:
+    """A part of a message as transformers takes it."""
+    if isinstance(part, TextPart):
+        return text(part.text)
+    named = {"image": part.image} if isinstance(part, ImagePart) else {"video": part.video}
+    return {"type": next(iter(named)), **named}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_step_with_a_video_equals_the_reference(alone: bool, ours: Processor, reference: Any) -> None:
+    def seen(count: int) -> tuple[Image.Image, Clip]:
+        frames = film(count, 280, 560)["video"]
+        return frames[-1], Clip(tuple(frames), tuple(range(1 - count, 1)), 2.0, alone)
+
+    dialogue = Dialogue("Open it.", tuple(tool_spec(kind) for kind in PHONE_ACTIONS), "tool_call")
+    (first, earlier), (now, clip) = seen(5), seen(4)
+    turns = [Turn(first, "", "Wait.", clip=earlier)]
+    messages = compose(dialogue, turns, Observation(now, MODEL_FRAME, "It moves.", clip))
+    inputs = ours(messages)
+    told = [{"role": message.role, "content": list(map(plain, message.parts))} for message in messages]
+    rendered = reference.apply_chat_template(told, add_generation_prompt=True, tokenize=False)
+    parts = [part for message in messages for part in message.parts]
+    expected = reference(
+        text=[rendered],
+        images=[part.image for part in parts if isinstance(part, ImagePart)] or None,
+        videos=[part.video for part in parts if isinstance(part, VideoPart)],
+    )
+    assert inputs.input_ids.tolist() == expected["input_ids"][0]
+    assert inputs.video_grid_thw.tolist() == expected["video_grid_thw"].tolist()
+    assert (inputs.image_grid_thw is None) == alone
+    start = inputs.input_ids.tolist().index(reference.video_token_id)
+    grid = inputs.video_grid_thw[0]
+    pair = int(grid[1] * grid[2]) // 4
+    times = inputs.position_ids[0, start : start + 3 * pair]
+    assert times.tolist() == [int(times[0]) + number for number in range(3) for _ in range(pair)]  # one each pair
 
 
 def test_the_saved_template_is_the_published_one() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
+from qwen2vl_agent.envs.clips import FPS, stepped_clip
 from qwen2vl_agent.envs.gym.adapter import Adapter, adapter_class
 from qwen2vl_agent.envs.gym.catalogue import Entry, entries
 from qwen2vl_agent.envs.gym.control import Control
@@ -25,7 +26,7 @@ from qwen2vl_agent.envs.wrappers import GREY
 from qwen2vl_agent.schema.actions import Done
 from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
-from qwen2vl_agent.schema.observation import Observation
+from qwen2vl_agent.schema.observation import OBSERVE, Clip, Observation, Observe
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_name, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
@@ -57,6 +58,9 @@ class GymConfig:
     """Whether an episode ends by itself once the environment says that it is solved."""
     tell_numbers: bool = False
     """Tell the numbers of the observation (joints, distances) beside the picture."""
+    observe: Observe = "screen"
+    """What is shown at each call: a picture, the pictures of every step since the call before as a video in place of
+    it, or that video before it."""
     blind: bool = False
     """Show grey pictures."""
     dry_run: bool = False
@@ -67,6 +71,8 @@ class GymConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected at least 1")
+        if self.observe not in OBSERVE:
+            raise ValueError(f"observe is {self.observe!r}; expected {', '.join(OBSERVE)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +312,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         self._num_steps, self._earned, self._looked_s = 0, 0.0, 0.0
         self._solved: bool | None = None
         self._over = False
+        self._passed: list[Image.Image] = []
 
     def _perform(self, action: Any) -> tuple[float, bool, bool, dict[str, Any] | None]:
         """Reward, the end of the episode, its cutting off, and what was really done."""
@@ -322,6 +329,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         if not self.env.action_space.contains(raw):
             raise ActionRejected(f"{self._now.env_id} takes no {raw!r} as an action")
         reward, terminated, truncated, done = 0.0, False, False, 0
+        self._passed = [self.observation.image]
         while done < self._repeat and not (terminated or truncated or self._stops_here()):
             with _called(self._now.env_id, "step"):
                 self._last, earned, terminated, truncated, self._info = self.env.step(raw)
@@ -329,6 +337,8 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
             self._now.adapter.did(raw)
             said = self._now.adapter.solved(float(earned), bool(terminated), self._info)
             self._solved = said if said is not None else self._solved
+            if self.config.observe != "screen":
+                self._passed.append(self._picture())
         return reward, bool(terminated), bool(truncated), {**told, "sent": _plain(raw), "times": done}
 
     def _stops_here(self) -> bool:
@@ -341,18 +351,29 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _observe(self, text: str) -> None:
         begin = time.perf_counter()
-        with _called(self._now.env_id, "render"):
-            image = self._now.adapter.shown(self._now.pictures.take(self._last))
-        if self.config.blind:
-            image = Image.new("RGB", image.size, GREY)
+        image = self._passed[-1] if len(self._passed) > 1 else self._picture()
+        clip, self._passed = self._clip(image), []
         beside = self._now.adapter.beside(self._last, self._info)
         numbers = numbers_of(self._last) if self.config.tell_numbers else ""
         words = "\n".join(part for part in (text, beside, numbers) if part)
-        self._observation = Observation(image, Frame("screenshot", *image.size), words)
+        self._observation = Observation(image, Frame("screenshot", *image.size), words, clip)
         shape = (image.height, image.width, 3)
         if self.observation_space.shape != shape:
             self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self._looked_s = time.perf_counter() - begin
+
+    def _picture(self) -> Image.Image:
+        with _called(self._now.env_id, "render"):
+            image: Image.Image = self._now.adapter.shown(self._now.pictures.take(self._last))
+        return Image.new("RGB", image.size, GREY) if self.config.blind else image
+
+    def _clip(self, image: Image.Image) -> Clip | None:
+        """What led to the present picture; None where it is not wanted, or there was no step."""
+        alone = self.config.observe == "video"
+        if self.config.observe == "screen" or not (alone or self._passed):
+            return None
+        rate = self.env.metadata.get("render_fps") or FPS
+        return stepped_clip(self._passed or [image], float(rate), alone)
 
     def _measured(self, perform_s: float, capture_s: float) -> dict[str, float]:
         """What `info` tells of times: nothing passes in simulated time, so that an episode repeats to the last bit."""

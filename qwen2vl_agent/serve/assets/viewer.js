@@ -32,8 +32,9 @@ async function episode(number) {
   return found;
 }
 
-const address = (side, step) =>
-  inPage ? byId(`frame-${step.frame}`).textContent : `/frames/${side.number}/${step.frame}.png`;
+const frameAddress = (side, frame) =>
+  inPage ? byId(`frame-${frame}`).textContent : `/frames/${side.number}/${frame}.png`;
+const address = (side, step) => frameAddress(side, step.frame);
 const share = (p) => (p === null ? "unknown" : p >= 0.9995 ? "1.00" : p < 0.001 ? p.toExponential(1) : p.toFixed(3));
 const seconds = (s) => (s >= 10 ? s.toFixed(1) : s.toFixed(2)) + " s";
 const total = (step) => step.times.reduce((sum, [, s]) => sum + s, 0);
@@ -194,6 +195,14 @@ function drawSide(side, index, row) {
   image.src = address(side, step);
   overlay(page.querySelector("svg"), step);
   put("figcaption", [`${step.width} × ${step.height}`, `reward ${step.reward}`, ...step.noticed].join(" · "));
+  const clip = page.querySelector(".clip");
+  clip.hidden = step.clip.length === 0;
+  step.clip.forEach((frame, place) => {
+    const seen = make("img");
+    seen.src = frameAddress(side, frame);
+    seen.alt = seen.title = `${step.taken[place].toFixed(2)} s`;
+    clip.append(seen);
+  });
   page.querySelector(".observation").hidden = !step.observation;
   put(".observation p", step.observation);
   put(".thought", step.thought || "(none)");
