@@ -13,7 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from reference import command_line_page, python_page
 
 DOCS = Path(__file__).parent
-WRITTEN_ELSEWHERE = {"Who may do what": "threat-model.md", "Endurance": "endurance.md", "Data card": "data-card.md"}
+WRITTEN_ELSEWHERE = {
+    "Who may do what": "threat-model.md",
+    "Endurance": "endurance.md",
+    "Versions of files": "formats.md",
+    "macOS and Windows": "desktops.md",
+    "Licences": "licences.md",
+}
 """Pages of the section Results that stand in the menu where they are there."""
 
 

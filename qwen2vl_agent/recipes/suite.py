@@ -58,7 +58,7 @@ def demonstrate(recipe: SuiteRecipe, folder: Path) -> None:
     """Record the solutions; what is there stays. A game that chance lost was played right all the same."""
     from qwen2vl_agent.agent.jobs import Job
     from qwen2vl_agent.agent.rollouts import collect_episodes
-    from qwen2vl_agent.bench.suites import episode_seed, get_suite
+    from qwen2vl_agent.envs.suites import episode_seed, get_suite
 
     suite = get_suite(recipe.suite)
     jobs = [

@@ -6,9 +6,9 @@ import pytest
 
 from qwen2vl_agent.agent.jobs import Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
-from qwen2vl_agent.bench.suites import get_suite
 from qwen2vl_agent.data.examples import episode_example
 from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.recipes import registry
 from qwen2vl_agent.recipes.suite import DRAWN, SuiteRecipe, demonstrate, make_processor, train
 from qwen2vl_agent.schema.errors import ConfigError

@@ -4,8 +4,8 @@ import pytest
 
 from qwen2vl_agent.bench.result import Conditions
 from qwen2vl_agent.bench.run import bench_jobs
-from qwen2vl_agent.bench.suites import episode_seed, get_suite, suites
 from qwen2vl_agent.envs.suite import group_of
+from qwen2vl_agent.envs.suites import episode_seed, get_suite, suites
 from qwen2vl_agent.schema.errors import ConfigError
 
 
