@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core-stamp
 DEV := $(VENV)/.dev-stamp
 ALL := $(VENV)/.all-stamp
+DOCS := $(VENV)/.docs-stamp
 # Debian packages that only test-all needs; it installs them when root, and leaves out the tests that lack theirs.
 DEBIAN := chromium libosmesa6 xvfb openbox xclip xterm x11-apps mousepad pcmanfm dbus-daemon
 # One process of tests per core, and one thread in each: more would only get into each other's way.
@@ -26,8 +27,14 @@ DEMO_SEED ?= 1
 # with DEMO_FLAGS="--policy oracle".
 DEMO_FLAGS ?=
 
+# torture: how many cases, which ones (another seed, other cases), how long to endure (benchmarks/soak.py), where to.
+TORTURE_CASES ?= 50000
+TORTURE_SEED ?= 0
+TORTURE_SOAK ?= --steps 2000 --episodes 500 --phones 8 --clients 8 --seconds 600
+TORTURE_OUT ?= runs/torture
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench docs wheel torture clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -44,19 +51,34 @@ test-all: $(ALL) ## the quick tests and those that take long, start several proc
 	  || echo "make: without $(DEBIAN) some tests are skipped"; fi
 	$(PYTEST) -m "$(POSSIBLE)"
 
-check: $(DEV) ## format, lint, types, layers, spelling, known vulnerabilities
+check: $(DEV) ## format, lint, types, layers, spelling, insecure code, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml qwen2vl_agent .ci docs
 	$(BIN)/python .ci/audit.py
 
 bench: $(CORE) ## measure on the bundled phone tasks
 	$(BIN)/qwen2vl-agent bench phone --policy model --episodes 10 --seed 20000 --out runs/bench-phone
 
+wheel: ## build wheel and sdist into dist/, install the wheel in a clean environment, and try it there
+	$(PYTHON) .ci/wheel.py dist $(PIP_ARGS)
+
+torture: $(DEV) ## hostile input for every reader, faults of phones, killed programs, and endurance; sizes by TORTURE_*
+	$(BIN)/python -m fuzz --cases $(TORTURE_CASES) --seed $(TORTURE_SEED) --out $(TORTURE_OUT)/fuzz.json
+	$(PYTEST) tests/envs/test_fault_matrix.py tests/envs/test_phone_faults.py tests/agent/test_killed_episode.py \
+	  tests/training/test_killed.py tests/trajectory/test_nothing_lost.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py $(TORTURE_SOAK) --out $(TORTURE_OUT)/soak.json
+
+docs: $(DOCS) ## build the site strictly, check its links, run every command line of README and pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python docs/run_snippets.py
+
 clean: ## remove the virtual environment and the caches of the tools
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -75,3 +97,7 @@ $(ALL): pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all]'
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --force-reinstall --no-deps 'python-xlib>=0.33,<1'
 	@touch $(CORE) $(DEV) $@
+
+$(DOCS): $(ALL)
+	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --editable '.[dev,all,docs]'
+	@touch $@

@@ -1,5 +1,6 @@
 """Fails when an installed package has a known vulnerability; says so when the advisory service cannot be asked."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +10,9 @@ SERVICE_TIMEOUT_S = 120
 
 def main() -> int:
     """Status 1 when there is something to mend, else 0."""
+    if importlib.util.find_spec("pip_audit") is None:
+        print("audit: pip-audit is not installed; nothing was audited (make sets it up: pip install -e '.[dev]')")
+        return 1
     command = [sys.executable, "-m", "pip_audit", "--skip-editable", "--progress-spinner", "off", "--format", "json"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SERVICE_TIMEOUT_S)

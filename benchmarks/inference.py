@@ -3,6 +3,7 @@
     python benchmarks/inference.py                     all keys, about forty minutes
     python benchmarks/inference.py --only vit_738 decode_1k_int4 --json
     python benchmarks/inference.py --keep runs/inference.json --only step_5_bf16     one key in a quiet moment
+    python benchmarks/inference.py --llama-bin BUILD/bin --llama-source SOURCE       llama.cpp beside both
 
 With --keep what was measured is kept key by key, with the machine's load, and not measured again; table and JSON are of
 all that is kept.
@@ -15,6 +16,9 @@ are `generate` on the whole conversation, as it works without code around it: th
 prefill, decoding at that length) are measured, prefill once, and added up. Ours are run, with calls constrained by the
 phone's tools (a dictated reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8
 bits.
+
+llama.cpp is timed by its own programs with the same random network, converted once (8 GB below runs/llama); its call is
+so many tokens without a grammar, its steps are those of a llama-server that keeps its prefix.
 """
 
 import argparse
@@ -29,6 +33,7 @@ from typing import Any
 
 import torch
 from inference_kept import Kept, Seconds
+from inference_llama import LlamaCpp
 from inference_networks import copied, peer_of, random_model
 from rich.console import Console
 from rich.progress import Progress
@@ -326,6 +331,25 @@ def measure(bench: Bench, key: str, kept: Kept) -> Seconds:
     return (ours[-1], peer[-1]) if what == "step" else (sum(ours), sum(peer))
 
 
+def llama_seconds(llama: LlamaCpp, key: str, kept: Kept) -> float:
+    """llama.cpp's seconds for a key that is not of several episodes."""
+    what, _, rest = key.partition("_")
+    lengths = {"1k": 1024, "4k": 4096}
+    if what == "vit":
+        return llama.encode(GRIDS[rest])
+    if what == "prefill":
+        return llama.read(lengths[rest])
+    if what == "decode":
+        length, _, kind = rest.partition("_")
+        return llama.decode(lengths[length], kind)
+    if what == "call":
+        return len(vocabulary()[1]) * llama.decode(1024, "int4")
+    kind, written = rest.rpartition("_")[2], len(vocabulary()[1])
+    texts = [" go" * count for count in (SYSTEM, *[BESIDE] * (STEPS - 1))]
+    steps = kept.steps(f"llama {kind}", lambda: llama.steps(kind, GRIDS["738"], texts, REPLY, written))
+    return steps[-1] if what == "step" else sum(steps)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, metavar="KEY", help=", ".join(KEYS))
@@ -333,18 +357,33 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="file of what was measured: such keys are not measured again")
     parser.add_argument("--layers", type=int, help="so many layers in both stacks, to try the script; no measurement")
+    parser.add_argument(
+        "--llama-bin", type=Path, help="folder with llama-bench, llama-mtmd-cli, llama-server, llama-quantize"
+    )
+    parser.add_argument("--llama-source", type=Path, help="llama.cpp's source, whose converter makes the model's files")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     console, bench, kept = Console(stderr=True), Bench(_config(given.layers), given.repeats), Kept(given.keep)
+    llama = _llama(given, bench.config)
     with torch.inference_mode(), Progress(console=console, transient=True) as progress:
         for key in progress.track(given.only, description="measuring"):
             ours, peer = kept.seconds(key, lambda key=key: measure(bench, key, kept))
             console.print(f"{key}: {ours:.3f} s, transformers {peer:.3f} s, {peer / ours:.2f} x", highlight=False)
+            if llama is not None and not key.startswith("rows"):
+                third = kept.of_llama(key, lambda key=key: llama_seconds(llama, key, kept))
+                console.print(f"  llama.cpp {third:.3f} s, {third / ours:.2f} x", highlight=False)
     console.print(kept.table(KEYS))
     if given.json:
         print(json.dumps(kept.to_json(KEYS)))
+
+
+def _llama(given: argparse.Namespace, config: Qwen2VLConfig) -> LlamaCpp | None:
+    if given.llama_bin is None:
+        return None
+    folder = Path("runs") / ("llama" if given.layers is None else f"llama-{given.layers}")
+    return LlamaCpp(given.llama_bin, given.llama_source, folder, config, given.threads, given.repeats)
 
 
 def _config(layers: int | None) -> Qwen2VLConfig:

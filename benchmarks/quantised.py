@@ -19,10 +19,10 @@ from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.bench.compare import compare
 from qwen2vl_agent.bench.result import Conditions
 from qwen2vl_agent.bench.run import run_bench
-from qwen2vl_agent.bench.suites import get_suite
 from qwen2vl_agent.commands.collect import Command as Collect
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.commands.quantize import Command as Quantize
+from qwen2vl_agent.envs.suites import get_suite
 
 LESSONS = 16
 """Episodes on which the scales are found."""

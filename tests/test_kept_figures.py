@@ -43,5 +43,16 @@ def test_the_answer_has_ratios_in_the_order_of_the_keys(kept_class: Any) -> None
     assert kept.table(("a", "b", "c")).row_count == 2
 
 
+def test_llama_cpp_stands_beside_what_it_was_asked(kept_class: Any, tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    kept = kept_class(file)
+    for key in ("vit_738", "rows_8_bf16"):
+        kept.seconds(key, lambda: (2.0, 3.0))
+    assert kept.of_llama("vit_738", lambda: 5.0) == 5.0
+    later = kept_class(file)
+    assert later.of_llama("vit_738", interrupted) == 5.0
+    assert later.to_json(("vit_738", "rows_8_bf16"))["vs_llama"] == {"vit_738": 2.5}
+
+
 def interrupted() -> Any:
     raise KeyboardInterrupt

@@ -14,11 +14,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwen2vl_agent.schema.errors import AgentError, ConfigError, EndpointLost
+from qwen2vl_agent.schema.fitting import misfit
 
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may succeed."""
 LONGEST_WAIT_S = 30.0
 LONGEST_ERROR = 300
+MOST_BYTES = 32 * 2**20
+"""Of an answer, streamed or not; a server that sends more is given up."""
+MOST_CALLS = 64
+"""In one answer; more is a damaged number."""
 OWNER = "qwen2vl-agent"
 """`owned_by` of models that `qwen2vl-agent serve` offers."""
 
@@ -96,6 +101,8 @@ class Completion:
         return piece
 
     def _add_call(self, index: int, call: dict[str, Any]) -> None:
+        if not 0 <= index < MOST_CALLS:
+            raise ValueError(f"a call has the number {index}")
         while len(self.calls) <= index:
             self.calls.append({"id": "", "name": "", "arguments": ""})
         function, kept = call.get("function") or {}, self.calls[index]
@@ -113,10 +120,10 @@ class Endpoint:
         ConfigError: the address is none.
         """
         parts = urlsplit(config.url)
+        if "@" in config.url or parts.query:
+            raise ConfigError("an address with a password or key in it would be recorded; set QWEN2VL_AGENT_API_KEY")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{config.url!r} is no address of a model; expected http://HOST:PORT/v1")
-        if parts.username or parts.password:
-            raise ConfigError("an address with a password in it would be recorded; set QWEN2VL_AGENT_API_KEY instead")
         self.config, self._parts = config, parts
         self._path = parts.path.rstrip("/")
 
@@ -129,7 +136,8 @@ class Endpoint:
         """
         wanted = self._parts.fragment
         try:
-            cards = [card for card in self._get("/models").get("data") or [] if isinstance(card, dict)]
+            listed = self._get("/models").get("data")
+            cards = [card for card in (listed if isinstance(listed, list) else []) if isinstance(card, dict)]
         except RequestRefused as error:
             if wanted and error.status in (404, 405):  # some servers have no list
                 return ServedModel(wanted)
@@ -139,7 +147,10 @@ class Endpoint:
             names = ", ".join(str(card.get("id")) for card in cards[:20]) or "none"
             raise ConfigError(f"{self.config.url} has the models {names}; name one of them: {self.config.url}#NAME")
         card = named[0]
-        return ServedModel(str(card["id"]), card.get("owned_by") == OWNER, card.get("agent") or {})
+        settings = card.get("agent")
+        return ServedModel(
+            str(card.get("id") or ""), card.get("owned_by") == OWNER, settings if isinstance(settings, dict) else {}
+        )
 
     def complete(self, body: dict[str, Any], on_text: Callable[[str], None] | None = None) -> Completion:
         """The answer to a chat completion's request; its text goes to `on_text` as it comes.
@@ -172,16 +183,16 @@ class Endpoint:
 
     def _read(self, method: str, path: str, body: Any) -> dict[str, Any]:
         with self._sent(method, path, body) as answer:
-            return _object(answer.read())
+            return _whole(answer)
 
     def _stream(self, body: dict[str, Any], on_text: Callable[[str], None] | None) -> Completion:
         begun = time.perf_counter()
         completion = Completion()
         with self._sent("POST", "/chat/completions", {**body, "stream": True}) as answer:
             streamed = answer.headers.get_content_type() == "text/event-stream"
-            for piece in _events(answer) if streamed else [_object(answer.read())]:
+            for piece in _events(answer) if streamed else [_whole(answer)]:
                 completion.first_s = completion.first_s or time.perf_counter() - begun
-                text = completion.add(piece)
+                text = _added(completion, piece)
                 if text and on_text is not None:
                     on_text(text)
         completion.total_s = time.perf_counter() - begun
@@ -204,12 +215,23 @@ class Endpoint:
                 yield answer
 
 
+def _added(completion: Completion, piece: dict[str, Any]) -> str:
+    """What a piece adds; the same error for all that it may have where something else is expected."""
+    try:
+        text = completion.add(piece)
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
+        raise http.client.HTTPException(f"the answer is no chat completion ({error!r})") from error
+    if wrong := misfit(completion):
+        raise http.client.HTTPException(f"the answer is no chat completion ({wrong})")
+    return text
+
+
 def error_text(answer: Any) -> str:
     """One line of what a server says is wrong, in any of the forms that servers have."""
     if isinstance(answer, bytes):
         try:
             answer = json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = answer.decode("utf-8", "replace")
     for key in ("error", "message", "detail"):
         while isinstance(answer, dict) and key in answer:
@@ -228,8 +250,13 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 
     Raises:
         IncompleteRead: it broke off before its end.
+        HTTPException: it is too long.
     """
-    for line in answer:
+    left = MOST_BYTES
+    while line := answer.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise _too_long()
         if line.startswith(b"data:"):
             data = line[5:].strip()
             if data == b"[DONE]":
@@ -238,10 +265,21 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
     raise http.client.IncompleteRead(b"")
 
 
+def _whole(answer: http.client.HTTPResponse) -> dict[str, Any]:
+    data = answer.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise _too_long()
+    return _object(data)
+
+
+def _too_long() -> http.client.HTTPException:
+    return http.client.HTTPException(f"the answer is longer than {MOST_BYTES} bytes")
+
+
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise http.client.HTTPException(f"the answer is no JSON: {data[:80]!r}") from error
     if not isinstance(value, dict):
         raise http.client.HTTPException(f"the answer is no object: {data[:80]!r}")

@@ -64,8 +64,11 @@ def checkpoint_bytes(path: Path) -> list[int]:
     sizes: dict[int, int] = {}
     with saver(path) as checkpoints:
         kept = {item.config["configurable"]["checkpoint_id"]: item for item in checkpoints.list(THREAD)}
-        for table, size in (("checkpoints", "length(checkpoint) + length(metadata)"), ("writes", "length(value)")):
-            for name, count in checkpoints.conn.execute(f"SELECT checkpoint_id, {size} FROM {table}"):
+        for query in (
+            "SELECT checkpoint_id, length(checkpoint) + length(metadata) FROM checkpoints",
+            "SELECT checkpoint_id, length(value) FROM writes",
+        ):
+            for name, count in checkpoints.conn.execute(query):
                 index = kept[name].checkpoint["channel_values"].get("index", 0)
                 sizes[index] = sizes.get(index, 0) + count
     return [sizes[index] for index in sorted(sizes)]

@@ -53,7 +53,7 @@ def read_rules(path: Path, tools: tuple[type, ...] = PHONE_ACTIONS) -> Rules:
     """
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"--rules {path}: it cannot be read ({error})") from error
     try:
         return rules_from(values, tools)

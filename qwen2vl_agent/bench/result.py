@@ -7,7 +7,7 @@ from typing import Any
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.agent.loading import LoadSettings
 from qwen2vl_agent.bench.statistics import Rate, rate
-from qwen2vl_agent.bench.suites import get_suite
+from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.schema.observation import Observe
 from qwen2vl_agent.schema.trajectory import Split
 

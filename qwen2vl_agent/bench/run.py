@@ -10,8 +10,8 @@ from qwen2vl_agent.agent.jobs import EpisodeResult, Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.bench.chart import draw_chart
 from qwen2vl_agent.bench.result import BenchResult, Conditions
-from qwen2vl_agent.bench.suites import episode_seed, get_suite
 from qwen2vl_agent.bench.tables import markdown
+from qwen2vl_agent.envs.suites import episode_seed, get_suite
 from qwen2vl_agent.trajectory.store import read_episode
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from qwen2vl_agent.agent.jobs import EpisodeResult
 from qwen2vl_agent.bench.published import published_page
 from qwen2vl_agent.bench.result import BenchResult, mean, success_rate
-from qwen2vl_agent.bench.suites import get_suite
+from qwen2vl_agent.envs.suites import get_suite
 
 HEADINGS = ("task", "solved", "95 % range", "runs", "steps", "seconds")
 Row = tuple[str, str, str, str, str, str]

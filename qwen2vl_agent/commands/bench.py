@@ -1,8 +1,9 @@
 """`qwen2vl-agent bench`: success, task by task."""
 
+import json as json_text
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -21,6 +22,11 @@ from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observe
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qwen2vl_agent.bench.result import BenchResult
+
 COMPARE = "compare"
 """In place of a suite: two measurements are put beside each other."""
 
@@ -36,6 +42,7 @@ class Command:
     Examples:
       qwen2vl-agent bench phone --episodes 10 --seed 7 --out runs/bench
       qwen2vl-agent bench phone --blind                 grey screens: the floor to beat
+      qwen2vl-agent bench settings --baselines          the floor and the ceiling beside the score
       qwen2vl-agent bench clock --policy oracle         the bundled solutions
       qwen2vl-agent bench miniwob-pix2act               web pages, by a published protocol
       qwen2vl-agent bench compare runs/a runs/b         two measurements of the same episodes, paired
@@ -82,6 +89,9 @@ class Command:
     checkpoint's own limit"""
     blind: bool = False
     """show grey screens: what remains is what can be done without looking"""
+    baselines: bool = False
+    """do the same episodes by doing nothing, by doing anything and by the bundled solutions, and put the scores beside
+    the measured one, paired; they are kept in OUT/baselines"""
     constrained: bool = True
     """a model's calls are always valid, its thoughts free; without, it writes whatever it likes"""
     speculate: bool = True
@@ -139,6 +149,7 @@ class Command:
             workers, parallel = worker_count(self.workers, self.parallel), at_least_one("--parallel", self.parallel)
             result = run_bench(conditions, out, workers, view.result, view.failure, parallel)
         console.print(rich_table(result))
+        baselines = self._baselines(result, out, workers, console) if self.baselines else {}
         if (others := published_table(self.suite)) is not None:
             console.print(others)
         if self.policy == "model":
@@ -146,5 +157,17 @@ class Command:
                 write_failures(result.episodes, out)
         console.print(f"records and report: {out}", markup=False, soft_wrap=True)
         if self.json:
-            output.print_object({**result.to_json(), "out": str(out)})
+            output.print_object({**result.to_json(), **baselines, "out": str(out)})
         return 1 if result.failures else 0
+
+    def _baselines(self, result: "BenchResult", out: Path, workers: int, console: "Console") -> dict[str, Any]:
+        """Measures them, tells them and adds them to the report."""
+        from qwen2vl_agent.bench.baselines import baseline_page, baseline_table, measure_baselines
+
+        found = measure_baselines(result, out, workers, lambda name: console.print(f"baseline: {name}"))
+        console.print(baseline_table(result, found))
+        told = {"baselines": {baseline.policy: baseline.to_json() for baseline in found}}
+        (out / "results.json").write_text(json_text.dumps(result.to_json() | told, indent=2) + "\n", encoding="utf-8")
+        with (out / "results.md").open("a", encoding="utf-8") as page:
+            page.write(baseline_page(result, found))
+        return told

@@ -129,7 +129,7 @@ class Command:
         """The episodes to run: round the tasks, each round with the next seed."""
         from qwen2vl_agent.agent.chosen import usual_settings
         from qwen2vl_agent.agent.jobs import Job
-        from qwen2vl_agent.bench.suites import episode_seed, get_suite
+        from qwen2vl_agent.envs.suites import episode_seed, get_suite
 
         if not 0 <= self.noise < 1:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")

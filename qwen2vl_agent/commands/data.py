@@ -18,7 +18,8 @@ class Build:
     """Tokenise files of records into a text store.
 
     Killed or interrupted, the same command goes on. Formats: llava, sharegpt, messages (ms-swift, TRL), interleaved
-    (OBELICS, MMC4), pairs, text, webdataset, lerobot. Files: .jsonl, .json, .parquet, .arrow, .tar, or folders of them.
+    (OBELICS, MMC4), pairs, text, webdataset, lerobot; of agents' work atif, aitz, androidcontrol, odyssey. Files:
+    .jsonl, .json, .parquet, .arrow, .tar, or folders of them.
 
     Examples:
       qwen2vl-agent data build talk.json --format llava --media images --out stores/talk \\

@@ -11,10 +11,15 @@ import tyro
 
 from qwen2vl_agent.agent.loading import Dtype, Quantize
 from qwen2vl_agent.commands import output
+from qwen2vl_agent.commands.answers_file import KeptAnswers
 from qwen2vl_agent.commands.flags import at_least_one, load_settings
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.schema.trajectory import CallForm
 
+Suite = Literal["docvqa", "infovqa", "mathvista", "videomme", "reading", "event", "aitz", "fncall"]
+CALLS = ("aitz", "fncall")
+"""Suites that are answered by function calls."""
 TRIALS = ("reading", "event")
 """Suites that draw their own questions."""
 TRIAL_QUESTIONS = 90
@@ -35,14 +40,22 @@ class Command:
     of each script in turn, scored by the letters that are right; and event, a colour to be seen for two seconds of a
     film of twenty minutes, in each tenth of it in turn.
 
+    Two are answered by function calls and scored by type match and exact match: aitz, steps of Android in the Zoo by
+    its own rules (a copy of it, or what export --format aitz wrote), and fncall, the calls of recorded episodes or of
+    conversations in JSON Lines. With --predictions replies that were written elsewhere are scored, without a model.
+
     Examples:
       qwen2vl-agent eval docvqa --data DocVQA --model Qwen/Qwen2-VL-2B-Instruct --limit 100
       qwen2vl-agent eval videomme --data Video-MME --model FOLDER --video-cache cache --out answers.jsonl
       qwen2vl-agent eval reading --model Qwen/Qwen2-VL-2B-Instruct --limit 90
       qwen2vl-agent eval event --model FOLDER --limit 50
+      qwen2vl-agent eval aitz --data android_in_the_zoo --split test --model Qwen/Qwen2-VL-7B-Instruct
+      qwen2vl-agent eval fncall --data runs/lessons --predictions replies.jsonl --results results.json
     """
 
-    suite: tyro.conf.Positional[Literal["docvqa", "infovqa", "mathvista", "videomme", "reading", "event"]]
+    suite: tyro.conf.Positional[
+        Literal["docvqa", "infovqa", "mathvista", "videomme", "reading", "event", "aitz", "fncall"]
+    ]
     """which benchmark"""
     data: Path | None = None
     """folder of the benchmark's files; of reading and event none"""
@@ -51,11 +64,20 @@ class Command:
     model: str = ""
     """folder or hub id; the embedded model if left out, which knows the virtual phone's screens only"""
     split: str = ""
-    """part of the names of the files to read, for example validation"""
+    """part of the names of the files to read, for example validation; of aitz of their paths"""
     limit: int | None = None
     """questions to ask, from the first; all if left out, of reading and event 90"""
     out: Path | None = None
     """file for the answers, one JSON object a line"""
+    predictions: Path | None = None
+    """file of replies to score in place of asking a model, as --out writes them; one that is missing is wrong (aitz,
+    fncall)"""
+    results: Path | None = None
+    """file for the scores, a JSON object"""
+    history: int = 4
+    """earlier screens of an episode that are shown with what was done there (aitz)"""
+    form: CallForm = "keyword"
+    """how calls are written (aitz)"""
     video_cache: Path | None = None
     """folder that keeps the frames of videos, so that each is decoded once"""
     max_new_tokens: int = 64
@@ -76,16 +98,22 @@ class Command:
     def run(self) -> int:
         """Asks, scores and tells."""
         at_least_one("--max-new-tokens", self.max_new_tokens)
+        if self.suite in CALLS:
+            from qwen2vl_agent.commands.eval_calls import run_calls
+
+            return run_calls(self)
+        if self.predictions is not None:
+            raise ConfigError(f"--predictions is for {' and '.join(CALLS)}, not for {self.suite}")
         from rich.progress import track
 
         asked, limit = self._questions()
-        done, console, rows, ask = self._answered(), output.console(self.json), [], None
+        kept, console, rows, ask = KeptAnswers(self.out), output.console(self.json), [], None
         for question in track(asked, "asking", total=limit, console=console, transient=True):
-            answer = done.get(question.id)
+            answer = kept.of(question.id)
             if answer is None:
-                ask = ask or self._asker()
+                ask = ask or self.asker()
                 answer = ask(question.messages)
-                self._note(question.id, answer)
+                kept.note(question.id, answer)
             rows.append((question.kind, score(self.suite, answer, question)))
         result = summary(self.suite, rows)
         if result["chance"]:
@@ -93,9 +121,17 @@ class Command:
         for name, part in {"all": result, **result["kinds"]}.items():
             told = f"{name}: {100 * part['score']:.1f} % of {part['questions']} questions"
             console.print(told, markup=False, soft_wrap=True)
-        if self.json:
-            output.print_object(result | {"model": self.model or "embedded"})
+        self.tell(result)
         return 0
+
+    def tell(self, result: dict[str, Any]) -> None:
+        """The scores as JSON, where that was asked for."""
+        whole = result | {"model": self.model or "embedded"} if self.predictions is None else result
+        if self.results is not None:
+            self.results.parent.mkdir(parents=True, exist_ok=True)
+            self.results.write_text(json_text.dumps(whole, indent=2) + "\n", "utf-8")
+        if self.json:
+            output.print_object(whole)
 
     def _questions(self) -> tuple[Iterator[Any], int | None]:
         """What is to be asked, and how much of it."""
@@ -113,8 +149,10 @@ class Command:
             raise ConfigError(f"{self.suite} needs --data: the folder of your copy, or one that data standin wrote")
         return itertools.islice(questions(self.suite, self.data, self.split), self.limit), self.limit
 
-    def _asker(self) -> Any:
+    def asker(self) -> Any:
+        """What asks the model; told the form of a call, it stops after one."""
         from qwen2vl_agent.agent.loading import load
+        from qwen2vl_agent.dialogue.tool_call import stop_sequences
 
         model, processor = load(resolve(self.model), load_settings(self, self.threads))
         if self.video_cache is not None:
@@ -123,30 +161,12 @@ class Command:
             cached = CachedVideos(processor.video_processor, VideoCache(self.video_cache))
             processor = processor.with_media(videos=cached)
 
-        def ask(messages: list[Any]) -> str:
-            result = model.generate(processor(messages), max_new_tokens=self.max_new_tokens)
+        def ask(messages: list[Any], form: CallForm | None = None) -> str:
+            stop = () if form is None else stop_sequences(form, processor.tokenizer)
+            result = model.generate(processor(messages), max_new_tokens=self.max_new_tokens, stop=stop)
             return processor.decode(result.token_ids).strip()
 
         return ask
-
-    def _answered(self) -> dict[str, str]:
-        """Answers of an earlier run; a last line that breaks off is asked again."""
-        if self.out is None or not self.out.is_file():
-            return {}
-        found = {}
-        for line in self.out.read_text("utf-8").splitlines():
-            try:
-                entry = json_text.loads(line)
-                found[str(entry["id"])] = str(entry["answer"])
-            except (ValueError, KeyError, TypeError):
-                continue
-        return found
-
-    def _note(self, number: str, answer: str) -> None:
-        if self.out is not None:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            with self.out.open("a", encoding="utf-8") as file:
-                file.write(json_text.dumps({"id": number, "answer": answer}, ensure_ascii=False) + "\n")
 
 
 def score(suite: str, answer: str, question: Any) -> float:

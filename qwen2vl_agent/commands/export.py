@@ -18,7 +18,8 @@ class Command:
 
     messages (TRL, OpenAI), sharegpt (LLaMA-Factory) and swift (ms-swift) hold conversations in the <tool_call> form
     and a folder of pictures; lerobot is a LeRobot data set of version 3, a film and tables; atif has a document for
-    each episode, with the token ids and probabilities that were recorded. docs/exports.md tells how each is loaded.
+    each episode, with the token ids and probabilities that were recorded; aitz (Android in the Zoo) has phone steps, on
+    which `eval aitz` measures. docs/exports.md tells how each is loaded.
 
     Examples:
       qwen2vl-agent export runs/lessons --format messages --out exports/lessons
@@ -28,7 +29,7 @@ class Command:
 
     folder: tyro.conf.Positional[Path]
     """an episode, or a folder of episodes"""
-    format: Literal["messages", "sharegpt", "swift", "lerobot", "atif"]
+    format: Literal["messages", "sharegpt", "swift", "lerobot", "atif", "aitz"]
     """of what is written"""
     out: Path
     """a new folder"""

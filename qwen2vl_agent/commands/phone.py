@@ -30,11 +30,14 @@ class Command:
     500ms), offline-after, hang-after (commands), black (captures; all without a value), truncate (bytes), drop-input
     (0.1 a share, 10 every tenth), corrupt, garble, rotate-randomly (shares), rotation (quarters), locked (PIN), state
     (recovery …), secure, screen-off, folded, unauthorized, no-screenrecord, no-adb-keyboard, old-input"""
+    edition: str = "first"
+    """first, or full: the phone with more apps, notifications and prompts"""
     json: bool = False
     """print one JSON object with the serial when the phone is ready"""
 
     def run(self) -> int:
         """Serves until interrupted."""
+        from qwen2vl_agent.envs.virtual_phone.app_list import check_edition
         from qwen2vl_agent.envs.virtual_phone.faults import parse_faults
         from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
         from qwen2vl_agent.envs.virtual_phone.server import serve_phone
@@ -43,7 +46,8 @@ class Command:
 
         if not 0 <= self.port < 65536:
             raise ConfigError(f"--port is {self.port}; expected 1 to 65535, or 0 for a free one")
-        phone = VirtualPhone(random_state(self.seed, Words.test()))
+        check_edition(self.edition)
+        phone = VirtualPhone(random_state(self.seed, Words.test(), self.edition))
         asyncio.run(serve_phone(phone, port=self.port, faults=parse_faults(self.fault), on_ready=self._tell))
         return 0
 

@@ -15,7 +15,8 @@ from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
 KEPT_FLAGS = (
     "device", "dry_run", "force", "threads", "constrained", "speculate", "samples", "secrets", "url", "allow",
-    "downloads", "observe", "virtual", "display", "env_id", "env_kwargs", "import_modules",
+    "capture", "consent", "more_actions", "downloads", "observe", "virtual", "display", "env_id", "env_kwargs",
+    "import_modules",
 )  # fmt: skip
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -27,7 +27,7 @@ from qwen2vl_agent.commands.flags import (
 from qwen2vl_agent.commands.models import is_embedded, resolve
 from qwen2vl_agent.commands.results import episode_result, together
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost, EndpointLost
-from qwen2vl_agent.schema.observation import Observe
+from qwen2vl_agent.schema.observation import CaptureName, Observe
 from qwen2vl_agent.trajectory.lock import RecordBusy
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ class Command:
     """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""
     """the phone's serial as `adb devices` lists it, or virtual for a virtual phone whatever is attached"""
+    capture: CaptureName | None = None
+    """how a phone's pictures are taken; if left out $QWEN2VL_AGENT_CAPTURE, else the best by measurement"""
+    consent: tuple[Literal["keyboard"], ...] = ()
+    """what may be changed on your phone until the agent is done; keyboard: ADBKeyBoard types what is not ASCII"""
+    more_actions: tuple[Literal["open_link", "pull_down"], ...] = ()
+    """beside the phone's usual ones: links, and the shade of notifications and quick settings; not for the embedded
+    model, which was not taught them"""
     virtual: bool = False
     """with --device desktop: a desktop of the agent's own, which nobody sees; your own screen is not touched"""
     display: str = ""

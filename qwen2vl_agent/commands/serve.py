@@ -25,7 +25,8 @@ class Command:
     """Serve a model by OpenAI's API: chat completions with pictures, videos and tools, streamed if asked for.
 
     Listens to this machine only, and then asks for no token. At any other --host every request needs one: that of
-    --token, of the variable QWEN2VL_AGENT_TOKEN, or a new one that is printed. Pictures and videos come inside the
+    --token-file, of the variable QWEN2VL_AGENT_TOKEN, or a new one that is printed. No flag takes the token itself,
+    which every user of this machine could read among the processes. Pictures and videos come inside the
     request as data URLs; nothing is fetched. /health and /metrics tell how it is.
 
     Examples:
@@ -40,8 +41,8 @@ class Command:
     """address to listen at; 0.0.0.0 is every one that this machine has"""
     port: int = 8000
     """port to listen at; 0 takes a free one"""
-    token: str = ""
-    """what requests have to carry as `Authorization: Bearer TOKEN`"""
+    token_file: Path | None = None
+    """a file with what requests have to carry as `Authorization: Bearer TOKEN`; only its owner may read it"""
     name: str = ""
     """the model's name for clients; the folder's or hub id if left out"""
     max_new_tokens: int = 1024
@@ -71,6 +72,8 @@ class Command:
         for flag in ("max_new_tokens", "conversations", "max_body_mb"):
             at_least_one(f"--{flag.replace('_', '-')}", getattr(self, flag))
         require_extra()
+        given = self._given_token()
+        token = given or self._new_token()
         settings = load_settings(self, self.threads)
         name = resolve(self.model)
         listening = bound_socket(self.host, self.port)
@@ -81,15 +84,14 @@ class Command:
         console.print(f"loading {name}", markup=False, soft_wrap=True)
         limits = Limits(max_new_tokens=self.max_new_tokens, caches=self.conversations)
         engine = Engine(*load(name, settings), self.name or self._name(name), limits)
-        token = self._token()
         app = make_app(engine, self._rules(listening, token))
         url = f"{address(listening)}/v1"
         listening.listen()
         console.print(f"{engine.name} at {url} (Ctrl-C ends)", markup=False, soft_wrap=True)
-        if token is not None:
+        if token and not given:  # one that was given is known, and stays out of logs
             console.print(f"token: {token}", markup=False, soft_wrap=True)
         if self.json:
-            output.print_object({"url": url, "model": engine.name, "token": token})
+            output.print_object({"url": url, "model": engine.name, "token": None if given else token})
         run_in_foreground(app, listening)
         return 0
 
@@ -98,11 +100,15 @@ class Command:
             return "qwen2vl-agent-tiny"
         return Path(model).resolve().name if Path(model).is_dir() else model
 
-    def _token(self) -> str | None:
+    def _given_token(self) -> str:
+        from qwen2vl_agent.serve.guard import read_token
+
+        return read_token(self.token_file) if self.token_file else os.environ.get(TOKEN_VARIABLE, "")
+
+    def _new_token(self) -> str | None:
         from qwen2vl_agent.serve.guard import is_loopback, new_token
 
-        given = self.token or os.environ.get(TOKEN_VARIABLE, "")
-        return given or (None if is_loopback(self.host) else new_token())
+        return None if is_loopback(self.host) else new_token()
 
     def _rules(self, listening: "socket.socket", token: str | None) -> "AccessRules":
         from qwen2vl_agent.serve.access import AccessRules

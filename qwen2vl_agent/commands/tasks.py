@@ -27,7 +27,7 @@ class Command:
 
     def run(self) -> int:
         """Prints the ids and instructions."""
-        from qwen2vl_agent.bench.suites import get_suite
+        from qwen2vl_agent.envs.suites import get_suite
 
         suite = get_suite(self.suite)
         goals = {task: suite.example(task) for task in suite.tasks}

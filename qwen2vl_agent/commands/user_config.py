@@ -102,7 +102,7 @@ def fitted(value: Any, hint: Any, where: str) -> Any:
 def _sections(path: Path, commands: list[str]) -> dict[str, dict[str, Any]]:
     try:
         sections = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as the user's settings ({error})") from error
     for name, section in sections.items():
         if name not in commands or not isinstance(section, dict):

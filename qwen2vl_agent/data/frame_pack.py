@@ -7,6 +7,7 @@ that halves it (screens, drawings), and else the pixels stand there as they are 
 """
 
 import json
+import math
 import mmap
 import struct
 import zlib
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.geometry import MOST_PIXELS
 
 MAGIC, END = b"QWVLPACK", b"QWVLPEND"
 SAME, PLAIN, CHANGE = "same", "plain", "change"
@@ -56,6 +58,23 @@ def _stored(frame: np.ndarray, before: np.ndarray | None) -> tuple[str, bytes]:
     return (CHANGE, packed) if len(packed) < WORTH * frame.nbytes else (PLAIN, frame.tobytes())
 
 
+def _sound(head: Any) -> bool:
+    """Whether an index says what one has to: the shape [F, H, W, 3], and F times a kind, a size and a checksum."""
+    shape, frames = (head.get("shape"), head.get("frames")) if isinstance(head, dict) else (None, None)
+    if not isinstance(shape, list) or not isinstance(frames, list) or len(shape) != 4:
+        return False
+    sized = all(type(side) is int and side > 0 for side in shape) and shape[3] == 3
+    listed = all(isinstance(f, list) and len(f) == 3 and all(type(n) is int and n >= 0 for n in f[1:]) for f in frames)
+    return (
+        sized
+        and listed
+        and shape[0] == len(frames)
+        and shape[1] * shape[2] <= MOST_PIXELS
+        and all(frame[0] in (SAME, PLAIN, CHANGE) for frame in frames)
+        and frames[0][0] != SAME
+    )
+
+
 class Pack:
     """A pack, open: it can be read to its end even when its file has been removed."""
 
@@ -72,11 +91,13 @@ class Pack:
                 raise RecordError(f"{path} is empty") from error
         self._path = path
         head = self._index()
+        if not _sound(head):
+            raise RecordError(f"{path} is damaged in its index")
         self._frames: list[tuple[str, int, int]] = head["frames"]
         self.shape: tuple[int, int, int, int] = tuple(head["shape"])
         """Frames, height, width and 3."""
 
-    def _index(self) -> dict[str, Any]:
+    def _index(self) -> Any:
         tail = 8 + len(END)
         if self._bytes[: len(MAGIC)] != MAGIC or len(self._bytes) < len(MAGIC) + tail or self._bytes[-8:] != END:
             raise RecordError(f"{self._path} is no complete pack of frames")
@@ -84,7 +105,10 @@ class Pack:
         text = self._bytes[-tail - size : -tail]
         if len(text) != size or zlib.crc32(text) != check:
             raise RecordError(f"{self._path} is damaged in its index")
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{self._path} is damaged in its index: {error}") from error
 
     def frames(self) -> np.ndarray:
         """[F, H, W, 3] in 8 bits.
@@ -102,11 +126,21 @@ class Pack:
             at += size
             if zlib.crc32(data) != check:
                 raise RecordError(f"{self._path}: frame {number} is damaged")
-            pixels = np.frombuffer(data if kind == PLAIN else zlib.decompress(data), np.uint8)
-            made[number] = pixels.reshape(self.shape[1:])
+            made[number] = self._pixels(kind, data, number)
             if kind == CHANGE and number:
                 made[number] += made[number - 1]
         return made
+
+    def _pixels(self, kind: str, data: memoryview, number: int) -> np.ndarray:
+        """What is kept of a frame, inflated to no more than a frame."""
+        size = math.prod(self.shape[1:])
+        try:
+            plain = data if kind == PLAIN else zlib.decompressobj().decompress(data, size + 1)
+        except zlib.error as error:
+            raise RecordError(f"{self._path}: frame {number} is damaged: {error}") from error
+        if len(plain) != size:
+            raise RecordError(f"{self._path}: frame {number} has {len(plain)} bytes; expected {size}")
+        return np.frombuffer(plain, np.uint8).reshape(self.shape[1:])
 
     def remove(self) -> None:
         """Takes the file away; what is open stays readable."""

@@ -28,16 +28,16 @@ class ImageEmbeds:
     def __init__(self, folder: Path | str) -> None:
         """
         Raises:
-            RecordError: there are none.
+            RecordError: there are none, or they are damaged.
         """
         self._folder = Path(folder)
         self._shards: list[tuple[Any, Grid]] = []
         self._places: dict[str, tuple[int, int]] = {}
         for index in sorted(self._folder.glob("embeds-*.json")):
-            described = json.loads(index.read_text("utf-8"))
-            self._shards.append((np.load(index.with_suffix(".npy"), mmap_mode="r"), tuple(described["grid"])))
+            bits, grid, keys = _shard(index)
+            self._shards.append((bits, grid))
             number = len(self._shards) - 1
-            self._places.update({key: (number, row) for row, key in enumerate(described["keys"])})
+            self._places.update({key: (number, row) for row, key in enumerate(keys)})
         if not self._shards:
             raise RecordError(f"{folder} holds no embeds; expected embeds-*.json")
 
@@ -60,6 +60,26 @@ class ImageEmbeds:
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process maps the same files."""
         return ImageEmbeds, (self._folder,)
+
+
+def _shard(index: Path) -> tuple[Any, Grid, list[str]]:
+    """The values of a shard, mapped into memory, the grid of its pictures, and their keys.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    try:
+        described = json.loads(index.read_text("utf-8"))
+        bits = np.load(index.with_suffix(".npy"), mmap_mode="r")
+        t, h, w = map(int, described["grid"])
+        keys = list(map(str, described["keys"]))
+    except Exception as error:  # numpy's reader of headers is a parser of Python, and raises whatever that raises
+        raise RecordError(f"{index} and what lies beside it are no embeds: {error!r}; encode them again") from error
+    if bits.dtype != np.int16 or bits.ndim != 3 or len(bits) != len(keys):
+        raise RecordError(
+            f"{index}: {len(keys)} keys for {bits.dtype} of the shape {list(bits.shape)}; encode them again"
+        )
+    return bits, (t, h, w), keys
 
 
 def embed_key(part: ImagePart) -> str:

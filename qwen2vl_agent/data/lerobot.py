@@ -7,6 +7,7 @@ Source: lerobot's docs/source/lerobot-dataset-v3.mdx and the layout of version 2
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,11 @@ from typing import Any
 from qwen2vl_agent.data.parquet import open_parquet
 from qwen2vl_agent.schema.errors import RecordError
 
+MISFITS = (KeyError, TypeError, ValueError, OSError, AttributeError, IndexError, ZeroDivisionError, OverflowError)
+"""What a description of another form than expected leads to."""
+FIELD = re.compile(r"\{(\w+)(?::0?(\d)d)?\}")
+"""In a template of a path: a name, and in how many digits. More of Python's format language is refused: it can read
+attributes, and pad to any length."""
 SPAN = 50
 """Episodes in one piece of the work."""
 
@@ -54,7 +60,11 @@ def episodes(folder: Path, first: int, last: int) -> Iterator[tuple[dict[str, An
     names = _names(info["features"].get("action", {}))
     for episode in _listed(folder)[first:last]:
         where = f"{folder}, episode {episode.index}"
-        rows = [row for row in _table(episode.data) if row["episode_index"] == episode.index]
+        try:
+            rows = [row for row in _table(episode.data) if row["episode_index"] == episode.index]
+            rows.sort(key=lambda row: row["frame_index"])
+        except MISFITS as error:
+            raise RecordError(f"{where}: {episode.data} is no table of frames: {error!r}") from error
         if not rows:
             raise RecordError(f"{where}: {episode.data} has no rows of it")
         yield (
@@ -62,7 +72,7 @@ def episodes(folder: Path, first: int, last: int) -> Iterator[tuple[dict[str, An
                 "tasks": list(episode.tasks),
                 "fps": float(info["fps"]),
                 "action_names": names,
-                "rows": sorted(rows, key=lambda row: row["frame_index"]),
+                "rows": rows,
                 "videos": episode.videos,
             },
             where,
@@ -84,8 +94,9 @@ def _info(folder: Path) -> dict[str, Any]:
         version = str(info["codebase_version"])
         if version[:2] not in ("v2", "v3"):
             raise RecordError(f"{path} has version {version}; expected v2 or v3")
+        info["features"].items(), float(info["fps"])
         return info
-    except (OSError, ValueError, KeyError) as error:
+    except MISFITS as error:
         raise RecordError(f"{path} cannot be used: {error!r}") from error
 
 
@@ -94,7 +105,7 @@ def _listed(folder: Path) -> list[_Episode]:
     info = _info(folder)
     try:
         found = _version_2(folder, info) if info["codebase_version"].startswith("v2") else _version_3(folder, info)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except MISFITS as error:
         raise RecordError(f"{folder}: its description cannot be used: {error!r}") from error
     return sorted(found, key=lambda episode: episode.index)
 
@@ -110,9 +121,9 @@ def _version_2(folder: Path, info: dict[str, Any]) -> list[_Episode]:
         index = int(described["episode_index"])
         place = {"episode_index": index, "episode_chunk": index // int(info["chunks_size"])}
         films = {
-            camera: (folder / info["video_path"].format(video_key=camera, **place), 0.0) for camera in _cameras(info)
+            camera: (_placed(folder, info["video_path"], video_key=camera, **place), 0.0) for camera in _cameras(info)
         }
-        made.append(_Episode(index, tuple(described["tasks"]), folder / info["data_path"].format(**place), films))
+        made.append(_Episode(index, tuple(described["tasks"]), _placed(folder, info["data_path"], **place), films))
     return made
 
 
@@ -123,15 +134,35 @@ def _version_3(folder: Path, info: dict[str, Any]) -> list[_Episode]:
             films = {}
             for camera in _cameras(info):
                 prefix = f"videos/{camera}"
-                name = info["video_path"].format(
+                path = _placed(
+                    folder,
+                    info["video_path"],
                     video_key=camera,
                     chunk_index=row[f"{prefix}/chunk_index"],
                     file_index=row[f"{prefix}/file_index"],
                 )
-                films[camera] = (folder / name, float(row[f"{prefix}/from_timestamp"]))
-            data = info["data_path"].format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
-            made.append(_Episode(int(row["episode_index"]), tuple(row["tasks"]), folder / data, films))
+                films[camera] = (path, float(row[f"{prefix}/from_timestamp"]))
+            place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+            data = _placed(folder, info["data_path"], **place)
+            made.append(_Episode(int(row["episode_index"]), tuple(row["tasks"]), data, films))
     return made
+
+
+def _placed(folder: Path, template: str, **place: Any) -> Path:
+    """Where a file of a data set lies.
+
+    Raises:
+        ValueError: the template is none, or leads out of the folder.
+    """
+
+    def fill(found: re.Match[str]) -> str:
+        value = place[found[1]]
+        return f"{int(value):0{int(found[2])}d}" if found[2] else str(value)
+
+    name = FIELD.sub(fill, template)
+    if "{" in name or "}" in name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise ValueError(f"{template!r} is no path of the data set's files")
+    return folder / name
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -6,6 +6,9 @@ from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 
+DAMAGED = (OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, MemoryError)
+"""What pyarrow raises of a damaged page: its own errors are each one of these too."""
+
 
 def open_parquet(path: Path) -> Any:
     """A `pyarrow.parquet.ParquetFile`.

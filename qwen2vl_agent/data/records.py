@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen2vl_agent.data import lerobot
-from qwen2vl_agent.data.parquet import open_arrow, open_parquet
+from qwen2vl_agent.data.parquet import DAMAGED, open_arrow, open_parquet
 from qwen2vl_agent.schema.errors import ConfigError, MediaError, RecordError
 
 PIECE_BYTES = 64 * 2**20
@@ -34,7 +34,7 @@ KINDS = {
 
 
 DATA_KINDS = set(KINDS) - {".json"}
-"""Those of a folder's files that are taken for data: JSON beside them describes them."""
+"""Those of a folder's files that are taken for data where there are any: JSON beside them describes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> list[Piece]:
     if lerobot.is_dataset(path):
         return [Piece(str(path), "lerobot", first, last) for first, last in lerobot.spans(path)]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in DATA_KINDS)
+        below = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in KINDS)
+        files = [file for file in below if file.suffix.lower() in DATA_KINDS] or below
         return [piece for file in files for piece in pieces(file, piece_bytes)]
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
@@ -127,12 +128,23 @@ def _line(line: bytes, where: str) -> Record:
 
 
 def _array(piece: Piece) -> Iterator[Record]:
-    """The objects of an array, parsed one by one: the file is never held as a whole."""
+    """The objects of an array, parsed one by one: the file is never held as a whole; a single object is one record."""
+    try:
+        yield from _entries(piece)
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{piece.path} is not in UTF-8: {error}") from error
+
+
+def _entries(piece: Piece) -> Iterator[Record]:
     decoder, number = json.JSONDecoder(), 0
     with open(piece.path, encoding="utf-8") as file:
         text = file.read(CHUNK).lstrip("\ufeff").lstrip()
+        if text.startswith("{"):
+            if piece.start == 0:
+                yield _line((text + file.read()).encode(), piece.path)
+            return
         if not text.startswith("["):
-            raise RecordError(f"{piece.path} is no JSON array; expected [ at its beginning")
+            raise RecordError(f"{piece.path} is no JSON array or object; expected [ or {{ at its beginning")
         at = 1
         while True:
             where = f"{piece.path}, entry {number}"
@@ -167,10 +179,11 @@ def _rows(piece: Piece) -> Iterator[Record]:
     number = sum(file.metadata.row_group(group).num_rows for group in range(piece.start))
     try:
         for batch in file.iter_batches(ROWS, row_groups=list(range(piece.start, piece.end))):
+            batch.validate(full=True)
             for value in batch.to_pylist():
                 yield Record(value, f"{piece.path}, row {number}")
                 number += 1
-    except OSError as error:  # pyarrow's errors of damaged pages are OSErrors
+    except DAMAGED as error:
         raise RecordError(f"{piece.path}, after row {number}: {error}") from error
 
 
@@ -179,11 +192,12 @@ def _batches(piece: Piece) -> Iterator[Record]:
     number = 0
     try:
         for batch in open_arrow(Path(piece.path)):
+            batch.validate(full=True)  # a damaged one would lead out of its memory
             for start in range(0, batch.num_rows, ROWS):
                 for value in batch.slice(start, ROWS).to_pylist():
                     yield Record(value, f"{piece.path}, row {number}")
                     number += 1
-    except OSError as error:
+    except DAMAGED as error:
         raise RecordError(f"{piece.path}, after row {number}: {error}") from error
 
 

@@ -144,17 +144,53 @@ class Shard:
         """
         self.path = path
         self.head, first = _read_head(path)
+        self._arrays: dict[str, Array] = {}
+        try:
+            self._map(first)
+            wrong = self._wrong()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise RecordError(f"{path} is no whole file of a text store: {error!r}; build it again") from error
+        if wrong:
+            raise RecordError(f"{path} is damaged: {wrong}; build it again")
+
+    def _map(self, first: int) -> None:
+        path = self.path
         mapped = np.memmap(path, dtype=np.uint8, mode="r")
         kinds = {"tokens": self.head["dtype"], "checks": "<u4", "runs": "<u4", "media": MEDIA, "names": "u1"}
-        self._arrays: dict[str, Array] = {}
         for name, size in self.head["sections"].items():
-            if first + size > len(mapped):
+            if size < 0 or first + size > len(mapped):
                 raise RecordError(f"{path} is cut short in its section {name!r}; build it again")
             section = mapped[first : first + size]
             if name != "tokens" and _crc(section) != self.head["checks"][name]:
                 raise RecordError(f"{path} is damaged in its section {name!r}; build it again")
             self._arrays[name] = np.asarray(section).view(kinds.get(name, "<i8"))
             first += size + -size % ALIGNMENT
+
+    def _wrong(self) -> str | None:
+        """What of the sections does not fit together; None: all does. Their checksums only say that nothing changed."""
+        arrays = self._arrays
+        if (
+            arrays["tokens"].dtype.kind != "u"
+            or len(arrays["checks"]) != len(self)
+            or self.tokens != len(arrays["tokens"])
+        ):
+            return "its head and its tokens differ"
+        places = {
+            "starts": arrays["tokens"],
+            "run_starts": arrays["runs"].reshape(-1, 2),
+            "media_starts": arrays["media"],
+        }
+        for name, pointed in places.items():
+            starts = arrays[name]
+            if (
+                len(starts) != len(self) + 1
+                or starts[0] != 0
+                or starts[-1] != len(pointed)
+                or (np.diff(starts) < 0).any()
+            ):
+                return f"{name!r} leads out of its section"
+        arrays["names"].tobytes().decode()
+        return None
 
     def __len__(self) -> int:
         return int(self.head["documents"])
@@ -230,7 +266,13 @@ def _read_head(path: Path) -> tuple[dict[str, Any], int]:
     if len(text) != size or zlib.crc32(text) != check:
         raise RecordError(f"{path} is damaged in its head; build it again")
     end = len(fixed) + size
-    return json.loads(text), end + -end % ALIGNMENT
+    try:
+        head = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is damaged in its head: {error}; build it again") from error
+    if not isinstance(head, dict):
+        raise RecordError(f"{path} is damaged in its head; build it again")
+    return head, end + -end % ALIGNMENT
 
 
 def _bytes(array: Array) -> memoryview:

@@ -34,6 +34,12 @@ class ShellResult:
         """Standard output as text."""
         return self.stdout.decode("utf-8", "replace")
 
+    @property
+    def complaint(self) -> str:
+        """What a command that failed said, in one line; its status where it said nothing."""
+        text = (self.stderr + self.stdout).decode("utf-8", "replace").strip()
+        return " ".join(text.split())[:300] or f"exit status {self.status}"
+
 
 class NotSent(DeviceLost):
     """No connection to the phone was had, so nothing was sent to it."""

@@ -13,9 +13,9 @@ from PIL import Image
 from qwen2vl_agent.envs import adb_server, android_input
 from qwen2vl_agent.envs.adb_link import AdbLink, ShellResult
 from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app, parse_apps
-from qwen2vl_agent.envs.android_capture import Capture, CaptureName
+from qwen2vl_agent.envs.android_capture import Capture
 from qwen2vl_agent.envs.android_screen import STATE_COMMAND, WHY_BLACK, ScreenState, parse_state
-from qwen2vl_agent.envs.hierarchy import parse_xml
+from qwen2vl_agent.envs.hierarchy import parse_xml, whole_tree
 from qwen2vl_agent.envs.phone_video import PhoneVideo
 from qwen2vl_agent.envs.reconnecting import Reconnecting
 from qwen2vl_agent.envs.settling import BLACK_TEXT
@@ -25,7 +25,9 @@ from qwen2vl_agent.schema.actions import (
     DoubleTap,
     LongPress,
     OpenApp,
+    OpenLink,
     PressKey,
+    PullDown,
     Swipe,
     Tap,
     TypeText,
@@ -33,7 +35,7 @@ from qwen2vl_agent.schema.actions import (
 )
 from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import Frame, Point
-from qwen2vl_agent.schema.observation import Element
+from qwen2vl_agent.schema.observation import CaptureName, Element
 from qwen2vl_agent.schema.tools import tool_name
 
 ADB_KEYBOARD = "com.android.adbkeyboard/.AdbIME"
@@ -91,6 +93,7 @@ class AndroidDevice:
         self._apps: list[InstalledApp] | None = None
         self._previous_keyboard: str | None = None
         self._enabled_keyboard = False
+        self._pulled_down = False
         self._consent = consent or (lambda what: os.environ.get(CONSENT_VARIABLE) == "keyboard")
         self.virtual = self._link.shell("getprop ro.product.name").text.strip() == VIRTUAL_PRODUCT
         self.name = "virtual-phone" if self.virtual else "android"
@@ -198,7 +201,7 @@ class AndroidDevice:
             DeviceLost: the phone gives no tree.
         """
         dump = self.connection.look(lambda: self._link.exec_out("uiautomator dump /dev/tty"))
-        return parse_xml(_whole_tree(dump.decode("utf-8", "replace")))
+        return parse_xml(whole_tree(dump.decode("utf-8", "replace")))
 
     def foreground(self) -> tuple[str, str]:
         """Package and activity in front; the activity in short form where it is in the package."""
@@ -250,6 +253,10 @@ class AndroidDevice:
                 self._send(android_input.key(android_input.KEY_CODES[name]), done)
             case OpenApp(name=name):
                 self._open(name, done)
+            case OpenLink(link=link):
+                done |= self.open_link(link)
+            case PullDown(what=what):
+                done |= self.pull_down(None if what == "nothing" else what)
             case Wait(seconds=seconds):
                 done["seconds"] = seconds
                 self._wait(seconds)
@@ -267,7 +274,7 @@ class AndroidDevice:
         """Run a line that must succeed, and note it."""
         result = self.connection.act(lambda: self._shell(line))
         if result.status:
-            raise ActionRejected(f"the phone refused `{_short(line)}`: {_complaint(result)}")
+            raise ActionRejected(f"the phone refused `{_short(line)}`: {result.complaint}")
         done.setdefault("sent", []).append(line)
 
     def _type(self, text: str, clear_first: bool, done: dict[str, Any]) -> None:
@@ -365,7 +372,7 @@ class AndroidDevice:
         self._link.push(json.dumps(state.to_json()).encode(), STATE_PATH)
         result = self._shell(f"cmd virtual-phone load {STATE_PATH}")
         if result.status:
-            raise DeviceLost(f"phone {self.serial} did not take the state: {_complaint(result)}")
+            raise DeviceLost(f"phone {self.serial} did not take the state: {result.complaint}")
 
     def _must_be_virtual(self) -> None:
         if not self.virtual:
@@ -398,13 +405,14 @@ class AndroidDevice:
         result = self.connection.act(lambda: self._shell(line))
         answer = (result.stdout + result.stderr).decode("utf-8", "replace")
         if result.status or "Error:" in answer:
-            raise ActionRejected(f"no app of this phone opens {_short(link)!r}: {_complaint(result)}")
+            raise ActionRejected(f"no app of this phone opens {_short(link)!r}: {result.complaint}")
         return done | {"sent": [line]}
 
     def pull_down(self, what: Literal["notifications", "settings"] | None) -> dict[str, Any]:
         """Show the notifications or the quick settings; None for neither."""
         done: dict[str, Any] = {"action": "pull_down", "what": what}
         self._send(f"cmd statusbar {f'expand-{what}' if what else 'collapse'}", done)
+        self._pulled_down = what is not None
         return done
 
     def _read(self, line: str) -> str:
@@ -414,8 +422,11 @@ class AndroidDevice:
         return self._link.shell(line)
 
     def close(self) -> None:
-        """End the video, and give the owner's keyboard back."""
+        """End the video, close what was pulled down, and give the owner's keyboard back."""
         self._capture.close()
+        if self._pulled_down:
+            self._shell("cmd statusbar collapse")
+            self._pulled_down = False
         if self._previous_keyboard:
             keyboard, self._previous_keyboard = self._previous_keyboard, None
             disable = f"; ime disable {ADB_KEYBOARD}" if self._enabled_keyboard else ""
@@ -431,18 +442,5 @@ def _chosen_capture() -> CaptureName | None:
     return name or None  # type: ignore[return-value]
 
 
-def _whole_tree(text: str) -> str:
-    """The dump without what uiautomator says around it."""
-    end = text.find("</hierarchy>")
-    if end < 0:
-        raise DeviceLost(f"the phone gives no accessibility tree: {text.strip()[:200]!r}")
-    return text[: end + len("</hierarchy>")]
-
-
 def _short(line: str) -> str:
     return line if len(line) <= 80 else line[:77] + "..."
-
-
-def _complaint(result: ShellResult) -> str:
-    text = (result.stderr + result.stdout).decode("utf-8", "replace").strip()
-    return " ".join(text.split())[:300] or f"exit status {result.status}"

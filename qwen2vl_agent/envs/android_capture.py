@@ -1,12 +1,10 @@
 """Pictures of a phone's screen: four ways to get one, the best by measurement, another where it fails."""
 
 import functools
-import io
 import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Literal
 
 from PIL import Image
 
@@ -15,8 +13,9 @@ from qwen2vl_agent.envs.live_screen import LiveScreen, TimedFrame
 from qwen2vl_agent.envs.scrcpy_server import find_server, open_scrcpy
 from qwen2vl_agent.envs.settling import agree
 from qwen2vl_agent.schema.errors import DeviceLost
+from qwen2vl_agent.schema.observation import CaptureName
+from qwen2vl_agent.trajectory.png import read_png
 
-CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RGBA_8888, RGBX_8888 = 1, 2
 RAW_HEADERS = (16, 12)
@@ -40,8 +39,8 @@ def decode_png(data: bytes) -> Image.Image | None:
     if start < 0:
         return None
     try:
-        return Image.open(io.BytesIO(data[start:])).convert("RGB")
-    except (OSError, SyntaxError, ValueError):
+        return read_png(data[start:]).convert("RGB")
+    except ValueError:
         return None
 
 

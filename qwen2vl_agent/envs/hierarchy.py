@@ -1,7 +1,7 @@
 """The XML of `uiautomator dump`, to and from elements; both ways lose nothing of an `Element`."""
 
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ElementTree  # nosec B405
 from collections.abc import Iterable
 
 from qwen2vl_agent.schema.errors import DeviceLost
@@ -38,7 +38,7 @@ ROLE_OF_CLASS = {name: role for role, name in CLASS_OF_ROLE.items()} | {
 }
 DESCRIBED = frozenset({"icon", "image", "row", "key", "list"})
 """Roles whose words are a content description, not written text."""
-BOUNDS = re.compile(r"\[(-?\d+),(-?\d+)\]\[(-?\d+),(-?\d+)\]")
+BOUNDS = re.compile(r"\[(-?\d{1,6}),(-?\d{1,6})\]\[(-?\d{1,6}),(-?\d{1,6})\]")
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold; uiautomator writes a full stop for each."""
 HEADER = "<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>"
@@ -93,6 +93,18 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
+def whole_tree(text: str) -> str:
+    """The dump without what uiautomator says around it.
+
+    Raises:
+        DeviceLost: there is none.
+    """
+    end = text.find("</hierarchy>")
+    if end < 0:
+        raise DeviceLost(f"the phone gives no accessibility tree: {text.strip()[:200]!r}")
+    return text[: end + len("</hierarchy>")]
+
+
 def parse_xml(text: str) -> list[Element]:
     """The elements of a dump, in reading order of the tree.
 
@@ -102,9 +114,12 @@ def parse_xml(text: str) -> list[Element]:
         DeviceLost: the text is no dump.
     """
     start = text.find("<hierarchy")
+    if start < 0:
+        raise DeviceLost("the phone's `uiautomator dump` is no XML with a hierarchy; is its screen on?")
     try:
-        root = ElementTree.fromstring(text[max(start, 0) :])
-    except ElementTree.ParseError as error:
+        # Cut off before the root element, a text has no place left for a DOCTYPE, and so no entities to expand.
+        root = ElementTree.fromstring(text[start:])  # nosec B314
+    except (ElementTree.ParseError, UnicodeEncodeError) as error:
         raise DeviceLost(f"the phone's `uiautomator dump` is no XML ({error}); is its screen on?") from None
     return [element for node in root.iter("node") if (element := _element(node)) is not None]
 

@@ -47,9 +47,9 @@ def make_env(name: str = "virtual-phone", **options: Any) -> Any:
     """The environment of this name (see `SHORT_NAMES`) or gymnasium id: an `AgentEnv`.
 
     Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
-    screens), `dry_run`, `observe` (`screen`, `video` or `clip`), `size` of a virtual phone; for `android` also
-    `serial`; for `browser`, `desktop` and `miniwob` see `env.py` in their folders. For `gym` those of `GymConfig`:
-    `env_id` (any gymnasium environment), `env_kwargs`, `modules` and more.
+    screens), `dry_run`, `observe` (`screen`, `video` or `clip`), `size` and `edition` (`first` or `full`) of a virtual
+    phone; for `android` also `serial`; for `browser`, `desktop` and `miniwob` see `env.py` in their folders. For `gym`
+    those of `GymConfig`: `env_id` (any gymnasium environment), `env_kwargs`, `modules` and more.
 
     Raises:
         ConfigError: unknown name or option.
@@ -67,24 +67,33 @@ def make_env(name: str = "virtual-phone", **options: Any) -> Any:
     return env
 
 
-def virtual_phone_env(*, size: tuple[int, int] = (1080, 2400), seed: int | None = None, **options: Any) -> Any:
+def virtual_phone_env(
+    *, size: tuple[int, int] = (1080, 2400), seed: int | None = None, edition: str = "first", **options: Any
+) -> Any:
     """A virtual phone in this process; without a task every episode has a random one."""
+    from qwen2vl_agent.envs.virtual_phone.app_list import check_edition
     from qwen2vl_agent.envs.virtual_phone.device import VirtualPhoneDevice
     from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
     from qwen2vl_agent.envs.virtual_phone.state import random_state
     from qwen2vl_agent.envs.virtual_phone.words import Words
 
-    phone = VirtualPhone(random_state(seed or 0, Words.test()), (int(size[0]), int(size[1])))
+    check_edition(edition)
+    phone = VirtualPhone(random_state(seed or 0, Words.test(), edition), (int(size[0]), int(size[1])))
     return screen_env(VirtualPhoneDevice(phone), seed=seed, fresh=True, **options)
 
 
 def android_env(
-    *, serial: str | None = None, size: tuple[int, int] = (1080, 2400), seed: int | None = None, **options: Any
+    *,
+    serial: str | None = None,
+    size: tuple[int, int] = (1080, 2400),
+    seed: int | None = None,
+    edition: str = "first",
+    **options: Any,
 ) -> Any:
     """A phone over adb: the one named, else the one attached, else a virtual one of our own."""
     from qwen2vl_agent.envs.phones import open_phone
 
-    opened = open_phone(serial, seed=seed or 0, size=(int(size[0]), int(size[1])))
+    opened = open_phone(serial, seed=seed or 0, size=(int(size[0]), int(size[1])), edition=edition)
     try:
         return screen_env(opened.device, seed=seed, **options)
     except BaseException:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from qwen2vl_agent.envs.device import PhoneDevice
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
-from qwen2vl_agent.envs.virtual_phone.app_list import APPS
+from qwen2vl_agent.envs.virtual_phone.app_list import APPS, installed
 from qwen2vl_agent.envs.virtual_phone.state import random_state
 from qwen2vl_agent.envs.virtual_phone.words import Words
 from qwen2vl_agent.schema.errors import ConfigError
@@ -77,8 +77,11 @@ class PhoneTasks:
                     "task in your own words, or leave --serial out"
                 )
             self._device.load_state(task.initial_state())
+            self.app_names = _labels(task.start.edition)
         elif fresh and self._device.virtual:
-            self._device.load_state(random_state(seed, Words.of(split, seed)))
+            edition = self._device.phone_state().edition
+            self._device.load_state(random_state(seed, Words.of(split, seed), edition))
+            self.app_names = _labels(edition)
         return task
 
     def score(self, task: Task, answer: str | None) -> float:
@@ -92,6 +95,10 @@ class PhoneTasks:
         return task.oracle(Screen(device.elements(), device.phone_state(), size, device.foreground()))
 
 
+def _labels(edition: str) -> tuple[str, ...]:
+    return tuple(app.label for app in installed(edition))
+
+
 def bundled_task(name: str, seed: int, split: Split) -> Task | None:
     """A phone's bundled task of this id; None where `name` is a task in the user's own words.
 
@@ -100,7 +107,7 @@ def bundled_task(name: str, seed: int, split: Split) -> Task | None:
     """
     from qwen2vl_agent.envs.tasks import make_task, task_ids
 
-    known = task_ids()
+    known = [*task_ids(), *task_ids("phone-full")]
     if name in known:
         return make_task(name, seed, split)
     check_free_text(name, known)

@@ -6,7 +6,7 @@ from typing import Any
 from qwen2vl_agent.agent.jobs import Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.agent.settings import taught_settings
-from qwen2vl_agent.bench.suites import episode_seed, get_suite
+from qwen2vl_agent.envs.suites import episode_seed, get_suite
 from qwen2vl_agent.flywheel.settings import POLICIES, ImproveSettings
 from qwen2vl_agent.schema.errors import ConfigError
 

@@ -18,7 +18,7 @@ from qwen2vl_agent.bench.compare import compare
 from qwen2vl_agent.bench.paired import Paired
 from qwen2vl_agent.bench.result import BenchResult, Conditions
 from qwen2vl_agent.bench.run import bench_jobs, run_bench
-from qwen2vl_agent.bench.suites import get_suite
+from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.flywheel.gather import gather, round_jobs
 from qwen2vl_agent.flywheel.learn import imitate, reinforce
 from qwen2vl_agent.flywheel.results import NO_CHOICE, Improvement, RoundResult

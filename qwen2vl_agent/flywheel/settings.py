@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qwen2vl_agent.bench.suites import SEEDS_APART
+from qwen2vl_agent.envs.suites import SEEDS_APART
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
 

@@ -6,7 +6,7 @@ norm of the merger, which reads the same states.
 """
 
 import json
-import pickle
+import pickle  # nosec B403
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +81,11 @@ def _config(path: Path, found: dict[str, Tensor], num_heads: int | None) -> Visi
     numbers = {int(match[1]) for name in found if (match := re.match(r"transformer\.resblocks\.(\d+)\.", name))}
     if (channels, rows, columns) != (3, 14, 14) or hidden is None or hidden.shape[0] % width:
         raise CheckpointError(f"{path} is no ViT with patches of 14 x 14 pixels, which Qwen2-VL has")
-    head_width = _description(path).get("vision_cfg", {}).get("head_width") or HEAD_WIDTHS.get(width, 64)
-    heads = num_heads or width // head_width
     try:
+        head_width = (_description(path).get("vision_cfg") or {}).get("head_width") or HEAD_WIDTHS.get(width, 64)
+        heads = num_heads or width // head_width
         return VisionConfig(depth=len(numbers), embed_dim=width, num_heads=heads, mlp_ratio=hidden.shape[0] // width)
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ZeroDivisionError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: {error}; give the number of heads with --vision-heads") from error
 
 
@@ -95,9 +95,12 @@ def _description(path: Path) -> dict[str, Any]:
     if not beside.is_file():
         return {}
     try:
-        return json.loads(beside.read_text("utf-8")).get("model_cfg", {})
-    except (ValueError, AttributeError) as error:
+        described = json.loads(beside.read_text("utf-8")).get("model_cfg") or {}
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{beside} cannot be read: {error}") from error
+    if not isinstance(described, dict):
+        raise CheckpointError(f"{beside}: model_cfg is {type(described).__name__}; expected an object")
+    return described
 
 
 def _vision_tensors(path: Path) -> dict[str, Tensor]:

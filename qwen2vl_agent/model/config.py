@@ -160,7 +160,7 @@ class Qwen2VLConfig:
 
         try:
             return read(config, generation or {})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
             raise CheckpointError(f"the model's config.json cannot be used: {error!r}") from error
 
     def to_hf(self) -> dict[str, Any]:

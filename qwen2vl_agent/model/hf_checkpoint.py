@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_FILE_NAME = re.compile(r"[\w\-][\w.\-]{0,199}", re.ASCII)
+"""Of a shard in an index: a file of the same folder."""
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _TO_PUBLISHED = (
     ("language_model.", "model."),
@@ -214,8 +216,8 @@ def _files(folder: Path) -> dict[Path, set[str] | None]:
         raise CheckpointError(f"{folder / INDEX} has no weight_map")
     files: dict[Path, set[str] | None] = {}
     for name in sorted(set(map(str, weight_map.values()))):
-        if Path(name).name != name or "\\" in name or name in ("", ".", ".."):
-            raise CheckpointError(f"{folder / INDEX} names {name!r}; expected files of the same folder")
+        if not _FILE_NAME.fullmatch(name):
+            raise CheckpointError(f"{folder / INDEX} names {name[:200]!r}; expected files of the same folder")
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} lacks the shard {name}; download or copy it again")
         files[folder / name] = {key for key, shard in weight_map.items() if shard == name}
@@ -265,7 +267,7 @@ def _remove_old(folder: Path, current: set[str]) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds {type(content).__name__}; expected an object")

@@ -19,6 +19,11 @@ _TEXT_FIELDS = (
 _VISION_FIELDS = ("depth", "embed_dim", "num_heads", "mlp_ratio", "patch_size", "temporal_patch_size",
                   "spatial_merge_size")  # fmt: skip
 
+MOST = {"vocab_size": 2**24, "num_hidden_layers": 512, "depth": 512, "mlp_ratio": 64, "in_channels": 64,
+        "patch_size": 128, "temporal_patch_size": 16, "spatial_merge_size": 16}  # fmt: skip
+"""Largest sizes that are read, where it is not `WIDEST`: a network of more would fill the memory as it is laid out."""
+WIDEST = 2**18
+
 
 def read(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Qwen2VLConfig:
     """The configuration that the files state; `KeyError` or `ValueError` where they cannot be used."""
@@ -41,6 +46,10 @@ def read(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Qwen2VLCon
         "eos_token_ids": _ending_ids(generation.get("eos_token_id") or text.get("eos_token_id"), bos),
         "dtype": config.get("dtype") or config.get("torch_dtype") or text.get("dtype"),
     }
+    if wrong := [name for name, value in tokens.items() if name.endswith("_id") and not _is_id(value)]:
+        raise ValueError(f"{wrong[0]} is {tokens[wrong[0]]!r}; expected a token's number")
+    if not all(map(_is_id, tokens["eos_token_ids"] or ())):
+        raise ValueError(f"eos_token_id is {tokens['eos_token_ids']!r}; expected tokens' numbers")
     return Qwen2VLConfig(
         text=_read_text(text),
         vision=_read_vision(config.get("vision_config") or {}),
@@ -128,7 +137,12 @@ def _read_text(text: Mapping[str, Any]) -> TextConfig:
         "max_window_layers": text.get("max_window_layers"),
         "mrope_section": tuple(rope["mrope_section"]) if "mrope_section" in rope else None,
     }
-    required: dict[str, Any] = {name: text[name] for name in _TEXT_FIELDS}
+    for name in ("rms_norm_eps", "rope_theta"):
+        if optional[name] is not None and not 0 < float(optional[name]) < float("inf"):
+            raise ValueError(f"{name} is {optional[name]!r}; expected a number above 0")
+    if not all(type(part) is int and part >= 0 for part in optional["mrope_section"] or ()):
+        raise ValueError(f"mrope_section is {optional['mrope_section']!r}; expected whole numbers")
+    required: dict[str, Any] = {name: _size(name, text[name]) for name in _TEXT_FIELDS}
     return TextConfig(**required, **{name: value for name, value in optional.items() if value is not None})
 
 
@@ -137,7 +151,18 @@ def _read_vision(vision: Mapping[str, Any]) -> VisionConfig:
     channels = vision.get("in_channels", vision.get("in_chans"))
     if channels is not None:
         values["in_channels"] = channels
-    return VisionConfig(**{name: _single(name, value) for name, value in values.items()})
+    return VisionConfig(**{name: _size(name, _single(name, value)) for name, value in values.items()})
+
+
+def _size(name: str, value: Any) -> int:
+    most = MOST.get(name, WIDEST)
+    if value != int(value) or not 1 <= value <= most:
+        raise ValueError(f"{name} is {value!r}; expected a whole number from 1 to {most}")
+    return int(value)
+
+
+def _is_id(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < 2**31)
 
 
 def _single(name: str, value: Any) -> int:

@@ -9,6 +9,8 @@ from qwen2vl_agent.schema.errors import CheckpointError
 def checkpoint_folder(name: str | Path, patterns: Sequence[str]) -> Path:
     """The folder `name`, or a local copy of the files of hub repository `name` that match `patterns`.
 
+    `OWNER/NAME@REVISION` takes one commit, branch or tag of the repository.
+
     Raises:
         CheckpointError: there is no such folder or repository, or the hub cannot be reached.
     """
@@ -21,7 +23,9 @@ def checkpoint_folder(name: str | Path, patterns: Sequence[str]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=list(patterns)))
+        repository, _, revision = str(name).partition("@")
+        # Only files of data are taken, never code: an unpinned revision can change answers, not run anything.
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(patterns)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(

@@ -9,6 +9,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from qwen2vl_agent.schema.errors import MediaError
+from qwen2vl_agent.schema.geometry import MOST_PIXELS
+
+FORMATS = (
+    "PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "ICO", "TGA", "MPO", "AVIF", "JPEG2000", "PCX", "QOI",
+)  # fmt: skip
+"""Formats of files that are opened. Pillow knows others, for one of which (EPS) it starts another program."""
 
 
 def load_rgb(image: Any) -> Image.Image:
@@ -44,15 +50,19 @@ def _guarded(read: Any, what: str) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise MediaError(f"{what} is too large to open safely: {error}; scale it down first") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, MemoryError) as error:
-        # Pillow's decoders raise any of these on damaged files.
+    except Exception as error:  # Pillow's decoders raise whatever they meet in a damaged file
         raise MediaError(
             f"{what} cannot be read as a picture, it may be damaged or of another kind: {error}"
         ) from error
 
 
 def _open(source: Any) -> Image.Image:
-    with Image.open(source) as opened:
+    with Image.open(source, formats=FORMATS) as opened:
+        if opened.width * opened.height > MOST_PIXELS:
+            raise MediaError(
+                f"a picture of {opened.width}x{opened.height} pixels is too large to open safely; expected at most "
+                f"{MOST_PIXELS} in all: scale it down first"
+            )
         return _to_rgb(ImageOps.exif_transpose(opened))
 
 

@@ -49,7 +49,9 @@ def read_section(found: dict[str, Any]) -> tuple[QuantKind, bool]:
             f"the weights were quantised by {method!r}, which is not read here; take the unquantised checkpoint "
             "and quantise it on loading with --quantize int8 or int4"
         )
-    return check_kernels(str(found.get("kind"))), bool(found.get("vision"))
+    if "kind" not in found:
+        raise CheckpointError("the weights were quantised by an earlier version; quantise the checkpoint once more")
+    return check_kernels(str(found["kind"])), bool(found.get("vision"))
 
 
 def save(model: "Qwen2VL", file: Path, dtype: torch.dtype) -> None:

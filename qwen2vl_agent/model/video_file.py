@@ -17,11 +17,16 @@ import numpy as np
 from PIL import Image
 
 from qwen2vl_agent.schema.errors import MediaError
+from qwen2vl_agent.schema.geometry import MOST_PIXELS
 
 TICK_S = 6e-4
 """Timestamps are multiples of a container's coarse tick (1 ms in Matroska): allow half of one."""
 SEEK_FRAMES = 16
 """Frames that are worth a seek; fewer are decoded and dropped. Measured: docs/design/0009-data-side.md."""
+
+
+MOST_INSTANTS = 2_000_000
+"""Pictures to take of one file: eighteen hours at 30 a second. A damaged timestamp can lie centuries ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def open_video(source: Path | bytes, fps: float) -> VideoFile:
     """
     try:
         shown, keys, end, unit = _packets(source)
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, IndexError, ValueError, OverflowError) as error:
         raise MediaError(f"{_name(source)} cannot be read as a video, it may be damaged or empty: {error}") from error
     if not shown:
         raise MediaError(f"{_name(source)} cannot be read as a video: it has no frames")
@@ -106,7 +111,11 @@ def sample_times(shown_at: Sequence[float], fps: float) -> list[int]:
     at 2 frames per second: times 0, 0.1, 0.9 and end 2.0 -> instants 0, 0.5, 1.0, 1.5 -> frames 0, 1, 2, 2.
     """
     start, end = shown_at[0], shown_at[-1]
-    count = max(1, math.ceil((end - start - TICK_S) * fps))
+    count = max(1, math.ceil(min((end - start - TICK_S) * fps, MOST_INSTANTS + 1)))
+    if count > MOST_INSTANTS:
+        raise MediaError(
+            f"a video of {end - start:.3g} s at {fps:g} pictures a second; expected {MOST_INSTANTS} at most"
+        )
     instants = start + np.arange(count) / fps
     places = np.searchsorted(np.asarray(shown_at[:-1]), instants + TICK_S, side="right") - 1
     return [int(place) for place in places]
@@ -119,6 +128,9 @@ def _packets(source: Path | bytes) -> tuple[list[int], list[int], float, float]:
         stream = container.streams.video[0]
         if stream.time_base is None:
             raise MediaError(f"{_name(source)}: the video has no clock")
+        width, height = (getattr(stream.codec_context, side, 0) or 0 for side in ("width", "height"))
+        if width * height > MOST_PIXELS:
+            raise MediaError(f"{_name(source)}: frames of {width}x{height}; expected {MOST_PIXELS} pixels at most")
         rate, unit = stream.average_rate, float(stream.time_base)
         try:
             for packet in container.demux(stream):
@@ -149,7 +161,10 @@ class _Decoder:
         """The frames; None for packets that could not be decoded."""
         with _opened(self._video.source) as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise MediaError(f"{_name(self._video.source)} cannot be read as a video: nothing here decodes it")
             stream.thread_type = "AUTO"
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             at: int | None = None  # timestamp of the last frame given
             key = self._next_key(None)
             while True:
@@ -207,7 +222,9 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _opened(source: Path | bytes) -> Any:
-    return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    """The container; what its metadata say in no known encoding is left out."""
+    where = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    return av.open(where, metadata_errors="ignore")
 
 
 def _name(source: Path | bytes) -> str:

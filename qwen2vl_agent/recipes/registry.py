@@ -7,8 +7,12 @@ from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError
 
-RECIPES = ("find-event", "stage1", "stage2", "stage3", "tiny")
-ALONE = {"find-event": "qwen2vl_agent.recipes.find_event", "tiny": "qwen2vl_agent.recipes.tiny"}
+RECIPES = ("find-event", "stage1", "stage2", "stage3", "suite", "tiny")
+ALONE = {
+    "find-event": "qwen2vl_agent.recipes.find_event",
+    "suite": "qwen2vl_agent.recipes.suite",
+    "tiny": "qwen2vl_agent.recipes.tiny",
+}
 """Modules of the recipes for one machine, each with a function `train(*, out, resume, overrides)`."""
 
 

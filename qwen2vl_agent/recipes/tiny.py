@@ -9,13 +9,12 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from qwen2vl_agent.data.mixture import Share
-from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.recipes import tiny_data, tiny_embeds
+from qwen2vl_agent.recipes.exporting import export, model_of
 from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.recipes.tiny_plot import SKILLS_FILE, draw_progress
 from qwen2vl_agent.schema.errors import ConfigError
@@ -133,17 +132,7 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
             _score(recipe, start, out / phase.name / SKILLS_FILE, recipe.scored_episodes if phase.name in ACTING else 0)
         draw_progress(out, tuple(phase.name for phase in PHASES))
     assert start is not None
-    return _export(start, out / "tiny")
-
-
-def _export(model: Path, folder: Path) -> Path:
-    """The model in half of its bytes, as the package carries it; what is there already stays."""
-    if (folder / "config.json").is_file():
-        return folder
-    loaded, processor = tiny_model_of(model)
-    loaded.save_pretrained(folder, dtype="bfloat16")
-    processor.save_pretrained(folder)
-    return folder
+    return export(start, out / "tiny")
 
 
 def _score(recipe: TinyRecipe, model: Path, file: Path, episodes: int) -> None:
@@ -156,7 +145,7 @@ def _score(recipe: TinyRecipe, model: Path, file: Path, episodes: int) -> None:
     from qwen2vl_agent.agent.model_policy import ModelPolicy
     from qwen2vl_agent.recipes import tiny_acting, tiny_skills
 
-    loaded, processor = tiny_model_of(model)
+    loaded, processor = model_of(model)
     scores = {}
     for name, blind in (("seen", False), ("blind", True)):
         skills = tiny_skills.measure(loaded, processor, SCORED_SEED, recipe.scored_pages, blind=blind)
@@ -168,13 +157,6 @@ def _score(recipe: TinyRecipe, model: Path, file: Path, episodes: int) -> None:
         scores[name] = skills.to_json()
     file.write_text(json.dumps(scores, indent=2) + "\n", "utf-8")
     Console(stderr=True).print(tiny_skills.table(scores))
-
-
-def tiny_model_of(folder: Path) -> tuple[Any, Processor]:
-    """The model and the processor in a folder, to be asked."""
-    from qwen2vl_agent.recipes import tiny_model
-
-    return tiny_model.load(folder).eval(), Processor.from_pretrained(folder)
 
 
 def _train_phase(recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path, resume: bool) -> Path:

@@ -75,6 +75,22 @@ class OpenApp:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OpenLink:
+    """Open a link in the app that answers to it."""
+
+    link: str = field(metadata=_arg("an address or a deep link, such as https://… or geo:…", maxLength=2000))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PullDown:
+    """Show what is pulled down from the top of the screen, or close it."""
+
+    what: Literal["notifications", "settings", "nothing"] = field(
+        metadata=_arg("the notifications, the quick settings, or nothing to close them")
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
     """Wait for the screen to change."""
 
@@ -166,7 +182,7 @@ class KeyUp:
 
 
 Action = (
-    Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp
+    Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp | OpenLink | PullDown
     | Click | Move | Drag | Scroll | Hotkey | KeyDown | KeyUp
     | Wait | Note | AskUser | Answer | Done
 )  # fmt: skip
@@ -174,6 +190,8 @@ Action = (
 PHONE_ACTIONS: tuple[type, ...] = (
     Tap, LongPress, DoubleTap, Swipe, TypeText, PressKey, OpenApp, Wait, Note, AskUser, Answer, Done,
 )  # fmt: skip
+MORE_PHONE_ACTIONS: dict[str, type] = {"open_link": OpenLink, "pull_down": PullDown}
+"""Offered on a phone where they are asked for. They are in no prompt otherwise: models were taught the ones above."""
 DESKTOP_ACTIONS: tuple[type, ...] = (
     Click, Move, Drag, Scroll, TypeText, Hotkey, KeyDown, KeyUp, Wait, Note, AskUser, Answer, Done,
 )  # fmt: skip

@@ -9,6 +9,8 @@ from typing import Literal
 
 from qwen2vl_agent.schema.errors import MediaError
 
+MOST_PIXELS = 80_000_000
+"""Of a picture that is opened; a few bytes can say that they are a larger one. A model sees at most 12.8 million."""
 PATCH_SIZE = 14
 """Side of a patch of the vision encoder, in pixels. Source: the published checkpoints' `patch_size`."""
 MERGE_SIZE = 2

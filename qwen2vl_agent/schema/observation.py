@@ -5,6 +5,9 @@ from typing import Any, Literal
 
 from qwen2vl_agent.schema.geometry import Frame
 
+CaptureName = Literal["auto", "stream", "scrcpy", "raw", "png"]
+"""How a phone's pictures are taken: by measurement, a video (screenrecord or scrcpy), or screenshots (raw or PNG)."""
+
 Observe = Literal["screen", "video", "clip"]
 """What an agent is shown at each step: a screenshot; a video of the time since the last step, in place of it; or a
 video of what happened during the last action, before it."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from qwen2vl_agent.schema.tools import ToolCall
 
 TRAJECTORY_VERSION = 1
+"""Grows when an older program could no longer read a record right; new fields with a default do not change it."""
 Outcome = Literal["success", "failure", "unverified", "stopped", "error"]
 CallForm = Literal["keyword", "tool_call"]
 Split = Literal["train", "test", "invented"]

@@ -180,7 +180,7 @@ def _call(value: Any, where: str) -> tuple[ToolCall, str]:
         raise RequestError(f"{where}: the call has no id", where)
     given = function.get("arguments") or "{}"
     try:
-        arguments = read_json(given) if isinstance(given, str) else given
+        arguments = read_json(given if isinstance(given, str) else json.dumps(given))  # no NaN, no infinity
     except ValueError as error:
         raise RequestError(f"{where}: the call's arguments are no JSON ({error})", where) from error
     if not isinstance(arguments, dict):

@@ -5,11 +5,19 @@ name that it has pointed at this machine is not one of ours) nor leave out their
 """
 
 import hmac
+import os
+import re
 import secrets
+import stat
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from qwen2vl_agent.schema.errors import ConfigError
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+SHORTEST = 16
+"""Characters of a token; what is shorter could be guessed."""
 
 
 def is_loopback(host: str) -> bool:
@@ -32,12 +40,22 @@ def origin_allowed(origin: str | None, host: str | None) -> bool:
     return origin is None or (host is not None and urlsplit(origin).netloc == host)
 
 
+def fetch_allowed(site: str | None, mode: str | None) -> bool:
+    """Whether a browser says that a request comes from our own page, from its address bar, or from a link.
+
+    A picture or script that another page asks for has no `Origin`; and a page of another port of this machine counts
+    as the same site, whose requests bring a `SameSite` cookie along. Source: W3C, Fetch Metadata Request Headers.
+    """
+    return site in (None, "same-origin", "none") or mode == "navigate"
+
+
 def refusal(header: Callable[[str], str | None], bound: str, port: int) -> str | None:
     """Why a request is refused, by its headers; None where it is not."""
     host = header("host")
     if not host_allowed(host, bound, port):
         return f"this server answers to {bound}:{port}, not to {str(host)[:100]!r}"
-    if not origin_allowed(header("origin"), host):
+    allowed = fetch_allowed(header("sec-fetch-site"), header("sec-fetch-mode"))
+    if not (allowed and origin_allowed(header("origin"), host)):
         return "a page of another site may not use this server"
     return None
 
@@ -45,6 +63,24 @@ def refusal(header: Callable[[str], str | None], bound: str, port: int) -> str |
 def new_token() -> str:
     """A secret that nobody guesses."""
     return secrets.token_urlsafe(24)
+
+
+def read_token(path: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        ConfigError: others may read the file, it cannot be read, or what it holds can be guessed or is no token.
+    """
+    try:
+        others = path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        if others and os.name == "posix":
+            raise ConfigError(f"--token-file {path}: others than its owner may read it; run: chmod 600 {path}")
+        token = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--token-file {path}: it cannot be read ({type(error).__name__})") from None
+    if not re.fullmatch(r"[!-~]+", token) or len(token) < SHORTEST:
+        raise ConfigError(f"--token-file {path}: expected {SHORTEST} or more letters, digits and signs on one line")
+    return token
 
 
 def token_right(given: str | None, token: str) -> bool:

@@ -196,7 +196,7 @@ def make_live_app(live: LivePage, rules: AccessRules, token: str) -> Any:
 
     @app.exception_handler(RequestError)
     async def tell(request: Request, error: RequestError) -> Response:
-        return JSONResponse(error.body(), error.status)
+        return JSONResponse(error.body(), error.status, error.headers())
 
     @app.get("/")
     async def index(request: Request) -> Response:

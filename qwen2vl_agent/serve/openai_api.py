@@ -46,7 +46,9 @@ class Desk:
             RequestError: too many wait already.
         """
         if self.metrics.waiting > MOST_WAITING:
-            raise RequestError(f"{MOST_WAITING} requests are waiting already; try again later", status=503)
+            raise RequestError(
+                f"{MOST_WAITING} requests are waiting already; try again later", status=503, retry_after_s=5
+            )
         self.metrics.waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._worker, self._answer, request, on_text, cancelled)
         future.add_done_callback(self._gone)
@@ -76,7 +78,7 @@ def make_app(engine: Engine, rules: AccessRules) -> Any:
 
     @app.exception_handler(RequestError)
     async def tell(request: Request, error: RequestError) -> Response:
-        return JSONResponse(error.body(), error.status, {"retry-after": "5"} if error.status == 503 else None)
+        return JSONResponse(error.body(), error.status, error.headers())
 
     @app.exception_handler(ClientDisconnect)
     async def leave(request: Request, error: ClientDisconnect) -> Response:

@@ -5,9 +5,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen2vl_agent.schema.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qwen2vl_agent.serve.patience import Patience
 
 
 def require_extra() -> None:
@@ -43,9 +46,9 @@ def run_in_foreground(app: Any, listening: socket.socket) -> None:
 
 
 @contextmanager
-def running(app: Any, listening: socket.socket) -> Iterator[str]:
+def running(app: Any, listening: socket.socket, patience: "Patience | None" = None) -> Iterator[str]:
     """Serve in a thread; its address."""
-    server = _server(app)
+    server = _server(app, patience)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True, name="server")
     thread.start()
     while not server.started and thread.is_alive():
@@ -64,8 +67,23 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _server(app: Any) -> Any:
+def _server(app: Any, patience: "Patience | None" = None) -> Any:
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="off")
+    from qwen2vl_agent.serve.patience import Patience, patient_protocol
+
+    patience = patience or Patience()
+    config = uvicorn.Config(
+        app,
+        http=patient_protocol(patience),
+        ws="none",
+        limit_concurrency=patience.max_connections,
+        timeout_keep_alive=patience.idle_s,
+        h11_max_incomplete_event_size=patience.max_head_bytes,
+        log_level="error",  # warnings are about requests that are none, as often as a stranger likes
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        lifespan="off",
+    )
     return uvicorn.Server(config)

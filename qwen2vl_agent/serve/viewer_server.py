@@ -1,7 +1,10 @@
 """The local page on recorded episodes: reads, never writes, and answers this machine only."""
 
+import contextlib
 import json
 import re
+import socket
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +19,12 @@ from qwen2vl_agent.trajectory.store import episodes, frames_folder
 
 HOST = "127.0.0.1"
 VIEWS_KEPT = 8
+SILENCE_S = 10.0
+"""A client that neither sends nor takes anything for so long is let go."""
+LONGEST_S = 60.0
+"""Of a connection, which is one request, however slowly its client sends or takes."""
+MOST_CONNECTIONS = 64
+"""Open at once; more are cut off."""
 Answer = tuple[int, str, bytes]
 """Status, kind of content, content."""
 
@@ -88,6 +97,8 @@ def make_server(gallery: Gallery, port: int = 0) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         """One request."""
 
+        timeout = SILENCE_S
+
         def do_GET(self) -> None:
             reason = refusal(self.headers.get, HOST, self.connection.getsockname()[1])
             status, kind, body = (403, "text/plain", reason.encode()) if reason else gallery.answer(self.path)
@@ -107,6 +118,25 @@ def make_server(gallery: Gallery, port: int = 0) -> ThreadingHTTPServer:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            """A thread for each connection, as long as there is room."""
+            if not self.room.acquire(blocking=False):
+                self.shutdown_request(request)
+                return
+            super().process_request(request, client_address)
+
+        def process_request_thread(self, request: socket.socket, client_address: Any) -> None:  # type: ignore[override]
+            """One connection to its end, which comes in any case: a client may send a byte now and then."""
+            last_word = threading.Timer(LONGEST_S, _hang_up, (request,))
+            last_word.daemon = True
+            last_word.start()
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                last_word.cancel()
+                self.room.release()
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Nothing: a browser that goes away in the middle is no news."""
@@ -115,6 +145,11 @@ def make_server(gallery: Gallery, port: int = 0) -> ThreadingHTTPServer:
         return Server((HOST, port), Handler)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"--port {port} cannot be used ({error}); leave it out for a free one") from error
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has ended just now
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _as_json(value: Any) -> Answer:

@@ -5,17 +5,18 @@ the same pixels give the same file.
 """
 
 import hashlib
-import io
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.trajectory import StoredFrame
-from qwen2vl_agent.trajectory.png import png_bytes
+from qwen2vl_agent.trajectory.png import png_bytes, read_png
+
+PRIVATE = 0o700
+"""Mode of a new folder: screens may show what only their owner is to see."""
 
 
 def write_whole(path: Path, data: bytes, sync: bool = True) -> None:
@@ -57,8 +58,14 @@ class FrameStore:
             raise RecordError(f"frame {path} cannot be read ({error}); the record is incomplete") from error
         if hashlib.sha256(data).hexdigest() != stored.sha256:
             raise RecordError(f"frame {path} is damaged: its bytes are not those that were recorded")
-        image: Any = Image.open(io.BytesIO(data))
-        image.load()
+        try:
+            image = read_png(data)
+        except ValueError as error:
+            raise RecordError(f"frame {path} is damaged: {error}") from error
+        if image.size != (stored.width, stored.height):
+            raise RecordError(
+                f"frame {path} is {image.width}x{image.height}; the record says {stored.width}x{stored.height}"
+            )
         return image
 
     def path(self, stored: StoredFrame) -> Path:
@@ -69,5 +76,5 @@ class FrameStore:
         """A file of the right name and length is the right file: names are hashes and writing is atomic."""
         if path.is_file() and path.stat().st_size == len(data):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         write_whole(path, data, self._sync)

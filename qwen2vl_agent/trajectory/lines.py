@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.schema.fitting import is_sha256, misfit
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import TRAJECTORY_VERSION, EpisodeHeader, Reply, Step, StoredClip, StoredFrame
 from qwen2vl_agent.trajectory.prompt_delta import pack_prompt, unpack_prompt
@@ -33,12 +34,14 @@ def parse_header(data: bytes, path: Path) -> tuple[EpisodeHeader, str]:
     """
     values = _object(data, path)
     frames = values.pop(FRAMES_KEY, "frames")
-    known = {item.name for item in dataclasses.fields(EpisodeHeader)}
     try:
-        header = EpisodeHeader(**{name: value for name, value in values.items() if name in known})
+        header = EpisodeHeader(**_known(EpisodeHeader, values))
+        header = dataclasses.replace(header, tools=tuple(header.tools))
     except TypeError as error:
         raise RecordError(f"{path} is not an episode's header: {error}") from error
-    return dataclasses.replace(header, tools=tuple(header.tools)), frames
+    if (wrong := misfit(header)) or not isinstance(frames, str):
+        raise RecordError(f"{path} is not an episode's header: {wrong or f'{FRAMES_KEY} is {frames!r}'}")
+    return header, frames
 
 
 def step_line(step: Step, before: tuple[int, ...]) -> bytes:
@@ -64,13 +67,25 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
         reply |= {name: tuple(reply.get(name, ())) for name in TUPLES}
         values["frame"] = StoredFrame(**values["frame"])
         values["call"] = ToolCall(**values["call"]) if values["call"] is not None else None
-        values["reply"] = Reply(**reply)
+        values["reply"] = Reply(**_known(Reply, reply))
         values["clip"] = _clip(values.get("clip"))
         values["events"] = tuple(values.get("events", ()))
-        known = {item.name for item in dataclasses.fields(Step)}
-        return Step(**{name: value for name, value in values.items() if name in known})
-    except (KeyError, TypeError) as error:
+        step = Step(**_known(Step, values))
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
         raise RecordError(f"{path} holds a line that is not a step: {error!r}") from error
+    _check_step(step, path)
+    return step
+
+
+def _check_step(step: Step, path: Path) -> None:
+    frames = (step.frame, *(step.clip.frames if step.clip is not None else ()))
+    parts = (step, *frames, step.reply, *(part for part in (step.call, step.clip) if part is not None))
+    wrong = next((told for part in parts if (told := misfit(part))), None)
+    odd = next((at for at in frames if not (is_sha256(at.sha256) and at.width > 0 and at.height > 0)), None)
+    if wrong is None and odd is not None:
+        wrong = f"a frame is {odd.sha256[:80]!r}, {odd.width}x{odd.height}"
+    if wrong is not None:
+        raise RecordError(f"{path} holds a line that is not a step: {wrong}")
 
 
 def _clip(values: dict[str, Any] | None) -> StoredClip | None:
@@ -85,6 +100,12 @@ def context_after(step: Step, before: tuple[int, ...]) -> tuple[int, ...]:
     return step.reply.prompt_ids + step.reply.token_ids if step.reply.prompt_ids else before
 
 
+def _known(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values of fields that `kind` has; a newer program of the same version may have written more."""
+    known = {item.name for item in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in known}
+
+
 def _encode(values: dict[str, Any], **style: Any) -> bytes:
     """Readable UTF-8; escapes where a model wrote half a surrogate pair, which UTF-8 cannot carry."""
     try:
@@ -96,7 +117,7 @@ def _encode(values: dict[str, Any], **style: Any) -> bytes:
 def _object(data: bytes, path: Path) -> dict[str, Any]:
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is damaged: {error}") from error
     version = values.get("version") if isinstance(values, dict) else None
     if not isinstance(version, int):

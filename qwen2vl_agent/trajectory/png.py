@@ -11,6 +11,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from qwen2vl_agent.schema.geometry import MOST_PIXELS
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LEVEL = 3
 """Of deflate's 1 to 9; above, it takes longer and saves next to nothing."""
@@ -28,6 +30,25 @@ def png_bytes(image: Image.Image) -> bytes:
         return _filtered(image)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
+def read_png(data: bytes) -> Image.Image:
+    """The picture that the bytes of a PNG hold, of somebody else's perhaps, in whatever mode it has.
+
+    Raises:
+        ValueError: they are no PNG, damaged, or hold a picture of more than `MOST_PIXELS`.
+    """
+    if not data.startswith(SIGNATURE) or len(data) < 24:
+        raise ValueError("these bytes are no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"a picture of {width}x{height} pixels; expected at most {MOST_PIXELS} in all")
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+        image.load()
+    except Exception as error:  # Pillow raises whatever its decoder meets in a damaged file
+        raise ValueError(f"these bytes cannot be read as a PNG: {error}") from error
+    return image
 
 
 def _filtered(image: Image.Image) -> bytes:

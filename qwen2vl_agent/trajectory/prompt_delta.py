@@ -13,6 +13,8 @@ from qwen2vl_agent.schema.errors import RecordError
 
 SHORTEST_RUN = 4
 """Shorter runs are written out."""
+MOST_IDS = 2**22
+"""In one prompt, far beyond any context; a damaged count must not fill the memory."""
 
 
 def pack_prompt(prompt: Sequence[int], before: Sequence[int]) -> dict[str, Any]:
@@ -25,13 +27,15 @@ def unpack_prompt(delta: dict[str, Any], before: Sequence[int]) -> tuple[int, ..
     """The prompt that `pack_prompt` was given.
 
     Raises:
-        RecordError: the delta keeps more than there was before.
+        RecordError: the delta keeps more than there was before, or holds more than any prompt.
     """
     keep = delta["keep"]
-    if keep > len(before):
+    if not 0 <= keep <= len(before):
         raise RecordError(f"a step keeps {keep} ids of the step before, which has {len(before)}: the record is damaged")
-    runs = ([item] if isinstance(item, int) else [item[0]] * item[1] for item in delta["ids"])
-    return (*before[:keep], *chain.from_iterable(runs))
+    runs = [(item, 1) if isinstance(item, int) else (item[0], item[1]) for item in delta["ids"]]
+    if sum(count for _, count in runs) > MOST_IDS or any(count < 0 for _, count in runs):
+        raise RecordError(f"a step's prompt has more than {MOST_IDS} ids, or fewer than none: the record is damaged")
+    return (*before[:keep], *chain.from_iterable([token] * count for token, count in runs))
 
 
 def shared_prefix(one: Sequence[int], other: Sequence[int]) -> int:

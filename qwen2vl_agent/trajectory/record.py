@@ -10,7 +10,7 @@ from PIL import Image
 
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Outcome, Step, StoredFrame, Trajectory
-from qwen2vl_agent.trajectory.frames import FrameStore, write_whole
+from qwen2vl_agent.trajectory.frames import PRIVATE, FrameStore, write_whole
 from qwen2vl_agent.trajectory.lines import HEADER_FILE, STEPS_FILE, context_after, header_json, step_line
 from qwen2vl_agent.trajectory.lock import lock
 from qwen2vl_agent.trajectory.store import frames_folder, read_episode, read_header, whole_lines
@@ -32,7 +32,7 @@ class Recorder:
             RecordError: the folder holds an episode already, or another process is writing one there.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         file = _steps_file(folder)
         if (folder / HEADER_FILE).exists():
             file.close()

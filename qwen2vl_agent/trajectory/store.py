@@ -13,7 +13,7 @@ from qwen2vl_agent.trajectory.lines import HEADER_FILE, STEPS_FILE, context_afte
 
 ASIDE_FOLDER = "aside"
 """Below a root of episodes: those that were kept, but are not part of the set."""
-NOT_EPISODES = frozenset({"frames", ASIDE_FOLDER})
+NOT_EPISODES = frozenset({"frames", "baselines", ASIDE_FOLDER})
 
 
 def read_header(folder: Path | str) -> EpisodeHeader:

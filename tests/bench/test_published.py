@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from qwen2vl_agent.bench.published import published, published_page, published_table
-from qwen2vl_agent.bench.suites import suites
+from qwen2vl_agent.envs.suites import suites
 
 
 def test_every_published_score_names_a_suite_its_protocol_and_its_source():

@@ -83,7 +83,7 @@ def answering(monkeypatch):
             asked.append(messages)
             return left.pop(0)
 
-        monkeypatch.setattr(command.Command, "_asker", lambda self: ask)
+        monkeypatch.setattr(command.Command, "asker", lambda self: ask)
         return asked
 
     return use

@@ -50,6 +50,14 @@ def test_a_module_that_registers_an_id_can_be_named(tmp_path, capsys, monkeypatc
     sys.modules.pop("my_worlds")
 
 
+def test_an_id_may_name_the_module_that_registers_it(tmp_path, capsys, monkeypatch):
+    (tmp_path / "other_worlds.py").write_text(MODULE.replace("Mine-v0", "Other-v0"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    flags = ("--env-id", "other_worlds:Other-v0", "--policy", "oracle")
+    assert run_json(capsys, *flags, "--out", str(tmp_path / "one"))[0] == 0
+    sys.modules.pop("other_worlds")
+
+
 def test_an_interrupted_episode_is_led_to_where_it_was_and_goes_on(tmp_path, capsys):
     out = tmp_path / "one"
     flags = ("--env-id", NUMBER_LINE, "--env-kwargs", '{"max_position": 9}', "--policy", "oracle", "--seed", "11")

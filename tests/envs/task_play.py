@@ -4,7 +4,7 @@ from random import Random
 
 from qwen2vl_agent.envs.tasks import Screen, Task
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
-from qwen2vl_agent.schema.actions import Answer, Done, PressKey, Swipe, Tap, TypeText
+from qwen2vl_agent.schema.actions import Answer, Done, PressKey, Swipe, Tap, TypeText, Wait
 
 SIZE = (540, 1200)
 
@@ -25,6 +25,8 @@ def perform(phone, action):
             assert phone.type_text(text), "the oracle typed where nothing is focused"
         case PressKey(name=name):
             phone.press_key(name)
+        case Wait(seconds=seconds):
+            phone.advance(seconds)
         case _:
             raise AssertionError(f"the oracle did {action}")
 

@@ -59,3 +59,18 @@ def test_a_real_phones_row_takes_the_words_inside_it() -> None:
 def test_what_is_no_dump_is_told() -> None:
     with pytest.raises(DeviceLost, match="no XML"):
         parse_xml("ERROR: null root node returned by UiTestAutomationBridge.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;">]><hierarchy><node text="&b;"/></hierarchy>',
+        '<hierarchy><!DOCTYPE x [<!ENTITY a "lol">]><node text="&a;"/></hierarchy>',
+        '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><hierarchy><node text="&a;"/></hierarchy>',
+        '<!DOCTYPE lolz [<!ENTITY a "lol">]><other>&a;</other>',
+        "",
+    ],
+)
+def test_entities_are_never_expanded(text):
+    with pytest.raises(DeviceLost):
+        parse_xml(text)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from qwen2vl_agent.bench.suites import get_suite, suites
 from qwen2vl_agent.envs.miniwob.oracles import ORACLES
 from qwen2vl_agent.envs.miniwob.oracles.registry import solves
 from qwen2vl_agent.envs.miniwob.pages import page_names, protocol, protocols
 from qwen2vl_agent.envs.miniwob.tasks import page_of
+from qwen2vl_agent.envs.suites import get_suite, suites
 from qwen2vl_agent.schema.errors import ConfigError
 
 

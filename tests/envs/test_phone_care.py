@@ -10,13 +10,16 @@ import pytest
 from phone_shell import SMALL, Adb
 
 from qwen2vl_agent import cli
+from qwen2vl_agent.commands.devices import Wish
+from qwen2vl_agent.commands.phones import phone_at_hand
 from qwen2vl_agent.envs import adb_server
-from qwen2vl_agent.envs.android import ADB_KEYBOARD, AndroidDevice
+from qwen2vl_agent.envs.android import ADB_KEYBOARD, CONSENT_VARIABLE, KEYBOARD_CHANGE, AndroidDevice
 from qwen2vl_agent.envs.calibration import Landing, calibrate, parse_touches
 from qwen2vl_agent.envs.virtual_phone.server import PhoneProcess
-from qwen2vl_agent.schema.actions import OpenApp, PressKey, TypeText
+from qwen2vl_agent.schema.actions import PHONE_ACTIONS, OpenApp, PressKey, TypeText
 from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import MODEL_FRAME, Point
+from qwen2vl_agent.schema.tools import ToolCall
 
 
 @pytest.fixture
@@ -78,6 +81,41 @@ def test_links_and_the_shade_open(device: AndroidDevice) -> None:
     assert not device.phone_state().shade_open
     with pytest.raises(ActionRejected, match="no app of this phone opens"):
         device.open_link("unheard-of://it's/nothing")
+
+
+def test_more_actions_are_offered_where_asked_for_and_undone_at_the_end(adb: Adb, phone_process: PhoneProcess) -> None:
+    wish = Wish(serial=phone_process.serial, options={"more_actions": ("open_link", "pull_down"), "capture": "png"})
+    with phone_at_hand(wish) as at_hand:
+        env = at_hand.env
+        env.reset(seed=1, options={"task": "text"})
+        assert [tool.name for tool in env.legal_tools[-2:]] == ["open_link", "pull_down"]
+        *_, info = env.step(ToolCall("pull_down", {"what": "notifications"}))
+        assert info["performed"]["sent"] == ["cmd statusbar expand-notifications"]
+        assert env.device.phone_state().shade_open
+        *_, info = env.step(ToolCall("open_link", {"link": "tel:5'55"}))
+        assert not info["action_error"], "a quote in a link is no end of a word"
+        env.step(ToolCall("pull_down", {"what": "settings"}))
+    with phone_at_hand(Wish(serial=phone_process.serial)) as at_hand:
+        assert not at_hand.env.device.phone_state().shade_open, "what was pulled down is closed again"
+        assert at_hand.env.tools == PHONE_ACTIONS, "nobody asked: the prompt is the one that models were taught"
+        at_hand.env.reset(seed=1, options={"task": "text"})
+        *_, info = at_hand.env.step(ToolCall("pull_down", {"what": "settings"}))
+        assert "unknown function" in info["action_error"]
+
+
+@pytest.mark.parametrize(("flags", "agrees"), [({"consent": ("keyboard",)}, True), ({}, False)])
+def test_consent_is_given_by_a_flag(monkeypatch: pytest.MonkeyPatch, flags: dict, agrees: bool) -> None:
+    asked: list = []
+
+    def opened(serial, **given):
+        asked.append(given["consent"])
+        raise DeviceLost("seen enough")
+
+    monkeypatch.delenv(CONSENT_VARIABLE, raising=False)
+    monkeypatch.setattr("qwen2vl_agent.envs.phones.open_phone", opened)
+    with pytest.raises(DeviceLost, match="enough"), phone_at_hand(Wish(serial="a", options=flags)):
+        pass
+    assert (asked[0] is not None and asked[0](KEYBOARD_CHANGE)) == agrees
 
 
 def fake_adb(folder: Path, answer: str) -> Path:

@@ -18,13 +18,15 @@ def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_a_hub_id_is_fetched_with_its_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = {}
 
-    def fetch(name: str, allow_patterns: list[str]) -> str:
-        asked[name] = allow_patterns
+    def fetch(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked[name, revision] = allow_patterns
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     assert checkpoint_folder("Qwen/Qwen2-VL-2B-Instruct", ("*.json",)) == tmp_path
-    assert asked == {"Qwen/Qwen2-VL-2B-Instruct": ["*.json"]}
+    assert checkpoint_folder("Qwen/Qwen2-VL-2B-Instruct@895c3a4", ("*.json",)) == tmp_path
+    name = "Qwen/Qwen2-VL-2B-Instruct"
+    assert asked == {(name, None): ["*.json"], (name, "895c3a4"): ["*.json"]}
 
 
 def test_without_a_network_the_operator_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ def test_a_phase_without_steps_is_left_out(monkeypatch, tmp_path):
     for name in ("prepare", "demonstrate", "correct"):
         monkeypatch.setattr(tiny_data, name, lambda *_: None)
     monkeypatch.setattr(tiny.tiny_embeds, "embed", lambda *_: None)
-    for name in ("_score", "_export"):
+    for name in ("_score", "export"):
         monkeypatch.setattr(tiny, name, lambda *_: tmp_path)
     tiny.train(out=tmp_path, overrides={"know_steps": "0"})
     assert trained == ["text", "look", "act", "correct"]

@@ -47,11 +47,16 @@ def random_checkpoint(folder: Path) -> None:
 
 def random_gguf(llama_cpp: Path, folder: Path) -> GGUF:
     """The files of a random model; `llama_cpp` is llama.cpp's source, whose converter needs torch and transformers."""
-    checkpoint, made = folder / "checkpoint", GGUF(folder / "model.gguf", folder / "mmproj.gguf")
-    random_checkpoint(checkpoint)
-    converter = [sys.executable, str(llama_cpp / "convert_hf_to_gguf.py"), str(checkpoint), "--outtype", "f16"]
+    random_checkpoint(folder / "checkpoint")
+    made = GGUF(folder / "model.gguf", folder / "mmproj.gguf")
+    convert(llama_cpp, folder / "checkpoint", made)
+    return made
+
+
+def convert(llama_cpp: Path, checkpoint: Path, made: GGUF, form: str = "f16") -> None:
+    """Both files of a checkpoint by llama.cpp's converter, the vision side in half precision."""
+    converter = [sys.executable, str(llama_cpp / "convert_hf_to_gguf.py"), str(checkpoint)]
     paths = [str(llama_cpp / "gguf-py"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    for path, kind in ((made.language, ()), (made.vision, ("--mmproj",))):
+    for path, kind in ((made.language, ("--outtype", form)), (made.vision, ("--outtype", "f16", "--mmproj"))):
         subprocess.run([*converter, *kind, "--outfile", str(path)], check=True, env=environment)
-    return made

@@ -119,6 +119,20 @@ def test_another_site_presses_no_button_even_with_the_cookie():
         assert not live.controls.stopping()
 
 
+@pytest.mark.parametrize("path", ["/events", "/screen.png", "/"])
+def test_another_site_reads_no_events_and_no_screen_even_with_the_cookie(path):
+    with serving_live_page() as (live, url):
+        browser = Browser(url)
+        live.saw(0, Image.new("RGB", (9, 9)), "")
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Host": f"evil.example:{browser.parts.port}"},
+            {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},  # another port of this machine
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        ):
+            assert browser.ask("GET", path, **headers)[0] == 403
+
+
 @pytest.mark.parametrize(
     "wanted",
     [{}, [], {"do": "format"}, {"do": "answer"}, {"do": "act"}, {"do": "act", "call": {"name": 1}}, b"{", b"[" * 30000],

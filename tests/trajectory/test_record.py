@@ -243,3 +243,16 @@ def test_episodes_are_found_below_a_root_but_not_those_set_aside(tmp_path: Path)
 def test_a_folder_without_an_episode_says_so(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="holds no episode"):
         read_episode(tmp_path / "nothing")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX's")
+@pytest.mark.parametrize("shared", [False, True], ids=["own frames", "frames of many"])
+def test_other_users_of_the_machine_cannot_read_an_episode(tmp_path: Path, shared: bool) -> None:
+    before = os.umask(0o022)
+    try:
+        with Recorder(tmp_path / "e", HEADER, tmp_path / "frames" if shared else None) as record:
+            record.append(a_step(0, frame=record.frame(Image.new("RGB", (4, 4)))))
+    finally:
+        os.umask(before)
+    kept = [tmp_path / "e", frames_folder(tmp_path / "e")]
+    assert [folder.stat().st_mode & 0o077 for folder in kept] == [0, 0]

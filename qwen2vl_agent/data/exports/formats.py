@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from qwen2vl_agent.data.exports.aitz import AitzFolder
 from qwen2vl_agent.data.exports.atif import AtifFolder
 from qwen2vl_agent.data.exports.dialogue_file import ROWS, DialogueFile
 from qwen2vl_agent.data.exports.lerobot import LeRobotSet
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 
-FORMATS = (*ROWS, "lerobot", "atif")
+FORMATS = (*ROWS, "lerobot", "atif", "aitz")
 
 
 class Export(Protocol):
@@ -73,4 +74,6 @@ def _begin(kind: str, out: Path, folders: Sequence[Path], each_reply: bool) -> E
         return LeRobotSet(out, folders)
     if kind == "atif":
         return AtifFolder(out)
+    if kind == "aitz":
+        return AitzFolder(out)
     raise ConfigError(f"there is no format {kind!r} to export to; expected one of {', '.join(FORMATS)}")

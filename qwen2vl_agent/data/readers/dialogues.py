@@ -2,12 +2,14 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.readers.media import MediaRoot
+from qwen2vl_agent.data.readers.tools import with_tools
 from qwen2vl_agent.data.readers.turns import Pictures, as_list, entry, lead, turn
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
@@ -30,7 +32,7 @@ def llava(record: dict[str, Any], root: MediaRoot, source: str) -> Example:
 
 
 def sharegpt(record: dict[str, Any], root: MediaRoot, source: str) -> Example:
-    """`{"conversations": [{"from": …, "value": …}], "system": …, "images": […], "videos": […]}`.
+    """`{"conversations": [{"from": …, "value": …}], "system": …, "tools": …, "images": […], "videos": […]}`.
 
     With `function_call` and `observation` turns. Source: LLaMA-Factory, data/README.md.
     """
@@ -38,11 +40,11 @@ def sharegpt(record: dict[str, Any], root: MediaRoot, source: str) -> Example:
     made = llava(record, root, source)
     if system and made.messages[0].role != "system":
         made.messages.insert(0, Message("system", (TextPart(system),)))
-    return made
+    return replace(made, messages=with_tools(made.messages, record.get("tools")))
 
 
 def messages(record: dict[str, Any], root: MediaRoot, source: str) -> Example:
-    """`{"messages": [{"role": …, "content": text | parts}], "images": […], "videos": […], "objects": …}`.
+    """`{"messages": [{"role": …, "content": text | parts, "tool_calls": …}], "tools": …, "images": […], "objects": …}`.
 
     Text may have `<image>`, `<video>`, `<ref-object>` and `<bbox>`; a part `{"type": "image"}` without a picture takes
     the next of `images`; `"loss": false` leaves a reply out of what is learnt; `prompt` and `completion` are two parts
@@ -57,19 +59,21 @@ def messages(record: dict[str, Any], root: MediaRoot, source: str) -> Example:
     before = pictures.unplaced(texts)
     objects = _Objects(record.get("objects"), before)
     made = [_message(item, pictures, objects) for item in turns]
-    return _checked(lead(made, before), source)
+    return _checked(with_tools(lead(made, before), record.get("tools")), source)
 
 
 def _message(item: Any, pictures: Pictures, objects: "_Objects") -> Message:
     role, content = entry(item, "role"), item.get("content")
     learnt = item.get("loss", True) is not False
+    calls = "\n".join(map(_call, as_list(item.get("tool_calls"))))
     if isinstance(content, str):
-        return objects.placed(turn(role, content, pictures, learnt=learnt))
+        said = "\n".join(text for text in (content.strip(), calls) if text) if calls else content
+        return objects.placed(turn(role, said, pictures, learnt=learnt))
     made: list[Part] = []
     for part in as_list(content):
         made += _part(role, part, pictures, learnt)
-    if calls := as_list(item.get("tool_calls")):
-        made += [TextPart("\n".join(_call(call) for call in calls), target=learnt)]
+    if calls:
+        made += [TextPart(calls, target=learnt)]
     known = turn(role, "", pictures).role
     return objects.placed(Message(known, tuple(made)))
 

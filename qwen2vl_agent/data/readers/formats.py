@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen2vl_agent.data.example import Example
-from qwen2vl_agent.data.readers import dialogues, pages, robots
+from qwen2vl_agent.data.readers import dialogues, pages, phones, robots
+from qwen2vl_agent.data.readers.atif import atif
 from qwen2vl_agent.data.readers.media import MediaRoot
 from qwen2vl_agent.data.records import Record
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
@@ -19,6 +20,10 @@ FORMATS: dict[str, Reader] = {
     "text": pages.text,
     "webdataset": pages.webdataset,
     "lerobot": robots.lerobot,
+    "atif": atif,
+    "aitz": phones.aitz,
+    "androidcontrol": phones.android_control,
+    "odyssey": phones.odyssey,
 }
 
 
@@ -45,6 +50,6 @@ def example(record: Record, read: Reader, root: MediaRoot, source: str) -> Examp
         return read(record.value, root, source)
     except RecordError as error:
         raise RecordError(f"{record.where}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         # Records come from outside: a field of another type than its format says can fail anywhere.
         raise RecordError(f"{record.where}: not in the format expected: {error!r}") from error

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from qwen2vl_agent.envs.desktop.hand import EXTRA_HINT
+from qwen2vl_agent.envs.desktop.scaling import see_every_pixel
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 
 
@@ -22,6 +23,7 @@ class Capture:
         """
         if importlib.util.find_spec("mss") is None:
             raise ConfigError(EXTRA_HINT)
+        see_every_pixel()
         import mss
         from mss.exception import ScreenShotError
 

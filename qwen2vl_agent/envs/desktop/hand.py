@@ -4,13 +4,14 @@ import contextlib
 import importlib.util
 import json
 import os
-import selectors
+import queue
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from qwen2vl_agent.envs.desktop.permissions import check_permissions
 from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, DeviceLost
 
 MODULE = "qwen2vl_agent.envs.desktop.hand_process"
@@ -31,15 +32,20 @@ class Hand:
         """
         if importlib.util.find_spec("pyautogui") is None:
             raise ConfigError(EXTRA_HINT)
-        self._display, self._lock, self._rest = display, threading.Lock(), b""
+        check_permissions()
+        self._display, self._lock = display, threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", MODULE, *([] if fail_safe else ["--no-fail-safe"])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment(display),
-            start_new_session=True,  # Ctrl-C is for the program to decide about
+            start_new_session=True,  # Ctrl-C is for the program to decide about; Windows calls the same a group
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True, name="hand")
+        self._reader.start()
         try:
             self.desktop_size: tuple[int, int] = tuple(self._answer(START_WITHIN_S))
         except BaseException:
@@ -71,15 +77,17 @@ class Hand:
 
     def close(self) -> None:
         """End it. A second time does nothing."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                assert pipe is not None
-                pipe.close()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # it ends with its orders
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
 
     def _answer(self, within_s: float) -> Any:
         told = json.loads(self._line(within_s))
@@ -92,19 +100,22 @@ class Hand:
         return told["done"]
 
     def _line(self, within_s: float) -> bytes:
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(self._process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._rest:
-                if not waiting.select(within_s):
-                    self._process.kill()  # its answer would be taken for that to the next order
-                    raise DeviceLost(self._lost(f"no answer for {within_s:g} s"))
-                more = os.read(self._process.stdout.fileno(), 65536)
-                if not more:
-                    raise DeviceLost(self._lost("its process has ended"))
-                self._rest += more
-        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            line = self._lines.get(timeout=within_s)
+        except queue.Empty:
+            self._process.kill()  # its answer would be taken for that to the next order
+            raise DeviceLost(self._lost(f"no answer for {within_s:g} s")) from None
+        if not line:
+            self._lines.put(b"")  # for whoever asks again
+            raise DeviceLost(self._lost("its process has ended"))
         return line
+
+    def _read(self) -> None:
+        """In a thread, as Windows cannot wait for a pipe with a limit: every line, and an empty one at the end."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(b"")
 
     def _lost(self, why: str) -> str:
         return f"mouse and keyboard of the desktop {self._display} are lost ({why})"

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from qwen2vl_agent.envs.desktop.scaling import see_every_pixel
+
 DRAG_STEPS = 12
 """Places that a drag passes on its way; applications begin one after a few pixels."""
 STEP_S = 0.01
@@ -38,6 +40,7 @@ class Hand:
     """Mouse and keyboard of one display."""
 
     def __init__(self, fail_safe: bool) -> None:
+        see_every_pixel()  # before pyautogui looks at the screen
         import pyautogui
 
         self.gui: Any = pyautogui

@@ -1,5 +1,7 @@
 """Names of keys: what agents write, and what pyautogui calls it."""
 
+import sys
+
 from qwen2vl_agent.envs.chords import chord_of
 from qwen2vl_agent.schema.errors import ActionRejected
 
@@ -18,7 +20,11 @@ NAMES = {
 EXAMPLES = "enter, escape, tab, space, backspace, delete, up, home, pagedown, f5, ctrl, alt, shift, super"
 
 
-def key(name: str) -> str:
+ELSEWHERE = {"darwin": {"win": "command"}, "win32": {"command": "win"}}
+"""The key beside the space bar as a platform's keyboards call it; pyautogui ignores the other name in silence."""
+
+
+def key(name: str, platform: str = sys.platform) -> str:
     """pyautogui's name of a key.
 
     Raises:
@@ -29,7 +35,7 @@ def key(name: str) -> str:
     found = NAMES.get(name.strip().lower())
     if found is None:
         raise ActionRejected(f"there is no key {name!r}; expected a character or a name such as {EXAMPLES}")
-    return found
+    return ELSEWHERE.get(platform, {}).get(found, found)
 
 
 def chord(keys: str) -> list[str]:

@@ -54,8 +54,9 @@ def find_spec(env_id: str, modules: Sequence[str] = ()) -> Any:
 
     without_display()
     register_envs()
-    for module in modules:
-        _import(module, "--import")
+    named, _, env_id = env_id.rpartition(":")
+    for module in (*modules, *filter(None, [named])):
+        _import(module, "it is looked for from here with `python -m qwen2vl_agent`")
     for start, (module, extra) in PROVIDERS.items():
         if env_id.startswith(start):
             _import(module, f'pip install "qwen2vl-agent[{extra}]"')

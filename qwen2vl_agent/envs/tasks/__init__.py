@@ -1,11 +1,12 @@
 """The bundled tasks: templates that seeds make tasks of, each with its check and its solution."""
 
 from qwen2vl_agent.envs.tasks.build import Split, build_task
+from qwen2vl_agent.envs.tasks.full.registry import FULL_TEMPLATES
 from qwen2vl_agent.envs.tasks.registry import TEMPLATES
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task, Template
 from qwen2vl_agent.schema.errors import ConfigError
 
-SUITES = ("phone",)
+SUITES = {"phone": TEMPLATES, "phone-full": FULL_TEMPLATES}
 
 
 def make_task(id: str, seed: int, split: Split = "test") -> Task:
@@ -14,9 +15,10 @@ def make_task(id: str, seed: int, split: Split = "test") -> Task:
     Raises:
         ConfigError: there is no such task.
     """
-    if id not in TEMPLATES:
-        raise ConfigError(f"there is no task {id!r}; expected one of {', '.join(TEMPLATES)}")
-    return build_task(TEMPLATES[id], seed, split)
+    known = TEMPLATES | FULL_TEMPLATES
+    if id not in known:
+        raise ConfigError(f"there is no task {id!r}; expected one of {', '.join(known)}")
+    return build_task(known[id], seed, split)
 
 
 def task_ids(suite: str = "phone") -> list[str]:
@@ -27,7 +29,7 @@ def task_ids(suite: str = "phone") -> list[str]:
     """
     if suite not in SUITES:
         raise ConfigError(f"there is no suite {suite!r} of bundled tasks; expected one of {', '.join(SUITES)}")
-    return list(TEMPLATES)
+    return list(SUITES[suite])
 
 
 __all__ = ["Decision", "Screen", "Split", "Task", "Template", "make_task", "task_ids"]

@@ -17,7 +17,7 @@ def build_task(template: Template, seed: int, split: Split) -> Task:
     words = Words.of(split, seed)
     for draw in range(MAX_DRAWS):
         rng = Random(f"{template.id}/{split}/{seed}/{draw}")
-        state = random_state(rng.randrange(1 << 31), words)
+        state = random_state(rng.randrange(1 << 31), words, template.edition)
         params = template.draw(rng, state, words)
         if params is None:
             continue

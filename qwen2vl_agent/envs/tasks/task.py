@@ -71,6 +71,8 @@ class Template:
     """The right next action on any screen. Pure."""
     steps: int
     """Actions that the oracle needs at most, the closing one included."""
+    edition: str = "first"
+    """The edition of the phone that it is drawn for."""
     targets: tuple[str, ...] = ()
     """The parameters whose words decide whether a task counts as unseen."""
 

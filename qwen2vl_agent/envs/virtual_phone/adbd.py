@@ -35,6 +35,13 @@ PUBLIC_MODEL, PRIVATE_MODEL = "Virtual_Phone", "Private_Virtual_Phone"
 MAX_STREAMS = 256
 """More open streams than this on one connection are refused."""
 
+MAX_CONNECTIONS = 256
+"""More connections than this at once are refused."""
+GREETING_S = 10.0
+"""Who has not greeted by then is let go."""
+PACKET_S = 30.0
+"""From the first byte of a packet to its last."""
+
 AUTH_TOKEN, AUTH_SIGNATURE = 1, 2
 """Kinds of AUTH packets. Source: packages/modules/adb/protocol.txt."""
 HANGING_S = 24 * 3600.0
@@ -100,6 +107,9 @@ class Adbd:
             await asyncio.sleep(0.01)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
         connection = Connection(self, reader, writer)
         self._connections.add(connection)
         try:
@@ -124,15 +134,23 @@ class Connection:
 
     async def serve(self) -> None:
         """Answer packets until either side goes away or the other breaks the protocol."""
+        greeting = asyncio.get_running_loop().call_later(GREETING_S, self._drop_stranger)
         try:
             while True:
-                await self._handle(await read_packet(self._reader, checksum=self._checksum))
+                await self._handle(await read_packet(self._reader, checksum=self._checksum, limit_s=PACKET_S))
         except ProtocolError as error:
             log.warning("closing a connection: %s", error)
         except (asyncio.IncompleteReadError, ConnectionError):
             log.debug("the host went away")
         finally:
+            greeting.cancel()
             await self._shut()
+
+    def _drop_stranger(self) -> None:
+        """A computer without authorisation is no stranger: it waits for the phone's owner."""
+        if not (self._greeted or self._adbd.system.faults.faults.unauthorized):
+            log.warning("closing a connection: no greeting in %s s", GREETING_S)
+            self.drop()
 
     def drop(self) -> None:
         """Break the connection off."""

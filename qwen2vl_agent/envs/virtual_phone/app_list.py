@@ -1,6 +1,8 @@
-"""The apps that every phone has."""
+"""The apps that the editions of the phone have."""
 
 from dataclasses import dataclass
+
+from qwen2vl_agent.schema.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +49,30 @@ APPS: tuple[App, ...] = (
 LAUNCHER_PACKAGE = "com.android.launcher3"
 LAUNCHER_ACTIVITY = ".Launcher"
 
-APP_BY_ID = {app.id: app for app in APPS}
-APP_BY_PACKAGE = {app.package: app for app in APPS}
+MORE_APPS: tuple[App, ...] = (
+    _app("Shop", "store", 350, True),
+    App("To-do", "org.virtualphone.todo", ".TodoActivity", "todo", "checklist", 175, True),
+    _app("Expenses", "payments", 110, True),
+)
+"""What the full edition has beside those."""
+
+APP_BY_ID = {app.id: app for app in (*APPS, *MORE_APPS)}
+APP_BY_PACKAGE = {app.package: app for app in (*APPS, *MORE_APPS)}
+
+
+EDITIONS = ("first", "full")
+
+
+def check_edition(edition: str) -> None:
+    """See that there is such an edition.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if edition not in EDITIONS:
+        raise ConfigError(f"there is no edition {edition!r} of the virtual phone; expected {' or '.join(EDITIONS)}")
+
+
+def installed(edition: str) -> tuple[App, ...]:
+    """The apps of an edition, `first` or `full`."""
+    return (*APPS, *MORE_APPS) if edition == "full" else APPS

@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_PACKAGE, APPS, LAUNCHER_ACTIVITY, LAUNCHER_PACKAGE, App
+from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_PACKAGE, LAUNCHER_ACTIVITY, LAUNCHER_PACKAGE, App
 from qwen2vl_agent.envs.virtual_phone.commands_input import clear_field, press, type_text
 from qwen2vl_agent.envs.virtual_phone.intents import BadIntent, Intent, parse_intent, resolve
 from qwen2vl_agent.envs.virtual_phone.key_codes import key_code
@@ -115,7 +115,7 @@ def monkey(call: Call) -> int:
     """`monkey -p PACKAGE [-c CATEGORY] 1`: the way scripts open an app."""
     package = call.args[call.args.index("-p") + 1] if "-p" in call.args[:-1] else ""
     call.print("  bash arg: " + "\n  bash arg: ".join(call.args))
-    if package not in APP_BY_PACKAGE:
+    if package not in {app.package for app in call.system.phone.apps()}:
         call.print("** No activities found to run, monkey aborted.")
         return 252
     open_app(call.system, package)
@@ -148,7 +148,11 @@ def package_service(call: Call, args: list[str]) -> int:
 
 def _list_packages(call: Call, args: list[str]) -> int:
     filters = [item for item in args if not item.startswith("-")]
-    packages = THIRD_PARTY if "-3" in args else (*(app.package for app in APPS), LAUNCHER_PACKAGE, *SYSTEM_PACKAGES)
+    packages = (
+        THIRD_PARTY
+        if "-3" in args
+        else (*(app.package for app in call.system.phone.apps()), LAUNCHER_PACKAGE, *SYSTEM_PACKAGES)
+    )
     if "-s" in args:
         packages = tuple(package for package in packages if package not in THIRD_PARTY)
     if "-d" in args:
@@ -167,7 +171,7 @@ def _apk(package: str) -> str:
 
 
 def _path(call: Call, args: list[str]) -> int:
-    known = {*APP_BY_PACKAGE, LAUNCHER_PACKAGE, *SYSTEM_PACKAGES}
+    known = {*(app.package for app in call.system.phone.apps()), LAUNCHER_PACKAGE, *SYSTEM_PACKAGES}
     if not args or args[-1] not in known:
         return 1
     call.print(f"package:{_apk(args[-1])}")
@@ -181,7 +185,7 @@ def _activities(call: Call, args: list[str], *, first: bool) -> int:
         intent = parse_intent([item for item in args if item not in ("--brief", "--components")])
     except BadIntent as error:
         return call.fail(str(error), FAILED)
-    apps = _matching(intent, first=first)
+    apps = _matching(call.system.phone.apps(), intent, first=first)
     if not apps:
         call.print("No activity found" if first else "No activities found")
         return 0
@@ -192,11 +196,11 @@ def _activities(call: Call, args: list[str], *, first: bool) -> int:
     return 0
 
 
-def _matching(intent: Intent, *, first: bool) -> list[App]:
+def _matching(apps: list[App], intent: Intent, *, first: bool) -> list[App]:
     if not first and intent.action in ("", "android.intent.action.MAIN") and not intent.data:
-        return [app for app in APPS if intent.package in ("", app.package)]
+        return [app for app in apps if intent.package in ("", app.package)]
     if intent.package:
-        return [app for app in APPS if app.package == intent.package]
+        return [app for app in apps if app.package == intent.package]
     found = resolve(intent)
     home = App("Launcher", LAUNCHER_PACKAGE, LAUNCHER_ACTIVITY, "launcher", "home", 0)
     return [APP_BY_PACKAGE.get(found[0], home)] if found else []

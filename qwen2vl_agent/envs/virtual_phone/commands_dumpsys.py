@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from qwen2vl_agent.envs.virtual_phone.app_list import APPS
 from qwen2vl_agent.envs.virtual_phone.shell import Call, Handler
 from qwen2vl_agent.envs.virtual_phone.system import System
 
@@ -173,7 +172,7 @@ def _surface_flinger(system: System, args: list[str]) -> list[str]:
 def _package(system: System, args: list[str]) -> list[str]:
     """Packages with their labels, which Android keeps in resources that no command reads."""
     lines = ["Packages:"]
-    for app in APPS:
+    for app in system.phone.apps():
         if not args or app.package in args:
             lines += [
                 f"  Package [{app.package}] (1a2b3c):",

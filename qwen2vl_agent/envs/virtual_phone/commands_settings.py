@@ -202,7 +202,7 @@ def _virtual_phone(call: Call) -> int:
         elif verb == "fault":
             call.system.set_faults(parse_faults(call.args[1:]))
         elif verb == "reset" and re.fullmatch(r"\d{1,18}", value, re.ASCII):
-            call.system.load(random_state(int(value), Words.test()))
+            call.system.load(random_state(int(value), Words.test(), call.system.phone.state.edition))
         else:
             usage = "state | load PATH | reset SEED | wait SECONDS | fault [NAME=VALUE…]"
             return call.fail(f"usage: cmd virtual-phone {usage}", FAILED)

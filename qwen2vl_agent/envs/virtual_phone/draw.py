@@ -22,6 +22,8 @@ SUPERSAMPLING = 4
 MEASURE_PX = 100
 """Font size at which widths are measured, so that layout does not depend on the resolution."""
 ELLIPSIS = "…"
+DIRECTED_ICONS = frozenset(("arrow_back", "arrow_left", "send", "backspace", "keyboard_return"))
+"""Icons that are mirrored where the layout is."""
 
 
 class Rect(NamedTuple):
@@ -70,8 +72,17 @@ class Mark(NamedTuple):
 class Canvas:
     """Paints on an image whose width is 360 dp (`scale` pixels per dp)."""
 
-    def __init__(self, image: Image.Image, scale: float, font_scale: float = 1.0, *, mark: bool = False) -> None:
-        """`mark`: remember in `marks` what can be read."""
+    def __init__(
+        self,
+        image: Image.Image,
+        scale: float,
+        font_scale: float = 1.0,
+        *,
+        mark: bool = False,
+        mirror_dp: float | None = None,
+    ) -> None:
+        """`mark`: remember in `marks` what can be read. `mirror_dp`: the width across which all places are mirrored."""
+        self._mirror_dp = mirror_dp
         self.image = image
         self.scale = scale
         self.font_scale = font_scale
@@ -125,7 +136,7 @@ class Canvas:
         """A disc, a squircle or a rounded square, of half width `radius`."""
         side = max(2, round(2 * radius * self.scale))
         self._covered(Rect(x - radius, y - radius, x + radius, y + radius))
-        left, top = round((x - radius) * self.scale), round((y - radius) * self.scale)
+        left, top = round((self._across(x) - radius) * self.scale), round((y - radius) * self.scale)
         self.image.paste(colour, (left, top), _shape_mask(side, shape))
 
     def text(
@@ -149,6 +160,8 @@ class Canvas:
         baseline = round((y + CAP_HEIGHT * size / 2) * self.scale)
         pixels = round(size * self.scale, 2)
         mask, left, top, width = _run(text, weight, pixels)
+        if self._mirror_dp is not None:
+            x, align = self._across(x), {"left": "right", "right": "left"}.get(align, align)
         start = x * self.scale - {"left": 0.0, "middle": width / 2, "right": width}[align]
         if self.marks is not None:
             middles = zip(text, letter_middles(_font(weight, pixels), text), strict=True)
@@ -158,10 +171,17 @@ class Canvas:
     def icon(self, x: float, y: float, name: str, size: float, colour: Colour) -> None:
         """An icon with its middle at a point."""
         mask = _icon_mask(name, round(size * self.scale))
+        if self._mirror_dp is not None:
+            x = self._across(x)
+            mask = mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if name in DIRECTED_ICONS else mask
         left, top = round(x * self.scale - mask.width / 2), round(y * self.scale - mask.height / 2)
         self.image.paste(colour, (left, top), mask)
         if self.marks is not None:
             self.marks.append(Mark(f"icon:{name}", x * self.scale, y * self.scale))
+
+    def _across(self, x: float) -> float:
+        """Where a place lies after mirroring."""
+        return x if self._mirror_dp is None else self._mirror_dp - x
 
     def _covered(self, rect: Rect) -> tuple[int, int, int, int]:
         """The rectangle in pixels, which is about to be painted over: what was to be read there is no longer."""
@@ -172,6 +192,8 @@ class Canvas:
 
     def _box(self, rect: Rect) -> tuple[int, int, int, int]:
         scale = self.scale
+        if self._mirror_dp is not None:
+            rect = Rect(self._across(rect.right), rect.top, self._across(rect.left), rect.bottom)
         return round(rect[0] * scale), round(rect[1] * scale), round(rect[2] * scale), round(rect[3] * scale)
 
 

@@ -1,5 +1,6 @@
 """What an accessibility tree tells of a screen, and what a touch on it reaches."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from qwen2vl_agent.envs.virtual_phone.layout import Part
@@ -28,6 +29,17 @@ def list_elements(parts: Sequence[Part], scale: float) -> list[Element]:
         if not covered or element.role == "list":
             found.append(element)
     return sorted(found, key=lambda element: (element.bounds[1], element.bounds[0]))
+
+
+def mirrored(elements: Sequence[Element], width: int) -> list[Element]:
+    """The elements of a screen that is laid out from right to left, `width` pixels wide, in reading order."""
+    turned = [
+        dataclasses.replace(
+            element, bounds=(width - element.bounds[2], element.bounds[1], width - element.bounds[0], element.bounds[3])
+        )
+        for element in elements
+    ]
+    return sorted(turned, key=lambda element: (element.bounds[1], -element.bounds[2]))
 
 
 def _middle(element: Element, scale: float) -> tuple[float, float]:
@@ -62,7 +74,7 @@ def _element(part: Part, scale: float) -> Element | None:
 
 def _blocks(part: Part) -> bool:
     target = part.placed.target
-    return target is not None and (target.clickable or target.blocks)
+    return target is not None and (target.clickable or target.blocks or target.on_drag is not None)
 
 
 def _takes(part: Part, x: float, y: float) -> bool:

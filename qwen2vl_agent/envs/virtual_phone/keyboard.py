@@ -20,8 +20,8 @@ KEY_WIDTH = WIDTH / 10
 WIDE_KEY_WIDTH = KEY_WIDTH * 1.5
 
 
-def place(layer: str, top: float) -> Iterator[Placed]:
-    """The keyboard's keys, its upper edge at `top`."""
+def place(layer: str, top: float, *, mirrored: bool = False) -> Iterator[Placed]:
+    """The keyboard's keys, its upper edge at `top`; `mirrored` letters keep their order on a mirrored screen."""
     area = Rect(0, top, WIDTH, top + HEIGHT)
 
     def paint(canvas: Canvas, theme: Theme) -> None:
@@ -31,7 +31,7 @@ def place(layer: str, top: float) -> Iterator[Placed]:
     for index, letters in enumerate(ROWS[layer]):
         left = (WIDTH - KEY_WIDTH * len(letters)) / 2
         row_top = top + 6 + index * KEY_HEIGHT
-        for position, letter in enumerate(letters):
+        for position, letter in enumerate(reversed(letters) if mirrored else letters):
             spot = left + position * KEY_WIDTH
             yield _letter(Rect(spot, row_top, spot + KEY_WIDTH, row_top + KEY_HEIGHT), letter)
     yield from _special_keys(layer, top + 6 + 2 * KEY_HEIGHT)

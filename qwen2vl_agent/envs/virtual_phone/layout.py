@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from qwen2vl_agent.envs.virtual_phone import keyboard, system_ui
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
+from qwen2vl_agent.envs.virtual_phone.full import notices
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Theme
@@ -59,12 +60,17 @@ def arrange(scene: Scene, state: PhoneState, height: float) -> Arrangement:
     if state.toast:
         parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, body.bottom)]
     if state.keyboard.visible:
-        parts += [Part(placed, screen) for placed in keyboard.place(state.keyboard.layer, keyboard_top)]
+        parts += [
+            Part(placed, screen)
+            for placed in keyboard.place(state.keyboard.layer, keyboard_top, mirrored=state.extra.mirrored)
+        ]
     parts += [Part(placed, screen) for placed in system_ui.status_bar(state, over_wallpaper=scene.over_wallpaper)]
     if scene.overlay is not None:
         parts += [Part(placed, screen) for placed in scene.overlay.placed(screen)]
     if state.shade_open:
         parts += [Part(placed, screen) for placed in system_ui.shade(state, screen)]
+        if state.edition == "full":
+            parts += [Part(placed, screen) for placed in notices.place(state, screen)]
     parts += [Part(placed, screen) for placed in system_ui.navigation_bar(height, over_wallpaper=scene.over_wallpaper)]
     return Arrangement(parts, body, scroll, max_scroll)
 

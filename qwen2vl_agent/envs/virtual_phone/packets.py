@@ -49,14 +49,24 @@ class Packet:
         return header + self.data
 
 
-async def read_packet(reader: asyncio.StreamReader, *, checksum: bool) -> Packet:
-    """The next packet.
+async def read_packet(reader: asyncio.StreamReader, *, checksum: bool, limit_s: float | None = None) -> Packet:
+    """The next packet, whenever it begins; from its first byte on it has to come within `limit_s`.
 
     Raises:
-        ProtocolError: unknown command, wrong magic, too much data, or a checksum that does not fit.
+        ProtocolError: unknown command, wrong magic, too much data, too slow, or a checksum that does not fit.
         asyncio.IncompleteReadError: the other side went away.
     """
-    command, arg0, arg1, length, total, magic = HEADER.unpack(await reader.readexactly(HEADER.size))
+    first = await reader.readexactly(1)
+    try:
+        async with asyncio.timeout(limit_s):
+            return await _rest_of_packet(reader, first, checksum)
+    except TimeoutError:
+        raise ProtocolError(f"a packet took longer than {limit_s} s") from None
+
+
+async def _rest_of_packet(reader: asyncio.StreamReader, first: bytes, checksum: bool) -> Packet:
+    header = first + await reader.readexactly(HEADER.size - 1)
+    command, arg0, arg1, length, total, magic = HEADER.unpack(header)
     if command ^ 0xFFFFFFFF != magic or command not in KNOWN:
         raise ProtocolError(f"packet with command {command:#010x} and magic {magic:#010x}")
     if length > MAX_PAYLOAD:

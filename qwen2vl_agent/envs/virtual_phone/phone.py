@@ -6,13 +6,13 @@ from qwen2vl_agent.envs.virtual_phone import keyboard, navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import (
     APP_BY_ID,
     APP_BY_PACKAGE,
-    APPS,
     LAUNCHER_ACTIVITY,
     LAUNCHER_PACKAGE,
     App,
+    installed,
 )
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Mark, Rect
-from qwen2vl_agent.envs.virtual_phone.elements import list_elements, target_at
+from qwen2vl_agent.envs.virtual_phone.elements import list_elements, mirrored, target_at
 from qwen2vl_agent.envs.virtual_phone.layout import Arrangement, arrange
 from qwen2vl_agent.envs.virtual_phone.pages import build_scene
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
@@ -78,7 +78,8 @@ class VirtualPhone:
         """What can be seen, in reading order."""
         if self._elements is None:
             shown = self._state.screen_on
-            self._elements = list_elements(self._arrangement_now().parts, self._scale) if shown else []
+            found = list_elements(self._arrangement_now().parts, self._scale) if shown else []
+            self._elements = mirrored(found, self.size[0]) if self._state.extra.mirrored else found
         return self._elements
 
     # Touch ---------------------------------------------------------------------------------------------------------
@@ -106,6 +107,7 @@ class VirtualPhone:
     def swipe(self, x1: int, y1: int, x2: int, y2: int, duration_s: float = 0.5) -> None:
         """Move a finger; a list under it moves along, as far as it goes."""
         dx, dy = (x2 - x1) / self._scale, (y2 - y1) / self._scale
+        dx = -dx if self._state.extra.mirrored else dx
         if abs(dx) < TOUCH_SLOP_DP and abs(dy) < TOUCH_SLOP_DP:
             if duration_s >= LONG_PRESS_S:
                 self.long_press(x1, y1, duration_s)
@@ -113,14 +115,21 @@ class VirtualPhone:
                 self.tap(x1, y1)
             return
         scene, arrangement = self._scene_now(), self._arrangement_now()
-        start = Rect(x1 / self._scale, y1 / self._scale, 0, 0)
+        start = Rect(self._across(x1 / self._scale), y1 / self._scale, 0, 0)
+        held = self._target_at(x1, y1)
         self._begin(duration_s)
         if self._state.screen_on:
-            self._drag(scene, arrangement, start.left, start.top, dx, dy)
+            if held is not None and held.on_drag is not None:
+                held.on_drag(self._state, dx, dy)
+            else:
+                self._drag(scene, arrangement, start.left, start.top, dx, dy)
 
     def _drag(self, scene: Scene, arrangement: Arrangement, x: float, y: float, dx: float, dy: float) -> None:
         state = self._state
         if abs(dx) > abs(dy):
+            aside = scene.on_swipe_left if dx < 0 else scene.on_swipe_right
+            if aside is not None and abs(dx) > SWIPE_DP and scene.overlay is None and not state.shade_open:
+                aside(state)
             return
         if state.shade_open:
             if dy < -SWIPE_DP:
@@ -215,7 +224,7 @@ class VirtualPhone:
         False where there is no such app or page.
         """
         app = APP_BY_PACKAGE.get(package) or APP_BY_ID.get(package)
-        if app is None and package != LAUNCHER_PACKAGE:
+        if package != LAUNCHER_PACKAGE and app not in self.apps():
             return False
         if page is not None and (app is None or app.id != "settings" or page not in ITEMS):
             return False
@@ -247,7 +256,7 @@ class VirtualPhone:
 
     def apps(self) -> list[App]:
         """The installed apps."""
-        return list(APPS)
+        return list(installed(self._state.edition))
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -273,8 +282,12 @@ class VirtualPhone:
     def _target_at(self, x: int, y: int) -> Target | None:
         if not self._state.screen_on:
             return None
-        dp_x, dp_y = (x + 0.5) / self._scale, (y + 0.5) / self._scale
+        dp_x, dp_y = self._across((x + 0.5) / self._scale), (y + 0.5) / self._scale
         return target_at(self._arrangement_now().parts, dp_x, dp_y)
+
+    def _across(self, x: float) -> float:
+        """Where in the layout, in dp, a place on the screen lies."""
+        return WIDTH - x if self._state.extra.mirrored else x
 
     def _paint(self, *, mark: bool = False) -> Canvas:
         if not self._state.screen_on:
@@ -282,7 +295,8 @@ class VirtualPhone:
         theme = theme_of(self._state)
         scene = self._scene_now()
         image = Image.new("RGB", self.size, theme.background)
-        canvas = Canvas(image, self._scale, font_scale_of(self._state), mark=mark)
+        mirror_dp = WIDTH if self._state.extra.mirrored else None
+        canvas = Canvas(image, self._scale, font_scale_of(self._state), mark=mark, mirror_dp=mirror_dp)
         if scene.backdrop is not None:
             scene.backdrop(canvas, theme)
         for part in self._arrangement_now().parts:

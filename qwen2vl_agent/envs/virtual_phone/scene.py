@@ -37,6 +37,8 @@ class Scene:
     """What the menu key does."""
     on_swipe_up: Handler | None = None
     on_swipe_down: Handler | None = None
+    on_swipe_left: Handler | None = None
+    on_swipe_right: Handler | None = None
 
 
 @dataclass(frozen=True, slots=True)

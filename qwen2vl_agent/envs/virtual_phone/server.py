@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qwen2vl_agent.envs.virtual_phone.adbd import Adbd
+from qwen2vl_agent.envs.virtual_phone.app_list import EDITIONS
 from qwen2vl_agent.envs.virtual_phone.commands import COMMANDS
 from qwen2vl_agent.envs.virtual_phone.faults import Faults, format_faults, parse_faults
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
@@ -90,6 +91,7 @@ def start_virtual_phone(
     state: PhoneState | None = None,
     port: int = 0,
     faults: Faults | None = None,
+    edition: str = "first",
 ) -> PhoneProcess:
     """A virtual phone in a new process, ready to be connected to; `state` instead of the seed's random one.
 
@@ -106,6 +108,8 @@ def start_virtual_phone(
         str(seed),
         "--size",
         "{}x{}".format(*size),
+        "--edition",
+        edition,
     ]
     for fault in format_faults(faults or Faults()):
         command += ["--fault", fault]
@@ -179,11 +183,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=_parse_size, default=(1080, 2400))
+    parser.add_argument("--edition", choices=EDITIONS, default="first")
     parser.add_argument("--fault", action="append", default=[])
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="virtual phone: %(message)s")
     line = sys.stdin.buffer.readline().strip()
-    state = PhoneState.from_json(json.loads(line)) if line else random_state(args.seed, Words.test())
+    state = PhoneState.from_json(json.loads(line)) if line else random_state(args.seed, Words.test(), args.edition)
     try:
         asyncio.run(_serve_child(VirtualPhone(state, args.size), args.port, parse_faults(args.fault), parent))
     except ConfigError as error:

@@ -20,6 +20,7 @@ from qwen2vl_agent.envs.virtual_phone.content import (
     Track,
     Weather,
 )
+from qwen2vl_agent.envs.virtual_phone.full.content import Extra
 from qwen2vl_agent.envs.virtual_phone.words import Words
 
 T = TypeVar("T")
@@ -121,6 +122,11 @@ class PhoneState:
     files: list[str] = field(default_factory=list)
     network_name: str = "Home"
 
+    edition: str = "first"
+    """`first`, or `full`: the phone with more apps, notifications and prompts."""
+    extra: Extra = field(default_factory=Extra)
+    """What only the full edition has."""
+
     foreground: str = "launcher"
     """`launcher`, `recents`, or the id of an app."""
     launcher: Page = field(default_factory=lambda: Page("home"))
@@ -165,11 +171,13 @@ class PhoneState:
         return PhoneState.from_json(self.to_json())
 
 
-def random_state(seed: int, words: Words) -> PhoneState:
+def random_state(seed: int, words: Words, edition: str = "first") -> PhoneState:
     """A phone on its home screen; look, order, settings and content vary with the seed and with nothing else."""
+    from qwen2vl_agent.envs.virtual_phone.full.random_content import furnish
     from qwen2vl_agent.envs.virtual_phone.random_phone import draw_state
 
-    return draw_state(seed, words)
+    state = draw_state(seed, words)
+    return furnish(state, words) if edition == "full" else state
 
 
 @functools.cache

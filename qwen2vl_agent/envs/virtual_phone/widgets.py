@@ -11,6 +11,8 @@ from qwen2vl_agent.envs.virtual_phone.theme import LARGEST_FONT, Colour, Theme, 
 
 Handler = Callable[[PhoneState], None]
 Paint = Callable[[Canvas, Theme], None]
+DragHandler = Callable[[PhoneState, float, float], None]
+"""What a finger does that moves by so many dp to the right and down."""
 
 WIDTH = 360.0
 """Width of every phone in dp."""
@@ -41,6 +43,7 @@ class Target:
     blocks: bool = False
     """Whether it catches touches although it does nothing (a dialog's surface)."""
     listed: bool = True
+    on_drag: DragHandler | None = None
 
     @property
     def clickable(self) -> bool:

@@ -1,0 +1,90 @@
+"""What recipes of small models share that learn everything at once, on one machine."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwen2vl_agent.schema.errors import ConfigError
+
+POSITIVE = ("steps", "batch_tokens", "width", "layers", "vision_width", "vision_layers", "threads")
+"""Fields that are at least 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmallRecipe:
+    """A small model's shape and how it learns."""
+
+    seed: int = 0
+    steps: int = 1000
+    lr: float = 2e-3
+    batch_tokens: int = 2048
+    """Tokens of a step."""
+    ema_decay: float = 0.99
+    """Of the mean of the weights, which is what is saved."""
+    width: int = 128
+    """Of the language model, whose heads have 64 values each."""
+    layers: int = 3
+    vision_width: int = 96
+    """Of the vision encoder, whose heads have 32 values each."""
+    vision_layers: int = 2
+    threads: int = 1
+    data_workers: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = (item.name for item in dataclasses.fields(self) if item.type in (int, float))
+        low = [name for name in numbers if getattr(self, name) < (name in POSITIVE)]
+        if low:
+            raise ConfigError(f"{low[0]} is too small: {getattr(self, low[0])}")
+
+
+def make_model(recipe: SmallRecipe, processor: Any) -> Any:
+    """New weights of the recipe's shape, with the processor's vocabulary."""
+    from qwen2vl_agent.model.config import preset
+    from qwen2vl_agent.model.qwen2vl import Qwen2VL
+    from qwen2vl_agent.recipes.small_weights import initialise_small
+
+    config = preset("tiny").with_tokens(processor.tokenizer.special)
+    text = dataclasses.replace(
+        config.text,
+        vocab_size=len(processor.tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=2 * recipe.width,
+        num_hidden_layers=recipe.layers,
+        max_window_layers=recipe.layers,
+        num_attention_heads=recipe.width // 64,
+        num_key_value_heads=1,
+    )
+    vision = dataclasses.replace(
+        config.vision, depth=recipe.vision_layers, embed_dim=recipe.vision_width, num_heads=recipe.vision_width // 32
+    )
+    model = Qwen2VL(dataclasses.replace(config, text=text, vision=vision))
+    initialise_small(model, recipe.seed)
+    return model
+
+
+def fit(recipe: SmallRecipe, model: Any, processor: Any, mixture: Any, out: Path, resume: bool) -> Path:
+    """Train all of it on the mixture; gives the finished model's folder, `out/model`."""
+    from qwen2vl_agent.data.loader import Loader
+    from qwen2vl_agent.training.config import TrainConfig
+    from qwen2vl_agent.training.trainer import Trainer
+
+    config = TrainConfig(
+        stage="stage2",
+        trainable=("",),
+        steps=recipe.steps,
+        lr=recipe.lr,
+        batch_tokens=recipe.batch_tokens,
+        optimizer="muon",
+        weight_decay=0.01,
+        betas=(0.9, 0.98),
+        ema_decay=recipe.ema_decay,
+        warmup_steps=50,
+        seed=recipe.seed,
+        threads=recipe.threads,
+        log_every=20,
+    )
+    with Loader(mixture, processor, recipe.batch_tokens, workers=recipe.data_workers) as loader:
+        trainer = Trainer(config, model, loader, out, processor=processor, resume=resume)
+        assert trainer.fit().reason == "done"
+    return out / "model"

@@ -1,0 +1,57 @@
+"""The small model that learns a suite from its solutions: what it learns from, and a run from nothing to a game."""
+
+import json
+
+import pytest
+
+from qwen2vl_agent.agent.jobs import Job
+from qwen2vl_agent.agent.rollouts import collect_episodes
+from qwen2vl_agent.data.examples import episode_example
+from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.envs.suites import get_suite
+from qwen2vl_agent.recipes import registry
+from qwen2vl_agent.recipes.suite import DRAWN, SuiteRecipe, demonstrate, make_processor, train
+from qwen2vl_agent.schema.errors import ConfigError
+from qwen2vl_agent.trajectory.store import episodes, read_header
+
+SMALL = {"episodes": "3", "workers": "1", "steps": "2", "batch_tokens": "64", "width": "64", "vision_layers": "1"}
+
+
+def test_solutions_are_recorded_once_with_seeds_that_nothing_is_measured_with(tmp_path):
+    recipe = SuiteRecipe(suite="cards", episodes=2, workers=1)
+    demonstrate(recipe, tmp_path)
+    first = {folder: (folder / "episode.json").stat().st_mtime_ns for folder in episodes(tmp_path)}
+    assert {read_header(folder).seed for folder in first} == {DRAWN, DRAWN + 1}
+    assert len(first) == 2 * len(get_suite("cards").tasks)
+    demonstrate(recipe, tmp_path)
+    assert {folder: (folder / "episode.json").stat().st_mtime_ns for folder in episodes(tmp_path)} == first
+
+
+def test_a_picture_has_the_recipes_size_and_the_words_are_the_tasks_alone(tmp_path):
+    recipe = SuiteRecipe(episodes=1, workers=1, max_pixels=12_600)
+    demonstrate(recipe, tmp_path)
+    processor = make_processor(recipe)
+    (folder,) = episodes(tmp_path)
+    encoded = episode_example(folder).encode(processor)
+    assert {tuple(grid) for grid in encoded.inputs.image_grid_thw.tolist()} == {(1, 8, 8)}
+    assert len(encoded.inputs.input_ids) < 400
+
+
+def test_a_run_from_nothing_gives_a_model_that_plays(tmp_path):
+    assert registry.get("suite") is train
+    folder = train(out=tmp_path / "run", overrides=SMALL)
+    assert Processor.from_pretrained(folder).agent_settings["detail"] == "bare"
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert "bfloat16" in (config.get("dtype"), config.get("torch_dtype"))
+    suite = get_suite("cards.number_line")
+    job = Job(
+        task=suite.tasks[0], seed=1, policy="model", model=str(folder), env=suite.env, env_kwargs=suite.env_kwargs
+    )
+    (result,) = collect_episodes([job], tmp_path / "played", 1).results
+    assert result.outcome in ("success", "failure")
+    assert result.steps
+
+
+def test_a_suite_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"no suite 'bridge'"):
+        train(out=tmp_path, overrides={"suite": "bridge"})
