@@ -1,7 +1,6 @@
 """What the viewer shows of a recorded episode, as plain JSON values: nothing here knows HTML."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 from qwen2vl_agent.agent.live import call_text, deed_text, thought_of
 from qwen2vl_agent.agent.picture import points_of
 from qwen2vl_agent.model.tokenizer import Tokenizer
-from qwen2vl_agent.schema.errors import CheckpointError, RecordError
+from qwen2vl_agent.schema.errors import CheckpointError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.schema.trajectory import EpisodeHeader, Reply, Step
 from qwen2vl_agent.trajectory.store import read_episode, read_header
 
 REPLY_PARTS = ("preprocess", "vit", "prefill", "decode")
 """Parts of a model's reply that are timed, in the order in which they happen."""
-FRAME_NAME = re.compile(r"[0-9a-f]{64}")
 Spell = Callable[[Sequence[int]], list[str]]
 """The text of each of a reply's tokens."""
 
@@ -37,9 +35,6 @@ def episode_view(folder: Path, name: str) -> dict[str, Any]:
         RecordError: no episode there, or damaged.
     """
     trajectory = read_episode(folder, prompts=False)
-    names = [str(frame.sha256) for step in trajectory.steps for frame in step.frames]
-    if odd := [name for name in names if not FRAME_NAME.fullmatch(name)]:
-        raise RecordError(f"{folder} names the frame {odd[0][:80]!r}, which is no hash of a file")
     spell = speller(trajectory.header.model)
     steps = [step_view(step, spell) for step in trajectory.steps]
     return {"name": name, **_head(trajectory.header), "steps": steps}

@@ -78,12 +78,11 @@ def parse_step(line: bytes, before: tuple[int, ...] | None, path: Path) -> Step:
 
 
 def _check_step(step: Step, path: Path) -> None:
-    frames = (step.frame, *(step.clip.frames if step.clip is not None else ()))
-    parts = (step, *frames, step.reply, *(part for part in (step.call, step.clip) if part is not None))
+    parts = (step, *step.frames, step.reply, *(part for part in (step.call, step.clip) if part is not None))
     wrong = next((told for part in parts if (told := misfit(part))), None)
-    odd = next((at for at in frames if not (is_sha256(at.sha256) and at.width > 0 and at.height > 0)), None)
-    if wrong is None and odd is not None:
-        wrong = f"a frame is {odd.sha256[:80]!r}, {odd.width}x{odd.height}"
+    for frame in step.frames if wrong is None else ():
+        if not (is_sha256(frame.sha256) and frame.width > 0 and frame.height > 0):
+            wrong = f"a frame is {frame.sha256[:80]!r}, {frame.width}x{frame.height}"
     if wrong is not None:
         raise RecordError(f"{path} holds a line that is not a step: {wrong}")
 

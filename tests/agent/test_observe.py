@@ -30,6 +30,7 @@ from qwen2vl_agent.schema.errors import ConfigError, RecordError
 from qwen2vl_agent.schema.observation import Clip, Observation
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import Reply, StoredFrame, Trajectory
+from qwen2vl_agent.trajectory.lines import parse_step
 from qwen2vl_agent.trajectory.privacy import redact
 from qwen2vl_agent.trajectory.store import load_frame, read_episode
 
@@ -204,6 +205,10 @@ def test_videos_are_painted_over_carried_and_damaged_like_screens(
     for frame in clip.frames:
         assert load_frame(folder, frame).crop((0, 0, 56, 56)).getcolors() == [(56 * 56, (0, 0, 0))]
     assert not names & {path.name for path in (folder / "frames").iterdir()}
+    for odd in ("5", '"../../secret"'):
+        damaged = (folder / "steps.jsonl").read_text().replace(f'"{clip.frames[0].sha256}"', odd)
+        with pytest.raises(RecordError, match="not a step"):
+            parse_step(damaged.splitlines()[1].encode(), None, folder)
     (folder / "frames" / f"{clip.frames[0].sha256}.png").write_bytes(b"")
     with pytest.raises(RecordError, match="damaged"):
         verify_episode(folder, model, processor)

@@ -77,7 +77,7 @@ def test_a_frame_that_is_no_hash_is_refused_before_any_file_is_opened(tmp_path):
     folder = record(tmp_path / "a", 1)
     lines = (folder / "steps.jsonl").read_text().replace(read_episode(folder).steps[0].frame.sha256, "../../secret")
     (folder / "steps.jsonl").write_text(lines)
-    with pytest.raises(RecordError, match="no hash"):
+    with pytest.raises(RecordError, match="not a step"):
         whole_page({"a": folder})
 
 
