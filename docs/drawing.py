@@ -1,6 +1,6 @@
 """A drawing of boxes, words and arrows as SVG text: the same input gives the same bytes."""
 
-from xml.sax.saxutils import escape
+from html import escape
 
 INK, QUIET = "#1f2933", "#52606d"
 BLUE, GREEN, ORANGE, VIOLET, GREY = "#d6e4ff", "#d3f2e0", "#ffe6c7", "#e9dcff", "#eef1f4"
