@@ -29,7 +29,7 @@ class Drawing:
         """Words whose middle line is at y."""
         self._parts.append(
             f'<text x="{x:g}" y="{y + size * 0.35:g}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">'
-            f"{escape(words)}</text>"
+            f"{escape(words, quote=False)}</text>"
         )
 
     def arrow(self, *points: tuple[float, float]) -> None:
@@ -55,7 +55,7 @@ class Drawing:
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
                 f'font-family="{FONT}">',
-                f"<title>{escape(self._title)}</title>",
+                f"<title>{escape(self._title, quote=False)}</title>",
                 head,
                 f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
                 *self._parts,
