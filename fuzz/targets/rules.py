@@ -4,6 +4,7 @@ import os
 import random
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from fuzz.mutate import TEXTS, some_bytes, some_json, some_text
 from fuzz.target import Check, Make, Target
@@ -89,11 +90,8 @@ def _user_defaults(folder: Path) -> tuple[Make, Check]:
 
     def check(data: bytes) -> None:
         path.write_bytes(data)
-        os.environ[VARIABLE] = str(path)
-        try:
+        with patch.dict(os.environ, {VARIABLE: str(path)}):
             user_defaults("run", Command, COMMANDS)
-        finally:
-            del os.environ[VARIABLE]
 
     return make, check
 

@@ -328,7 +328,15 @@ def test_the_pieces_of_a_file_hold_every_record_once(tmp_path):
         assert sorted(spread) == list(range(120))
 
 
-@pytest.mark.parametrize("content", ["[{}, {]", '{"a": 1}', "[1]", '[{"a": 1}', ""])
+def test_a_file_of_one_object_is_one_record_and_what_follows_it_is_told(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": 1}')
+    assert [record.value for piece in pieces(tmp_path / "a.json") for record in read(piece)] == [{"a": 1}]
+    (tmp_path / "a.json").write_text('{"a": 1} {}')
+    (record,) = [record for piece in pieces(tmp_path / "a.json") for record in read(piece)]
+    assert "Extra data" in record.problem
+
+
+@pytest.mark.parametrize("content", ["[{}, {]", "[1]", '[{"a": 1}', ""])
 def test_damaged_arrays_are_told(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(RecordError, match=r"a\.json"):

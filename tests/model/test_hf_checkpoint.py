@@ -194,7 +194,8 @@ def test_a_hub_id_without_a_network_is_a_clear_error(monkeypatch):
 def test_a_hub_id_is_downloaded_and_loaded(monkeypatch, whole):
     asked = []
 
-    def download(name, allow_patterns):
+    def download(name, allow_patterns, revision):
+        assert revision is None
         asked.append((name, allow_patterns))
         return str(whole)
 

@@ -169,7 +169,7 @@ TEMPLATES = (
             'Take "{name}" and move it into the folder {folder}.',
             'The file "{name}" belongs in "{folder}"; move it.',
         ),
-        draw=_draw_move, solved=_as_wanted, decide=_put, steps=6, targets=("name",),
+        draw=_draw_move, solved=_as_wanted, decide=_put, steps=7, targets=("name",),
     ),
     Template(
         id="files.delete",
