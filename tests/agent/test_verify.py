@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from corridor import Corridor, call
+from decided_model import decided_model
 
 from qwen2vl_agent.agent.episode import Agent, run_episode
 from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
@@ -17,7 +18,6 @@ from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.verify import verify, verify_episode
 from qwen2vl_agent.data.examples import episode_parts
 from qwen2vl_agent.dialogue.processor import Processor
-from qwen2vl_agent.model.config import TextConfig, VisionConfig, preset
 from qwen2vl_agent.model.generate import GenerationResult
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
@@ -35,23 +35,7 @@ def processor() -> Processor:
 
 @pytest.fixture(scope="module")
 def model(processor: Processor) -> Qwen2VL:
-    text = TextConfig(
-        vocab_size=len(processor.tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        intermediate_size=48,
-        mrope_section=(2, 3, 3),
-        max_window_layers=2,
-    )
-    vision = VisionConfig(depth=1, embed_dim=32, num_heads=2)
-    config = dataclasses.replace(preset("tiny"), text=text, vision=vision).with_tokens(processor.tokenizer.special)
-    model = Qwen2VL(config, seed=0).eval()
-    with torch.no_grad():  # as initialised, every token is about as likely as any other
-        for weight in model.parameters():
-            weight.mul_(3.0)
-    return model
+    return decided_model(processor)
 
 
 class Dictated:
