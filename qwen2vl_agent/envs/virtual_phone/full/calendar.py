@@ -15,7 +15,7 @@ from qwen2vl_agent.envs.virtual_phone.full.parts import (
     opener,
     page_scene,
 )
-from qwen2vl_agent.envs.virtual_phone.full.prompts import question
+from qwen2vl_agent.envs.virtual_phone.full.prompts import delete_question
 from qwen2vl_agent.envs.virtual_phone.random_phone import DAYS
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
@@ -54,7 +54,7 @@ def _event(state: PhoneState) -> Scene:
         Line(f"{APP}:when", f"{event.day} {event.time}", size=22),
         Buttons((Button(f"{APP}:delete", "Delete", dialog_opener("delete"), "danger"),)),
     ]
-    asked = question(APP, "Delete event?", event.title, "Delete", _delete) if state.page.dialog == "delete" else None
+    asked = delete_question(state, APP, "event", event.title, _delete)
     return page_scene(APP, bar, body, overlay=asked)
 
 

@@ -13,7 +13,7 @@ from qwen2vl_agent.envs.virtual_phone.full.parts import (
     opener,
     page_scene,
 )
-from qwen2vl_agent.envs.virtual_phone.full.prompts import question
+from qwen2vl_agent.envs.virtual_phone.full.prompts import delete_question
 from qwen2vl_agent.envs.virtual_phone.full.random_content import CATEGORIES
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
@@ -53,7 +53,7 @@ def _expense(state: PhoneState) -> Scene:
         Line(f"{APP}:category", item.category, colour="secondary_text"),
         Buttons((Button(f"{APP}:delete", "Delete", dialog_opener("delete"), "danger"),)),
     ]
-    asked = question(APP, "Delete expense?", item.title, "Delete", _delete) if state.page.dialog == "delete" else None
+    asked = delete_question(state, APP, "expense", item.title, _delete)
     return page_scene(APP, bar, body, overlay=asked)
 
 

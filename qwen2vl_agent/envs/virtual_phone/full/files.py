@@ -12,7 +12,7 @@ from qwen2vl_agent.envs.virtual_phone.full.parts import (
     opener,
     page_scene,
 )
-from qwen2vl_agent.envs.virtual_phone.full.prompts import question
+from qwen2vl_agent.envs.virtual_phone.full.prompts import delete_question
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -72,7 +72,7 @@ def _file(state: PhoneState, name: str) -> Scene:
         Buttons((rename, Button(f"{APP}:move", "Move", opener("move", name), "tonal"))),
         Buttons((Button(f"{APP}:delete", "Delete", dialog_opener("delete"), "danger"),)),
     ]
-    asked = question(APP, "Delete file?", name, "Delete", _delete) if state.page.dialog == "delete" else None
+    asked = delete_question(state, APP, "file", name, _delete)
     return page_scene(APP, inner_page(state, APP, "File"), body, overlay=asked)
 
 

@@ -8,7 +8,7 @@ from qwen2vl_agent.envs.virtual_phone.apps.pictures import Photos
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.full.content import Photo
 from qwen2vl_agent.envs.virtual_phone.full.parts import dialog_opener, first_page, inner_page, page_scene
-from qwen2vl_agent.envs.virtual_phone.full.prompts import question
+from qwen2vl_agent.envs.virtual_phone.full.prompts import delete_question
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Theme
@@ -45,7 +45,7 @@ def _photo(state: PhoneState) -> Scene:
         Action(f"{APP}:delete", "delete", "Delete", dialog_opener("delete")),
     )
     title = f"Photo {photo.number + 1}"
-    asked = question(APP, "Delete photo?", title, "Delete", _delete) if state.page.dialog == "delete" else None
+    asked = delete_question(state, APP, "photo", title, _delete)
     picture = Photos(state.look.wallpaper, 1, 360, photo.number)
     return page_scene(APP, inner_page(state, APP, title, actions), [picture], overlay=asked)
 

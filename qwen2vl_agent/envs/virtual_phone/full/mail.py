@@ -11,7 +11,7 @@ from qwen2vl_agent.envs.virtual_phone.full.parts import (
     opener,
     page_scene,
 )
-from qwen2vl_agent.envs.virtual_phone.full.prompts import is_online, question
+from qwen2vl_agent.envs.virtual_phone.full.prompts import delete_question, is_online
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -43,7 +43,7 @@ def _letter(state: PhoneState) -> Scene:
         Paragraph(f"{APP}:subject", mail.subject),
         Buttons((Button(f"{APP}:delete", "Delete", dialog_opener("delete"), "danger"),)),
     ]
-    asked = question(APP, "Delete mail?", mail.sender, "Delete", _delete) if state.page.dialog == "delete" else None
+    asked = delete_question(state, APP, "mail", mail.sender, _delete)
     return page_scene(APP, bar, body, overlay=asked)
 
 

@@ -86,3 +86,9 @@ def question(app: str, title: str, text: str, confirm: str, on_confirm: Handler)
         Button(f"{app}:confirm", confirm, on_confirm, style="danger"),
     )
     return Dialog(f"{app}:dialog", title, text, buttons)
+
+
+def delete_question(state: PhoneState, app: str, what: str, name: str, on_confirm: Handler) -> Dialog | None:
+    """That dialog where the page asks whether to delete what is called `name`."""
+    asks = state.page.dialog == "delete"
+    return question(app, f"Delete {what}?", name, "Delete", on_confirm) if asks else None
