@@ -91,14 +91,18 @@ class PointsEnv(gymnasium.Env[np.ndarray, Any]):
 
     def solution(self) -> tuple[str, int]:
         """The right next symbol, and why; where no formula is right, `=` gives up."""
-        found = solve(self.numbers, self.target, self.operators)
+        found = solve(sorted(self.numbers), self.target, self.operators)  # one formula, however the cards lie
         written = [symbol for symbol in self.formula if symbol != " "]
-        said = f"The cards are {', '.join(map(str, self.numbers))}."
+        said = f"The cards are {_listed(self.numbers)}{self._in_order()}."
         if found is None or list(found[: len(written)]) != written:
             reason = "no formula" if found is None else "this formula can no more"
             return f"{said} I see that {reason} gives {self.target}.", self.symbols.index("=")
         following = found[len(written)] if len(written) < len(found) else "="
         return f"{said} {' '.join(found)} = {self.target}.", self.symbols.index(following)
+
+    def _in_order(self) -> str:
+        """More than two cards are put in order before a formula is sought."""
+        return f", in order {_listed(sorted(self.numbers))}" if len(self.cards) > 2 else ""
 
     def render(self) -> np.ndarray:
         """The picture: cards, and the formula so far."""
@@ -109,6 +113,10 @@ class PointsEnv(gymnasium.Env[np.ndarray, Any]):
     def _info(self) -> dict[str, Any]:
         told = {"cards": [card.name for card in self.cards], "numbers": self.numbers, "formula": " ".join(self.formula)}
         return told if self._solved is None else {**told, "is_success": self._solved}
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 class EZPointEnv(PointsEnv):
