@@ -12,6 +12,8 @@ CARDS = {
     "point24": "qwen2vl_agent/Point24-v0",
     "blackjack": "qwen2vl_agent/Blackjack-v0",
 }
+SOKOBAN = {"sokoban_1": {"size": 6, "boxes": 1}, "sokoban_2": {"size": 7, "boxes": 2}, "sokoban_3": {"size": 7, "boxes": 3}}
+"""From easy to hard."""
 BABYAI = {
     "go_to_red_ball_grey": ("GoToRedBallGrey", "Go to the red ball."),
     "go_to_local": ("GoToLocal", "Go to the green key."),
@@ -77,9 +79,15 @@ def _robots() -> dict[str, Entry]:
     }
 
 
+def _games() -> dict[str, Entry]:
+    from qwen2vl_agent.envs.sokoban.env import GOAL_TEXT
+
+    return {f"games.{name}": Entry("qwen2vl_agent/Sokoban-v0", GOAL_TEXT, kwargs) for name, kwargs in SOKOBAN.items()}
+
+
 def entries() -> dict[str, Entry]:
     """All bundled tasks by id."""
-    return _cards() | _babyai() | _robots()
+    return _cards() | _games() | _babyai() | _robots()
 
 
 def suites() -> dict[str, Suite]:
