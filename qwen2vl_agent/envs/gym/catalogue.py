@@ -30,6 +30,7 @@ BABYAI = {
 """Seven levels from easy to hard."""
 FETCH = {
     "fetch_reach": ("FetchReach-v4", "Move the gripper to the red ball."),
+    "fetch_reach_two_views": ("qwen2vl_agent/FetchReach-v0", "Move the gripper to the red ball."),
     "fetch_push": ("FetchPush-v4", "Push the block to the red spot on the table."),
     "fetch_pick_and_place": ("FetchPickAndPlace-v4", "Take the block and bring it to the red ball."),
 }
