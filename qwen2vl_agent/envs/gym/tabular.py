@@ -19,7 +19,7 @@ TOLD = 6
 
 
 class TabularAdapter(Adapter):
-    """A world with a table `P[state][action]` of (chance, next state, reward, end), as toy-text environments have it."""
+    """A world with a table `P[state][action]` of (chance, next state, reward, end): those of toy-text."""
 
     def began(self, observation: Any, info: dict[str, Any]) -> None:
         """The rules may be new: a map that is drawn for every episode."""
