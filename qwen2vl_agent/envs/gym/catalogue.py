@@ -12,8 +12,18 @@ CARDS = {
     "point24": "qwen2vl_agent/Point24-v0",
     "blackjack": "qwen2vl_agent/Blackjack-v0",
 }
-SOKOBAN = {"sokoban_1": {"size": 6, "boxes": 1}, "sokoban_2": {"size": 7, "boxes": 2}, "sokoban_3": {"size": 7, "boxes": 3}}
-"""From easy to hard."""
+GAMES = {
+    "frozen_lake": (
+        "qwen2vl_agent/FrozenLake-v0",
+        "Cross the frozen lake to the present without falling into a hole.",
+    ),
+}
+SOKOBAN = {
+    "sokoban_1": {"size": 6, "boxes": 1},
+    "sokoban_2": {"size": 7, "boxes": 2},
+    "sokoban_3": {"size": 7, "boxes": 3},
+}
+SOKOBAN_EXAMPLE = "Push every box onto a red spot."
 BABYAI = {
     "go_to_red_ball_grey": ("GoToRedBallGrey", "Go to the red ball."),
     "go_to_local": ("GoToLocal", "Go to the green key."),
@@ -26,6 +36,7 @@ BABYAI = {
 """Seven levels from easy to hard."""
 FETCH = {
     "fetch_reach": ("FetchReach-v4", "Move the gripper to the red ball."),
+    "fetch_reach_two_views": ("qwen2vl_agent/FetchReach-v0", "Move the gripper to the red ball."),
     "fetch_push": ("FetchPush-v4", "Push the block to the red spot on the table."),
     "fetch_pick_and_place": ("FetchPickAndPlace-v4", "Take the block and bring it to the red ball."),
 }
@@ -67,6 +78,13 @@ def _cards() -> dict[str, Entry]:
     }
 
 
+def _games() -> dict[str, Entry]:
+    games = {f"games.{name}": Entry(env_id, example) for name, (env_id, example) in GAMES.items()}
+    return games | {
+        f"games.{name}": Entry("qwen2vl_agent/Sokoban-v0", SOKOBAN_EXAMPLE, kwargs) for name, kwargs in SOKOBAN.items()
+    }
+
+
 def _babyai() -> dict[str, Entry]:
     return {f"babyai.{name}": Entry(f"BabyAI-{level}-v0", example) for name, (level, example) in BABYAI.items()}
 
@@ -77,12 +95,6 @@ def _robots() -> dict[str, Entry]:
         f"robots.{name}": Entry("Meta-World/MT1", example, {"env_name": env_name, **SAWYER_VIEW})
         for name, (env_name, example) in SAWYER.items()
     }
-
-
-def _games() -> dict[str, Entry]:
-    from qwen2vl_agent.envs.sokoban.env import GOAL_TEXT
-
-    return {f"games.{name}": Entry("qwen2vl_agent/Sokoban-v0", GOAL_TEXT, kwargs) for name, kwargs in SOKOBAN.items()}
 
 
 def entries() -> dict[str, Entry]:

@@ -1,5 +1,6 @@
 """The Fetch arm of gymnasium-robotics: moves in whole numbers, and written solutions for three of its tasks."""
 
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,11 @@ class FetchAdapter(Adapter):
 
     action_repeat = 2
 
+    @property
+    def _task(self) -> str:
+        """The id without who registers it, version and kind of reward: `FetchReach`."""
+        return re.split("Dense|-", self.env_id.rpartition("/")[2])[0]
+
     def control(self, levels: int | None) -> Control:
         """`move(dx, dy, dz, gripper)`; the gripper stays shut where the task does not need it."""
         shut = bool(getattr(self.env.unwrapped, "block_gripper", False))
@@ -53,7 +59,7 @@ class FetchAdapter(Adapter):
 
     def goal(self, observation: Any) -> str:
         """In words."""
-        return next((goal for name, goal in GOALS.items() if self.env_id.startswith(name)), super().goal(observation))
+        return GOALS.get(self._task, super().goal(observation))
 
     def oracle(self, control: Control) -> Decision:
         """The next move, from where everything is now.
@@ -63,11 +69,11 @@ class FetchAdapter(Adapter):
         """
         seen = self.env.unwrapped._get_obs()
         goal, state = seen["desired_goal"], seen["observation"]
-        if self.env_id.startswith("FetchReach"):
+        if self._task == "FetchReach":
             thought, raw = "Move to the ball.", _raw(goal - seen["achieved_goal"], CLOSED)
-        elif self.env_id.startswith("FetchPush"):
+        elif self._task == "FetchPush":
             thought, raw = push(state[:3], state[3:6], goal)
-        elif self.env_id.startswith("FetchPickAndPlace"):
+        elif self._task == "FetchPickAndPlace":
             thought, raw = pick_and_place(state[:3], state[3:6], float(state[9] + state[10]), goal)
         else:
             raise ConfigError(f"{self.env_id} has no written solution; Reach, Push and PickAndPlace have")

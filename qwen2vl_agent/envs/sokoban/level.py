@@ -9,7 +9,7 @@ from qwen2vl_agent.envs.sokoban.room import DIRECTIONS, Cell, Position, Room, be
 
 SMALLEST, LARGEST = 6, 10
 """Of a room's sides, the wall around it included."""
-MOST_BOXES, SPACE = 4, 5
+MOST_BOXES, SPACE = 3, 5
 """In any room; and the cells of floor for each box, at least."""
 OPEN = 0.65
 """Share of the cells within the outer wall that are floor."""
