@@ -1,4 +1,4 @@
-"""Levels of Sokoban out of chance, searched backwards from their solved end: what was pulled there can be pushed back."""
+"""Levels of Sokoban out of chance, searched backwards from their end: what was pulled there can be pushed back."""
 
 from collections.abc import Iterator
 

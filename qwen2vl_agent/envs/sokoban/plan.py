@@ -81,8 +81,10 @@ def walks(room: Room, position: Position) -> dict[Cell, Way]:
 
 
 def _is_stuck(room: Room, pushes: Mapping[Cell, int], position: Position) -> bool:
-    """Whether the box just pushed, next to the player, can never come to a goal: it is on a dead cell, or in a square of
-    two by two cells that walls and boxes fill, one of them a box off its goal."""
+    """Whether a box next to the player, as the one just pushed is, can never come to a goal.
+
+    It stands on a dead cell, or in a square of two by two cells that walls and boxes fill, one of them off its goal.
+    """
     pushed = {beside(position.player, direction) for direction in DIRECTIONS} & position.boxes
     return any(box not in pushes or _is_blocked(room, position, box) for box in pushed)
 
