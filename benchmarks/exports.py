@@ -96,7 +96,7 @@ def read_lerobot(folder: Path) -> str:
     """LeRobot: the data set, every frame decoded."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    rows = LeRobotDataset("local/screens", root=folder, video_backend="pyav")
+    rows = LeRobotDataset("local/screens", root=folder)
     shapes = {tuple(rows[number]["observation.images.screen"].shape) for number in range(len(rows))}
     return f"{rows.num_episodes} episodes, {len(rows)} frames of {shapes}, task {rows[0]['task']!r}"
 
