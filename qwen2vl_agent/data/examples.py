@@ -69,7 +69,8 @@ def episode_example(
 ) -> Example:
     """A recorded episode as one conversation, with all that it ever showed. Its frames are read when it is encoded.
 
-    With `first_steps` it ends after so many, and is left open where the episode went on. Replies marked as no target, and those that could not be read or done, are context only.
+    With `first_steps` it ends after so many, and is left open where the episode went on. Replies marked as no target,
+    and those that could not be read or done, are context only.
 
     Raises:
         RecordError: no episode there, damaged, empty, or with a tool that nothing describes.

@@ -56,7 +56,7 @@ def test_beginnings_alone_can_be_learned_from(tmp_path):
     train(out=tmp_path, overrides={**SMALL, "begun": "1"})
     (line, *_) = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
     assert set(json.loads(line)["losses"]) == {"begun"}
-    with pytest.raises(ConfigError, match="begun is 1.5"):
+    with pytest.raises(ConfigError, match=r"begun is 1\.5"):
         SuiteRecipe(begun=1.5)
 
 
