@@ -22,6 +22,10 @@ HELD_WIDTH = 0.06
 """Fingers nearer to each other than this, in metres, hold the block, which is 5 cm wide."""
 ABOVE, BEHIND, NEAR = 0.07, 0.09, 0.015
 """Metres: over the block before going down, behind it before pushing, and what counts as there."""
+FAR = 0.08
+"""Metres along an axis from which on something is far."""
+SIDES = (("behind", "beside", "ahead"), ("right", "straight on", "left"), ("below", "level", "above"))
+"""Of the axes x, y and z: less, the same, more."""
 CLEAR = 0.045
 """Metres over the block at which the hand may pass beside or over it."""
 GAIN = 10.0
@@ -70,7 +74,8 @@ class FetchAdapter(Adapter):
         seen = self.env.unwrapped._get_obs()
         goal, state = seen["desired_goal"], seen["observation"]
         if self._task == "FetchReach":
-            thought, raw = "Move to the ball.", _raw(goal - seen["achieved_goal"], CLOSED)
+            offset = goal - seen["achieved_goal"]
+            thought, raw = f"The ball is {offset_words(offset)}.", _raw(offset, CLOSED)
         elif self._task == "FetchPush":
             thought, raw = push(state[:3], state[3:6], goal)
         elif self._task == "FetchPickAndPlace":
@@ -78,6 +83,15 @@ class FetchAdapter(Adapter):
         else:
             raise ConfigError(f"{self.env_id} has no written solution; Reach, Push and PickAndPlace have")
         return Decision(thought, control.from_raw(raw))
+
+
+def offset_words(offset: np.ndarray) -> str:
+    """Where something lies as seen from the robot, (3,) in metres, in words: `far ahead, left, level`."""
+    words = []
+    for value, (less, none, more) in zip(offset, SIDES, strict=True):
+        far = "far " if abs(value) > FAR else ""
+        words.append(none if abs(value) < NEAR else f"{far}{more if value > 0 else less}")
+    return ", ".join(words)
 
 
 def push(hand: np.ndarray, block: np.ndarray, goal: np.ndarray) -> tuple[str, np.ndarray]:

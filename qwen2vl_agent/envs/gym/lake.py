@@ -32,6 +32,14 @@ class RandomLakeEnv(FrozenLakeEnv):
         """In the order of the action space."""
         return ["left", "down", "right", "up"]
 
+    @property
+    def map_text(self) -> str:
+        """The map row by row as it is now: S start, F ice, H hole, G present, and P where one stands."""
+        cells = [cell.decode() for row in self.desc for cell in row]
+        cells[int(self.s)] = "P"
+        rows = ["".join(cells[first : first + self._size]) for first in range(0, len(cells), self._size)]
+        return " ".join(rows)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         """Draw a map and stand at its start."""
         super().reset(seed=seed)
