@@ -10,7 +10,7 @@ from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.envs.gym.catalogue import CARDS
-from qwen2vl_agent.envs.gym.pictures import as_image, image_path, numbers_of
+from qwen2vl_agent.envs.gym.pictures import as_image, image_path, in_words, numbers_of
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 from qwen2vl_agent.schema.tools import ToolCall
@@ -264,4 +264,12 @@ def test_the_picture_is_found_among_other_observations():
 
 def test_numbers_are_written_short():
     observation = {"joints": np.array([0.123456, -2.0]), "image": np.zeros((64, 64, 3), np.uint8), "n": 3}
-    assert numbers_of(observation) == "joints: 0.123 -2; n: 3"
+    assert in_words(numbers_of(observation)) == "joints: 0.123 -2; n: 3"
+
+
+def test_numbers_keep_their_names_and_every_digit_of_32_bits():
+    joint = np.float32(1 / 3)
+    found = numbers_of({"arm": {"left": np.array([joint]), "lost": np.array([np.nan])}, "goals": (3, True)})
+    assert found == {"arm.left": [pytest.approx(float(joint), abs=1e-9)], "goals0": [3.0], "goals1": [1.0]}
+    assert np.float32(found["arm.left"][0]) == joint
+    assert numbers_of(np.float64(2)) == {"observation": [2.0]}

@@ -40,6 +40,8 @@ FETCH = {
     "fetch_push": ("FetchPush-v4", "Push the block to the red spot on the table."),
     "fetch_pick_and_place": ("FetchPickAndPlace-v4", "Take the block and bring it to the red ball."),
 }
+MAZES = {"maze_u": "UMaze", "maze_medium": "Medium", "maze_large": "Large"}
+MAZE_EXAMPLE = "Roll the green ball through the maze to the red ball."
 SAWYER = {
     "sawyer_reach": ("reach-v3", "Move the gripper to the red ball."),
     "sawyer_push": ("push-v3", "Push the puck to the goal."),
@@ -91,10 +93,15 @@ def _babyai() -> dict[str, Entry]:
 
 def _robots() -> dict[str, Entry]:
     fetch = {f"robots.{name}": Entry(env_id, example) for name, (env_id, example) in FETCH.items()}
-    return fetch | {
-        f"robots.{name}": Entry("Meta-World/MT1", example, {"env_name": env_name, **SAWYER_VIEW})
-        for name, (env_name, example) in SAWYER.items()
-    }
+    mazes = {f"robots.{name}": Entry(f"PointMaze_{size}-v3", MAZE_EXAMPLE) for name, size in MAZES.items()}
+    return (
+        fetch
+        | mazes
+        | {
+            f"robots.{name}": Entry("Meta-World/MT1", example, {"env_name": env_name, **SAWYER_VIEW})
+            for name, (env_name, example) in SAWYER.items()
+        }
+    )
 
 
 def entries() -> dict[str, Entry]:

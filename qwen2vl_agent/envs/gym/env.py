@@ -18,7 +18,7 @@ from qwen2vl_agent.envs.gym.catalogue import Entry, entries
 from qwen2vl_agent.envs.gym.control import Control
 from qwen2vl_agent.envs.gym.judging import Verdict, verdict
 from qwen2vl_agent.envs.gym.making import find_spec, make_raw
-from qwen2vl_agent.envs.gym.pictures import Pictures, numbers_of
+from qwen2vl_agent.envs.gym.pictures import Pictures, in_words, numbers_of
 from qwen2vl_agent.envs.screen import DEFAULT_MAX_STEPS, HIGHEST_SEED
 from qwen2vl_agent.envs.task_set import check_free_text
 from qwen2vl_agent.envs.tasks.task import Decision
@@ -339,7 +339,9 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
             self._solved = said if said is not None else self._solved
             if self.config.observe != "screen":
                 self._passed.append(self._picture())
-        return reward, bool(terminated), bool(truncated), {**told, "sent": _plain(raw), "times": done}
+        rate = self.env.metadata.get("render_fps")
+        lasted = {"lasted_s": round(done / float(rate), 6)} if rate else {}
+        return reward, bool(terminated), bool(truncated), {**told, "sent": _plain(raw), "times": done, **lasted}
 
     def _stops_here(self) -> bool:
         return bool(self._solved) and self.config.end_when_solved
@@ -354,9 +356,10 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         image = self._passed[-1] if len(self._passed) > 1 else self._picture()
         clip, self._passed = self._clip(image), []
         beside = self._now.adapter.beside(self._last, self._info)
-        numbers = numbers_of(self._last) if self.config.tell_numbers else ""
-        words = "\n".join(part for part in (text, beside, numbers) if part)
-        self._observation = Observation(image, Frame("screenshot", *image.size), words, clip)
+        numbers = numbers_of(self._last)
+        told = in_words(numbers) if self.config.tell_numbers else ""
+        words = "\n".join(part for part in (text, beside, told) if part)
+        self._observation = Observation(image, Frame("screenshot", *image.size), words, clip, numbers)
         shape = (image.height, image.width, 3)
         if self.observation_space.shape != shape:
             self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
