@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def _made(spec: Any, kwargs: dict[str, Any]) -> Any:
 
 def _import(module: str, remedy: str) -> None:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # there notices for other users are printed
             warnings.simplefilter("ignore")
             importlib.import_module(module)
     except ImportError as error:

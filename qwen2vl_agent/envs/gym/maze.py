@@ -1,4 +1,4 @@
-"""The mazes of gymnasium-robotics: a ball that is pushed through one in whole numbers, and its solution; and the ant's."""
+"""The mazes of gymnasium-robotics: a ball pushed through one in whole numbers, with a solution, and an ant."""
 
 from collections import deque
 from typing import Any
