@@ -30,7 +30,7 @@ class AgentWrapper(gymnasium.Wrapper[np.ndarray, Any, np.ndarray, Any]):
 
 
 class RecordEpisodes(AgentWrapper):
-    """Records the episodes of a loop of your own as the agent's are: to view, replay, export and learn from.
+    """Records the episodes of a loop of your own as the agent's are: to view, export and learn from.
 
     Each is a folder of its own in `out`, by its number. One that is left by `reset` or `close` before its end has the
     outcome `stopped`.

@@ -203,6 +203,19 @@ def test_an_environment_without_a_picture_is_refused():
         make_env("gym", env_id="CorridorDark-v0")
 
 
+def test_a_vector_and_an_environment_that_needs_more_are_refused_with_what_to_do():
+    class Sized(Corridor):
+        def __init__(self, size, render_mode=None):
+            super().__init__()
+
+    gymnasium.register("CorridorSized-v0", entry_point=Sized)
+    gymnasium.register("CorridorMany-v0", vector_entry_point=lambda: None)
+    with pytest.raises(ConfigError, match=r"'size'.*give what is missing with --env-kwargs"):
+        make_env("gym", env_id="CorridorSized-v0")
+    with pytest.raises(ConfigError, match="CorridorMany-v0 is a vector of environments"):
+        make_env("gym", env_id="CorridorMany-v0")
+
+
 def test_an_environment_that_breaks_is_one_line_for_the_operator():
     env = make_env("gym", env_id="CorridorBroken-v0")
     env.reset(seed=1)

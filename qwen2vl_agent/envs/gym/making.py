@@ -77,6 +77,8 @@ def make_raw(env_id: str, kwargs: dict[str, Any], modules: Sequence[str] = ()) -
         ConfigError: it cannot be made, and why.
     """
     spec = find_spec(env_id, modules)
+    if spec.entry_point is None:
+        raise ConfigError(f"{env_id} is a vector of environments and none alone; name one of those that it is made of")
     wanted = dict(kwargs)
     wanted.setdefault("render_mode", PICTURES)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -86,7 +88,9 @@ def make_raw(env_id: str, kwargs: dict[str, Any], modules: Sequence[str] = ()) -
         except gymnasium.error.DependencyNotInstalled as error:
             raise ConfigError(f"{env_id} needs more than is installed: {_line(error)}") from error
         except Exception as error:
-            raise ConfigError(f"{env_id} cannot be made: {type(error).__name__}: {_line(error)}") from error
+            lacking = isinstance(error, TypeError) and "required positional" in str(error)
+            hint = "; give what is missing with --env-kwargs" if lacking else ""
+            raise ConfigError(f"{env_id} cannot be made: {type(error).__name__}: {_line(error)}{hint}") from error
     return env
 
 
