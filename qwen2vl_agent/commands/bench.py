@@ -50,8 +50,8 @@ class Command:
     """
 
     suite: tyro.conf.Positional[str] = "phone"
-    """phone (all tasks), one app's (for example settings), desktop, miniwob or miniwob-PROTOCOL, cards, babyai, robots,
-    a task's or gymnasium environment's id, or compare"""
+    """phone (all tasks), one app's (for example settings), desktop, miniwob or miniwob-PROTOCOL, cards, games, babyai,
+    robots, a task's or gymnasium environment's id, or compare"""
     folders: tyro.conf.Positional[tuple[Path, ...]] = ()
     """after compare: the folders of two measurements"""
     policy: PolicyName = "model"

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen2vl_agent.commands.devices import AtHand, Wish
 from qwen2vl_agent.commands.flags import settings_of
-from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.schema.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qwen2vl_agent.envs.suite import Suite
 
 PLAYED = ("action_repeat", "levels", "tell_numbers", "camera", "end_when_solved")
 """Fields of `GymConfig` that `--env-set` sets."""
@@ -36,7 +38,7 @@ def gym_at_hand(wish: Wish) -> Iterator[AtHand]:
         env.close()
 
 
-def suite_options(suite: Suite, env_kwargs: str, env_set: tuple[str, ...]) -> dict[str, Any]:
+def suite_options(suite: "Suite", env_kwargs: str, env_set: tuple[str, ...]) -> dict[str, Any]:
     """What the environments of a suite are made with beside what the suite says.
 
     Raises:

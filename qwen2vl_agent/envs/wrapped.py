@@ -79,7 +79,7 @@ class RecordEpisodes(AgentWrapper):
             self._recorder.append(self._step(seen, frame, call, float(reward), info, time.perf_counter() - begin))
             self._earned += float(reward)
             if terminated or truncated:
-                self._finish(info.get("outcome") or ("success" if reward >= 1 else "failure"), info)
+                self._finish(info.get("outcome") or ("success" if float(reward) >= 1 else "failure"), info)
         return pixels, float(reward), terminated, truncated, info
 
     def _step(

@@ -21,13 +21,30 @@ SLOWEST, FASTEST = Fraction(1, 1_000), 1_000
 class FrameColumns(Protocol):
     """The numbers of each frame."""
 
-    robot_type: str
-    fps: Fraction
-    action_names: tuple[str, ...]
-    state_names: tuple[str, ...]
-    """Of what the environment measured; empty where there is no such column."""
-    notes: dict[str, Any]
-    """What `info.json` tells beside."""
+    @property
+    def robot_type(self) -> str:
+        """As `info.json` tells it."""
+        ...
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second."""
+        ...
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Of what was done."""
+        ...
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Of what the environment measured; empty where there is no such column."""
+        ...
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What `info.json` tells beside."""
+        ...
 
     def kept(self, steps: Sequence[Step]) -> list[Step]:
         """The steps that are frames."""
@@ -57,7 +74,8 @@ def columns_of(trajectories: Sequence[Trajectory]) -> FrameColumns:
 class CallColumns:
     """Calls of functions on a screen."""
 
-    robot_type, fps, state_names = "screen", STEPS_PER_SECOND, ()
+    robot_type, fps = "screen", STEPS_PER_SECOND
+    state_names: tuple[str, ...] = ()
 
     def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self._vector = ActionVector(tools)

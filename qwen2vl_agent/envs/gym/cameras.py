@@ -19,7 +19,7 @@ def look_from(env: Any, env_id: str, camera: str) -> None:
     world = env.unwrapped
     drawn = next((getattr(world, name) for name in BODIES if hasattr(world, name)), world)
     renderer, model = getattr(drawn, "mujoco_renderer", None), getattr(drawn, "model", None)
-    if renderer is None or not hasattr(model, "ncam"):
+    if renderer is None or model is None:
         raise ConfigError(f"{env_id} has no cameras to choose from")
     ids = {model.camera(number).name: number for number in range(model.ncam)} | {FREE: FREE_ID}
     if camera not in ids:
