@@ -54,8 +54,7 @@ class MazeAdapter(Adapter):
             raise ConfigError(f"{self.env_id} has no oracle: the ant must learn to walk first; the ball's mazes have")
         world = self.env.unwrapped
         place, speed, goal = world.data.qpos[:2], world.data.qvel[:2], world.goal
-        here, there = (tuple(map(int, world.maze.cell_xy_to_rowcol(point))) for point in (place, goal))
-        way = shortest_way(world.maze.maze_map, here, there)
+        way = shortest_way(world.maze.maze_map, _cell_at(world.maze, place), _cell_at(world.maze, goal))
         aim = goal if len(way) < 2 else world.maze.cell_rowcol_to_xy(np.array(way[1]))
         thought = (
             "Roll to the red ball." if len(way) < 2 else f"Go {_direction(way)}; cells to the goal: {len(way) - 1}."
@@ -78,6 +77,11 @@ def shortest_way(maze: list[list[Any]], begin: Cell, end: Cell) -> list[Cell]:
     while (following := before.get(way[-1])) is not None:
         way.append(following)
     return way
+
+
+def _cell_at(maze: Any, point: np.ndarray) -> Cell:
+    row, column = maze.cell_xy_to_rowcol(point)
+    return int(row), int(column)
 
 
 def _direction(way: list[Cell]) -> str:
