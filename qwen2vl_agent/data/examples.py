@@ -62,7 +62,7 @@ class EpisodeSource:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEpisode:
-    """An episode to learn from. What was in view at which step depends on the processor's tokens, so it is read late."""
+    """An episode to learn from, read late: what was in view at which step depends on the processor's tokens."""
 
     folder: Path
     source: str = "episodes"

@@ -87,6 +87,11 @@ def page(verdicts: Sequence[Verdict]) -> str:
         taken = [verdict for verdict in group if verdict.kept]
         steps = sum(verdict.candidate.learned for verdict in taken)
         lines.append(f"| {task} | {len(group)} | {len(taken)} | {steps} |")
+    words: Counter[str] = Counter()
+    for verdict in verdicts:
+        words.update(dict(verdict.candidate.words) if verdict.kept else {})
+    lines += ["", "| whose words are learned | steps |", "| --- | ---: |"]
+    lines += [f"| {name} | {count} |" for name, count in sorted(words.items())]
     lines += ["", "| episode | weight | rule | why |", "| --- | ---: | --- | --- |"]
     lines += [f"| {one.folder.name} | {one.weight:g} | {one.rule} | {_cell(one.why)} |" for one in verdicts]
     return "\n".join(lines) + "\n"

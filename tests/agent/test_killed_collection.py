@@ -106,7 +106,7 @@ def test_what_is_killed_at_random_is_completed_as_if_nothing_had_been(tmp_path: 
         now = steps_below(out)
         assert all(now[path][: len(lines)] == lines for path, lines in before.items()), "recorded steps are lost"
     process.wait(LONGEST_S)
-    assert kills["worker"] and kills["parent"], "nothing was killed"
+    assert min(kills.values()) > 0, "nothing was killed"
     assert collecting(out).wait(LONGEST_S) == 0  # one whose worker died twice is left to the next call
     assert list(differences(out, whole)) == []
     assert not (out / "aside").exists()
