@@ -40,6 +40,8 @@ class Candidate:
     """Whether the agent itself noticed a loop."""
     by_person: int
     """Steps that a person did: corrections."""
+    missed: str = ""
+    """The task that it was to do, where hindsight tells it as another."""
     words: tuple[tuple[str, int], ...] = ()
     """Whose words its targets are, and how many: `model`, `person`, `solution`, `templates` or `teacher NAME`."""
 
@@ -77,6 +79,7 @@ def candidate(folder: Path) -> Candidate:
         repeats=max(seen.values(), default=0),
         told_loop=any("loop" in step.events for step in steps),
         by_person=sum(step.by == "person" for step in steps),
+        missed=header.config.get("hindsight", {}).get("task", ""),
         words=tuple(sorted(Counter(whose(step) for step in steps if _is_lesson(step)).items())),
     )
 

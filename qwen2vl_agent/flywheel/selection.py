@@ -93,7 +93,7 @@ def page(verdicts: Sequence[Verdict]) -> str:
     lines += ["", "| whose words are learned | steps |", "| --- | ---: |"]
     lines += [f"| {name} | {count} |" for name, count in sorted(words.items())]
     lines += ["", "| episode | weight | rule | why |", "| --- | ---: | --- | --- |"]
-    lines += [f"| {one.folder.name} | {one.weight:g} | {one.rule} | {_cell(one.why)} |" for one in verdicts]
+    lines += [f"| {_name(one)} | {one.weight:g} | {one.rule} | {_cell(one.why)} |" for one in verdicts]
     return "\n".join(lines) + "\n"
 
 
@@ -106,6 +106,11 @@ def _verdict_json(verdict: Verdict, out: Path) -> dict[str, Any]:
         "rule": verdict.rule,
         "why": verdict.why,
     }
+
+
+def _name(verdict: Verdict) -> str:
+    """Of the episode's folder; one told anew has the name of the original, so it says what it is."""
+    return f"{verdict.folder.name} (hindsight)" if verdict.candidate.missed else verdict.folder.name
 
 
 def _cell(text: str) -> str:
