@@ -33,12 +33,16 @@ class EpisodeSource:
     seed: int = 0
     weights: Sequence[float] = ()
     """What each episode counts; all 1 if left out."""
+    first_steps: int | None = None
+    """Learn from only so many steps at an episode's beginning; None for all."""
 
     def __post_init__(self) -> None:
         if not self.folders:
             raise ConfigError(f"the source {self.name!r} has no episodes; collect some first")
         if self.weights and len(self.weights) != len(self.folders):
             raise ValueError(f"{len(self.weights)} weights for {len(self.folders)} episodes")
+        if self.first_steps is not None and self.first_steps < 1:
+            raise ValueError(f"first_steps is {self.first_steps}; expected at least 1")
 
     @classmethod
     def below(
@@ -57,7 +61,7 @@ class EpisodeSource:
         epoch, place = divmod(index, len(self.folders))
         number = _order(len(self.folders), self.seed, epoch)[place]
         weight = self.weights[number] if self.weights else 1.0
-        return RecordedEpisode(self.folders[number], self.name, weight, epoch)
+        return RecordedEpisode(self.folders[number], self.name, weight, epoch, self.first_steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class RecordedEpisode:
     weight: float = 1.0
     epoch: int = 0
     """Of several parts, the one with this number, counted round."""
+    first_steps: int | None = None
+    """As of the source."""
 
     def part(self, processor: Processor) -> Example:
         """The conversation, as the agent was shown it.
@@ -76,7 +82,7 @@ class RecordedEpisode:
         Raises:
             RecordError: as `episode_example`.
         """
-        parts = episode_parts(self.folder, processor, self.source, self.weight)
+        parts = episode_parts(self.folder, processor, self.source, self.weight, self.first_steps)
         return parts[self.epoch % len(parts)]
 
     def encode(self, processor: Any) -> Encoded:
@@ -84,30 +90,38 @@ class RecordedEpisode:
         return self.part(processor).encode(processor)
 
 
-def episode_example(folder: Path | str, source: str = "episodes", weight: float = 1.0) -> Example:
+def episode_example(
+    folder: Path | str, source: str = "episodes", weight: float = 1.0, first_steps: int | None = None
+) -> Example:
     """A recorded episode as one conversation, with all that it ever showed. Its frames are read when it is encoded.
 
-    Replies marked as no target, and those that could not be read or done, are context only.
+    With `first_steps` it ends after so many, and is left open where the episode went on. Replies marked as no target,
+    and those that could not be read or done, are context only.
 
     Raises:
         RecordError: no episode there, damaged, empty, or with a tool that nothing describes.
     """
     dialogue, turns = recorded_turns(folder)
-    return Example(compose_finished(dialogue, turns), source, weight)
+    return Example(compose_finished(dialogue, turns[:first_steps]), source, weight)
 
 
 def episode_parts(
-    folder: Path | str, processor: Processor, source: str = "episodes", weight: float = 1.0
+    folder: Path | str,
+    processor: Processor,
+    source: str = "episodes",
+    weight: float = 1.0,
+    first_steps: int | None = None,
 ) -> list[Example]:
     """A recorded episode as the conversations that its agent was shown: several where its past was too long to keep.
 
     Each reply is a target in one of them, in the very context in which it was written (`dialogue/memory.py`).
+    `first_steps` as of `episode_example`.
 
     Raises:
         RecordError: as `episode_example`.
     """
     dialogue, turns = recorded_turns(folder)
-    parts = [Example(messages, source, weight) for messages, _ in _as_seen(dialogue, turns, processor)]
+    parts = [Example(messages, source, weight) for messages, _ in _as_seen(dialogue, turns[:first_steps], processor)]
     return [part for part in parts if part.has_targets] or parts[:1]
 
 
