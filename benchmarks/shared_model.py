@@ -26,8 +26,7 @@ SERVE = [sys.executable, "-m", "qwen2vl_agent", "serve", "--port", "0", "--json"
 def main() -> None:
     """Measures and prints."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else EPISODES
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    told = {}
+    first, reference = 0.0, dict[str, list[Any]]()
     with subprocess.Popen(SERVE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         try:
@@ -39,14 +38,14 @@ def main() -> None:
                 "1 process, 2 episodes in rounds": (str(EMBEDDED), 1, 2),
             }
             for name, (model, workers, parallel) in ways.items():
-                told[name] = measured(jobs(model, count), workers, parallel)
+                load = os.getloadavg()[0]
+                rate, calls = measured(jobs(model, count), workers, parallel)
+                first, reference = first or rate, reference or calls
+                same = "the same calls" if calls == reference else "OTHER CALLS"
+                told = f"{rate:.2f} steps a second, {rate / first:.2f} times one worker; {same}"
+                print(f"{name}: {told} (load {load:.1f} on {os.cpu_count()} cores)", flush=True)
         finally:
             server.terminate()
-    first, reference = told["1 worker"]
-    for name, (rate, calls) in told.items():
-        same = "the same calls" if calls == reference else "OTHER CALLS"
-        print(f"{name}: {rate:.2f} steps a second, {rate / first:.2f} times one worker; {same}")
-    print(f"load {os.getloadavg()[0]:.1f}")
 
 
 def jobs(model: str, count: int) -> list[Job]:
