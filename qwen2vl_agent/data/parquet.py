@@ -39,7 +39,7 @@ def open_arrow(path: Path) -> Any:
 
 
 def write_parquet(rows: list[dict[str, Any]], path: Path, index: str = "") -> None:
-    """Write rows to a file; the column `index` is what pandas then takes for its index.
+    """Write rows to a file; the column `index`, of texts, is what pandas then takes for its index, without a name.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -47,24 +47,11 @@ def write_parquet(rows: list[dict[str, Any]], path: Path, index: str = "") -> No
     pyarrow = _pyarrow()
     table = pyarrow.Table.from_pylist(rows)
     if index:
-        table = table.replace_schema_metadata({"pandas": json.dumps(_for_pandas(table.schema, index))})
+        column = {"name": None, "field_name": index, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+        described = {"index_columns": [index], "column_indexes": [], "columns": [column], "pandas_version": "2.0.0"}
+        table = table.replace_schema_metadata({"pandas": json.dumps(described)})
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(table, path)
-
-
-def _for_pandas(schema: Any, index: str) -> dict[str, Any]:
-    """What pandas looks for beside a table. Source: pandas' developer guide, "Storing pandas DataFrame objects"."""
-    columns = [
-        {
-            "name": None if name == index else name,
-            "field_name": name,
-            "pandas_type": "unicode" if str(kind) == "string" else str(kind),
-            "numpy_type": "object" if str(kind) == "string" else str(kind),
-            "metadata": None,
-        }
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    ]
-    return {"index_columns": [index], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
 
 
 def _pyarrow() -> Any:

@@ -51,6 +51,8 @@ def step_line(step: Step, before: tuple[int, ...]) -> bytes:
     for name in ("clip", "numbers"):
         if not values[name]:
             del values[name]
+    if not step.reply.thought_by:
+        del values["reply"]["thought_by"]
     return _encode(values, separators=(",", ":"))
 
 
