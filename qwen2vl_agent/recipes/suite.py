@@ -18,6 +18,9 @@ from qwen2vl_agent.schema.errors import ConfigError
 DRAWN = 500_000
 """Seeds of the episodes to learn from begin so far behind those that `bench` measures with."""
 
+IN_A_ROW = 50
+"""Episodes of a task that are recorded one after another: what the environment has loaded for it stays."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuiteRecipe(SmallRecipe):
@@ -70,8 +73,9 @@ def demonstrate(recipe: SuiteRecipe, folder: Path) -> None:
             env_kwargs=suite.env_kwargs,
             agent=_agent(),
         )
-        for number in range(recipe.episodes)
+        for begun in range(0, recipe.episodes, IN_A_ROW)
         for task in suite.tasks
+        for number in range(begun, min(begun + IN_A_ROW, recipe.episodes))
     ]
     with Progress(transient=True) as progress:
         bar = progress.add_task("demonstrations", total=len(jobs))
