@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# A file beside this one has the name of a package that is needed.
-sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
-
 from qwen2vl_agent.envs.miniwob import device as miniwob_device
 from qwen2vl_agent.envs.miniwob.oracles import ORACLES
 from qwen2vl_agent.envs.miniwob.pages import page_names, task_id
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.actions import Click, Drag, Hotkey, Scroll, TypeText
 from qwen2vl_agent.schema.geometry import Point
+
+# A file beside this one has the name of a package whose pages are looked for later on.
+sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
 WAYS = ("kept", "planted")
 RANDOM_STEPS, ORACLE_STEPS = 5, 30
@@ -44,7 +44,7 @@ def anything(chance: random.Random, frame: Any) -> Any:
 
 
 def play(env: Any, page: str, seed: int, by: str, steps: int) -> list[Any]:
-    """An episode by `oracle` or at `random`: its goal, its first screen, then the screen and the reward of each step."""
+    """An episode by `oracle` or at `random`: goal and first screen, then the screen and the reward of each step."""
     env.reset(seed=seed, options={"task": task_id(page), "split": "test"})
     chance, seen = random.Random(f"{page} {seed}"), [env.goal, _screen(env)]
     for _ in range(steps):
@@ -68,13 +68,14 @@ def begin(way: str) -> None:
 def differences(env: Any, page: str, way: str, trials: int) -> Iterator[str]:
     """What was not the same on a page that began in this way, in words."""
     players = {"random": RANDOM_STEPS} | ({"oracle": ORACLE_STEPS} if page in ORACLES else {})
+    others = [(name, length) for name, most in players.items() for length in (BROKEN_OFF, most)]
     for trial in range(trials):
         seed = 41 + trial
         for by, steps in players.items():
             begin("loaded")
             fresh = play(env, page, seed, by, steps)
             begin(way)
-            for other, length in [(other, length) for other in players for length in (BROKEN_OFF, players[other])]:
+            for other, length in others:
                 play(env, page, 1000 + trial, other, length)
                 again = play(env, page, seed, by, steps)
                 if again != fresh:
