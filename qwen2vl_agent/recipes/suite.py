@@ -44,17 +44,35 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     Raises:
         ConfigError: an override is of no field of `SuiteRecipe` or not of its type, no such suite, or no solution.
     """
-    from qwen2vl_agent.data.examples import EpisodeSource
-    from qwen2vl_agent.data.mixture import Mixture
     from qwen2vl_agent.recipes.small_training import fit, make_model
 
     recipe = replaced(SuiteRecipe(), "suite", overrides or {})
     demonstrate(recipe, out / "episodes")
-    shown = EpisodeSource.below(out / "episodes", "episodes", recipe.seed, ("success", "failure"))
     processor = make_processor(recipe)
     model = make_model(recipe, processor)
-    learned = fit(recipe, model, processor, Mixture([(shown, 1.0)], recipe.seed), out, resume)
+    learned = fit(recipe, model, processor, shown(out / "episodes", recipe.seed), out, resume)
     return export(learned, out / "suite")
+
+
+def shown(folder: Path, seed: int) -> Any:
+    """The recorded episodes as a mixture in which every task shows as many screens as any other.
+
+    Evenly drawn, tasks of many steps would take most of the time, and those are seldom the ones that are hard to see.
+    """
+    from qwen2vl_agent.data.examples import EpisodeSource
+    from qwen2vl_agent.data.mixture import Mixture
+    from qwen2vl_agent.trajectory.lines import STEPS_FILE
+    from qwen2vl_agent.trajectory.store import episodes, read_header, whole_lines
+
+    tasks: dict[str, list[Path]] = {}
+    for episode in episodes(folder):
+        header = read_header(episode)
+        if header.outcome in ("success", "failure"):  # a game that chance lost was played right all the same
+            tasks.setdefault(header.task, []).append(episode)
+    screens = {task: sum(len(whole_lines(one / STEPS_FILE)) for one in found) for task, found in tasks.items()}
+    return Mixture(
+        [(EpisodeSource(found, task, seed), len(found) / screens[task]) for task, found in sorted(tasks.items())], seed
+    )
 
 
 def demonstrate(recipe: SuiteRecipe, folder: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Literal
 Way = Literal["loaded", "kept", "planted"]
 """Loaded anew, kept as it is, or kept with its body put back as it was when it had been loaded."""
 
-LOADED: frozenset[str] = frozenset()
+LOADED = frozenset({"choose-date", "navigate-tree", "scroll-text-2"})
 """Pages that remember something of an earlier episode whatever one does."""
-PLANTED: frozenset[str] = frozenset()
+PLANTED = frozenset({"form-sequence-3", "hot-cold", "order-food", "scroll-text"})
 """Pages that leave something of an earlier episode in their body."""
 
 
