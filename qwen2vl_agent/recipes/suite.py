@@ -4,7 +4,7 @@ Hardware: one CPU core, minutes. What it learns from is what it will see: the pi
 The figures that it then reaches stand in docs/design/0011-gymnasium.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,18 @@ class SuiteRecipe(SmallRecipe):
     """Of every task."""
     noise: float = 0.0
     """Share of deliberate mistakes, so that recoveries are shown."""
+    begun: float = 0.0
+    """Share of the examples that are an episode's first call alone. Where all is read and thought out at first and then
+    repeated, whole episodes are mostly repetition, and a model learns to repeat before it looks."""
     max_pixels: int = 20_000
     """Of a picture: a square one becomes 140 x 140, 25 tokens."""
     workers: int = 2
     """Processes that record."""
+
+    def __post_init__(self) -> None:
+        SmallRecipe.__post_init__(self)
+        if self.begun > 1:
+            raise ConfigError(f"begun is {self.begun}; expected a share, 0 to 1")
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
@@ -50,29 +58,46 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     demonstrate(recipe, out / "episodes")
     processor = make_processor(recipe)
     model = make_model(recipe, processor)
-    learned = fit(recipe, model, processor, shown(out / "episodes", recipe.seed), out, resume)
+    learned = fit(recipe, model, processor, shown(recipe, out / "episodes"), out, resume)
     return export(learned, out / "suite")
 
 
-def shown(folder: Path, seed: int) -> Any:
+def shown(recipe: SuiteRecipe, folder: Path) -> Any:
     """The recorded episodes as a mixture in which every task shows as many screens as any other.
 
     Evenly drawn, tasks of many steps would take most of the time, and those are seldom the ones that are hard to see.
     """
     from qwen2vl_agent.data.examples import EpisodeSource
     from qwen2vl_agent.data.mixture import Mixture
-    from qwen2vl_agent.trajectory.lines import STEPS_FILE
-    from qwen2vl_agent.trajectory.store import episodes, read_header, whole_lines
 
-    tasks: dict[str, list[Path]] = {}
+    tasks = _by_task(folder)
+    sources = []
+    for task, found in sorted(tasks.items()):
+        several = len(tasks) > 1
+        whole = EpisodeSource(found, task if several else "episodes", recipe.seed)
+        share = len(found) / _screens(found) if several else 1.0
+        begun = replace(whole, name=f"{task} begun" if several else "begun", first_steps=1)
+        sources += [(whole, share * (1.0 - recipe.begun)), (begun, share * recipe.begun)]
+    return Mixture([source for source in sources if source[1] > 0], recipe.seed)
+
+
+def _by_task(folder: Path) -> dict[str, list[Path]]:
+    """The finished episodes of each task; one that chance lost was played right all the same."""
+    from qwen2vl_agent.trajectory.store import episodes, read_header
+
+    found: dict[str, list[Path]] = {}
     for episode in episodes(folder):
         header = read_header(episode)
-        if header.outcome in ("success", "failure"):  # a game that chance lost was played right all the same
-            tasks.setdefault(header.task, []).append(episode)
-    screens = {task: sum(len(whole_lines(one / STEPS_FILE)) for one in found) for task, found in tasks.items()}
-    return Mixture(
-        [(EpisodeSource(found, task, seed), len(found) / screens[task]) for task, found in sorted(tasks.items())], seed
-    )
+        if header.outcome in ("success", "failure"):
+            found.setdefault(header.task, []).append(episode)
+    return found
+
+
+def _screens(folders: list[Path]) -> int:
+    from qwen2vl_agent.trajectory.lines import STEPS_FILE
+    from qwen2vl_agent.trajectory.store import whole_lines
+
+    return sum(len(whole_lines(folder / STEPS_FILE)) for folder in folders)
 
 
 def demonstrate(recipe: SuiteRecipe, folder: Path) -> None:

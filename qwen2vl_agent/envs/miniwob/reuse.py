@@ -9,9 +9,9 @@ from typing import Literal
 Way = Literal["loaded", "kept", "planted"]
 """Loaded anew, kept as it is, or kept with its body put back as it was when it had been loaded."""
 
-LOADED = frozenset({"choose-date", "navigate-tree", "scroll-text-2"})
+LOADED = frozenset({"choose-date", "navigate-tree", "scroll-text-2", "social-media", "use-slider", "use-slider-2"})
 """Pages that remember something of an earlier episode whatever one does."""
-PLANTED = frozenset({"form-sequence-3", "hot-cold", "order-food", "scroll-text"})
+PLANTED = frozenset({"form-sequence-3", "hot-cold", "order-food", "scroll-text", "use-colorwheel", "use-colorwheel-2"})
 """Pages that leave something of an earlier episode in their body."""
 
 
