@@ -18,6 +18,7 @@ from qwen2vl_agent.commands.flags import (
     sampling,
     worker_count,
 )
+from qwen2vl_agent.commands.gyms import suite_options
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observe
@@ -55,6 +56,11 @@ class Command:
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
     memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
+    env_kwargs: str = ""
+    """of gymnasium environments: what they are made with beside their ids, as a JSON object"""
+    env_set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: how a gymnasium environment is played: action_repeat=3 (each call so often), levels=10 (whole
+    numbers up to 10), tell_numbers=true (joints and places in words), camera=NAME, end_when_solved=false"""
     observe: Observe = "screen"
     """what is seen at each step: a screenshot (screen), a video of the time since the last step in its place (video),
     or a video of what happened during the last action before it (clip)"""
@@ -142,7 +148,7 @@ class Command:
         if self.thoughts != "own" and self.policy not in ("oracle", "dagger"):
             raise ConfigError("--thoughts is for --policy oracle and dagger: others know no solution to explain")
         suite = get_suite(self.suite)
-        tasks = suite.tasks
+        tasks, options = suite.tasks, suite_options(suite, self.env_kwargs, self.env_set)
         asks = self.policy in ("model", "dagger")
         model = resolve(self.model) if asks else ""
         loading = load_settings(self)
@@ -158,7 +164,7 @@ class Command:
                 loading=loading,
                 noise=0.0 if asks else self.noise,
                 env=self.device if self.device == "android" else suite.env,
-                env_kwargs=suite.env_kwargs | self._env_kwargs(),
+                env_kwargs=suite.env_kwargs | options | self._env_kwargs(),
                 sampling=sampling(self.constrained, self.speculate) if asks else {},
                 thoughts=self.thoughts,
             )

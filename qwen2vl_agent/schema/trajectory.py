@@ -106,6 +106,8 @@ class Step:
     """Probability that the model gave the step's having had its effect, at a second look; None where it took none."""
     clip: StoredClip | None = None
     """The video that the model saw with the screen, or in place of it; None where it saw none."""
+    numbers: dict[str, list[float]] = field(default_factory=dict)
+    """What the environment measured beside the screen, by name, whether the model was told or not."""
 
     @property
     def frames(self) -> tuple[StoredFrame, ...]:
