@@ -11,10 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fuzz.target import LIMIT_S, Finding, Prepared
+from fuzz.target import Finding, Prepared
 
-START_S = 120.0
-"""For a target's imports and seeds."""
+START_S = 600.0
+"""For a target's imports and seeds, by the clock, on a machine that may be busy."""
+STILL_S = 300.0
+"""By the clock, in which a process must come to another case; if not, it waits for something and is ended."""
+MEMORY = Path("/dev/shm")
+"""Folders of targets lie there where there is one: many write a file for every case."""
 MOST_FINDINGS = 10
 """Of a target: told apart by where they arose; one is enough of each."""
 MOST_CRASHES = 3
@@ -52,7 +56,7 @@ def run_targets(
 
 
 def _run(name: str, cases: int, seed: int, first: int, seconds: float | None, progress: Progress) -> Result:
-    result, bar, crashes = Result(name, first), progress.add_task(name, total=cases, rate=""), 0
+    result, bar, crashes = Result(name, first), progress.add_task(name, total=None if seconds else cases, rate=""), 0
     while result.cases < cases and crashes < MOST_CRASHES:
         died_at = _run_child(result, first + result.cases, first + cases, seed, seconds, (progress, bar))
         if died_at is None:
@@ -84,7 +88,7 @@ def _run_child(
                 break
         if at.value != last:
             last, moved = at.value, time.monotonic()
-        if time.monotonic() - moved > (START_S if last < start else 3 * LIMIT_S):
+        if time.monotonic() - moved > (START_S if last < start else STILL_S):
             child.kill()
             break
         rate = f"{(last - start + 1) / (time.perf_counter() - began):.0f}/s"
@@ -110,7 +114,7 @@ def _work(name: str, start: int, end: int, seed: int, seconds: float | None, at:
 
     from fuzz.registry import TARGETS
 
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         try:
             prepared = Prepared(TARGETS[name], Path(folder))
         except Exception:

@@ -14,7 +14,7 @@ from qwen2vl_agent.model.clip_checkpoint import read_tower
 from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig
 from qwen2vl_agent.model.hf_checkpoint import memory_name, read_tensors
 from qwen2vl_agent.model.hub import checkpoint_folder
-from qwen2vl_agent.model.initialise import initialise
+from qwen2vl_agent.model.initialise import initialise, shapes_only
 from qwen2vl_agent.model.merger import Merger
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.model.tokenizer import FILES, SPECIAL_TEXTS, Tokenizer
@@ -156,7 +156,7 @@ def _fresh_merger(config: Qwen2VLConfig, seed: int) -> dict[str, Tensor]:
 
 
 def _loaded(config: Qwen2VLConfig, weights: dict[str, Tensor], folder: Path) -> Qwen2VL:
-    with torch.device("meta"):
+    with shapes_only():
         model = Qwen2VL(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if config.tie_word_embeddings:
