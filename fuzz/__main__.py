@@ -18,7 +18,7 @@ from fuzz.running import Result, run_targets
 from fuzz.target import Finding
 
 ROUND_S = 30.0
-"""Of each target in a round of `--until`, unless `--seconds` says otherwise."""
+"""Of processor time for each target in a round of `--until`, unless `--seconds` says otherwise."""
 
 
 def main() -> int:
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="a target, or the first part of its name"
     )
-    parser.add_argument("--seconds", type=float, default=None, help="of a target, after which it ends early")
+    parser.add_argument(
+        "--seconds", type=float, default=None, help="of processor time for a target, after which it ends early"
+    )
     parser.add_argument("--out", type=Path, default=None, help="JSON to which this run is added")
     parser.add_argument("--again", action="store_true", help="only run what the log's findings were found by")
     parser.add_argument("--page", type=Path, default=None, help="only write the log's counts into this page")
