@@ -116,8 +116,9 @@ def splits() -> Iterator[str]:
     """What training never sees."""
     yield from ("## Splits", "")
     yield "A word belongs to training or is held out by a checksum of its letters (`envs/virtual_phone/words.py`):"
-    yield f"about {words.HELD_OUT_PERCENT} of 100 are held out. {percent(words.HELD_OUT_SHARE_IN_TEST)} of each pool of a"
-    yield "test phone are such words. Every second phone of the demonstrations and corrections has invented words instead, of"
+    yield f"about {words.HELD_OUT_PERCENT} of 100 are held out."
+    yield f"{percent(words.HELD_OUT_SHARE_IN_TEST)} of each pool of a test phone are such words."
+    yield "Every second phone of the demonstrations and corrections has invented words instead, of"
     yield f"{inventions.SHORTEST} to {inventions.LONGEST} letters, never a held-out one."
     yield ""
     rows = []
