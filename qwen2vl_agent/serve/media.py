@@ -1,5 +1,7 @@
-"""Pictures and videos that come inside a request. Nothing is ever fetched: a server that fetches can be made to fetch
-what its caller may not see."""
+"""Pictures and videos that come inside a request.
+
+Nothing is ever fetched: a server that fetches can be made to fetch what its caller may not see.
+"""
 
 import base64
 import binascii
