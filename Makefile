@@ -82,9 +82,14 @@ coverage: $(ALL) ## run the tests that can run here and write what they leave ou
 	$(BIN)/coverage json --quiet -o build/coverage.json
 	$(BIN)/python .ci/coverage_page.py build/coverage.json '$(if $(findstring not slow,$(COVERED)),`make test`,`make test-all`)'
 
-docs: $(DOCS) ## build the site strictly, check its links, run every command line of README and pages
+docs: $(DOCS) ## build the site strictly, check its links, look at its pages, run every command line of README and pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest -q tests/docs
+	@if command -v chromium > /dev/null && command -v npm > /dev/null; then \
+	  npm pack --silent --pack-destination build axe-core > /dev/null \
+	  && tar xzf build/axe-core-*.tgz -C build package/axe.min.js \
+	  && $(BIN)/python docs/check_pages.py build/site --axe build/package/axe.min.js --out build/pictures-of-pages; \
+	  else echo "make: the pages are looked at where chromium and npm are"; fi
 	$(BIN)/python docs/run_snippets.py
 
 clean: ## remove the virtual environment and the caches of the tools
