@@ -70,7 +70,9 @@ class Prepared:
             taken = False
         except Hang:
             return self._finding(case, "hang", made, f"more than {LIMIT_S:g} s of processor time")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # panics of libraries in Rust are no `Exception`
             return self._finding(case, type(error).__name__, made, str(error))
         else:
             taken = True

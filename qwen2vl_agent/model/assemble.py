@@ -17,7 +17,7 @@ from qwen2vl_agent.model.hub import checkpoint_folder
 from qwen2vl_agent.model.initialise import initialise, shapes_only
 from qwen2vl_agent.model.merger import Merger
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
-from qwen2vl_agent.model.tokenizer import FILES, SPECIAL_TEXTS, Tokenizer
+from qwen2vl_agent.model.tokenizer import FILES, SPECIAL_TEXTS, Tokenizer, broke_in_tokenizers
 from qwen2vl_agent.schema.errors import CheckpointError
 
 EMBEDDING, HEAD = "language_model.embed_tokens.weight", "lm_head.weight"
@@ -88,7 +88,9 @@ def extended_tokenizer(folder: Path) -> tuple[Tokenizer, list[str]]:
         return whole, [text for text in SPECIAL_TEXTS if text not in known]
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception on damaged files
+    except BaseException as error:
+        if not broke_in_tokenizers(error):
+            raise
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     missing = [text for text in SPECIAL_TEXTS if backend.token_to_id(text) is None]
     backend.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in missing])
