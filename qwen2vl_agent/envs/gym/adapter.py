@@ -14,6 +14,7 @@ from qwen2vl_agent.schema.errors import ConfigError
 KINDS = {
     "minigrid.": "qwen2vl_agent.envs.gym.minigrid:MiniGridAdapter",
     "gymnasium_robotics.envs.fetch": "qwen2vl_agent.envs.gym.fetch:FetchAdapter",
+    "gymnasium.envs.toy_text": "qwen2vl_agent.envs.gym.tabular:TabularAdapter",
     "metaworld": "qwen2vl_agent.envs.gym.metaworld:MetaWorldAdapter",
 }
 """How the module of an environment's class begins, and its adapter."""
