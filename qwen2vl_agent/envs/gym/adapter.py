@@ -93,6 +93,15 @@ def adapter_class(env: Any) -> type[Adapter]:
     return Adapter
 
 
+def map_words(env: Any) -> str:
+    """What an environment says of its picture, cell by cell (`map_text`), to begin a thought with.
+
+    A small model that is to write this first learns to look; one that is to write numbers at once may never.
+    """
+    told = getattr(env.unwrapped, "map_text", "")
+    return f"{told}. " if told else ""
+
+
 def sentence(text: str) -> str:
     """The text with a capital letter and a full stop."""
     text = text.strip()

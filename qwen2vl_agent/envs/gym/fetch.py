@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qwen2vl_agent.envs.gym.adapter import Adapter
+from qwen2vl_agent.envs.gym.adapter import Adapter, map_words
 from qwen2vl_agent.envs.gym.control import Argument, Control
 from qwen2vl_agent.envs.gym.robots import LEVELS, move_control, towards
 from qwen2vl_agent.envs.tasks.task import Decision
@@ -75,7 +75,7 @@ class FetchAdapter(Adapter):
         goal, state = seen["desired_goal"], seen["observation"]
         if self._task == "FetchReach":
             offset = goal - seen["achieved_goal"]
-            thought, raw = f"The ball is {offset_words(offset)}.", _raw(offset, CLOSED)
+            thought, raw = f"{map_words(self.env)}The ball is {offset_words(offset)}.", _raw(offset, CLOSED)
         elif self._task == "FetchPush":
             thought, raw = push(state[:3], state[3:6], goal)
         elif self._task == "FetchPickAndPlace":

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from qwen2vl_agent.envs.gym.adapter import Adapter
+from qwen2vl_agent.envs.gym.adapter import Adapter, map_words
 from qwen2vl_agent.envs.gym.control import Control
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.tools import tool_name
@@ -28,8 +28,6 @@ class TabularAdapter(Adapter):
     def oracle(self, control: Control) -> Decision:
         """The action of the highest value, and the way that follows where nothing is left to chance.
 
-        What a world says of its map (`map_text`) is said first.
-
         Raises:
             ConfigError: a world without such a table and without a solution of its own.
         """
@@ -40,8 +38,7 @@ class TabularAdapter(Adapter):
             self._choice = best_actions(world.P)
         way = list(_way(world.P, self._choice, int(world.s)))
         names = [_said(control.from_raw(action)) for action in way]
-        seen = f"{world.map_text}. " if hasattr(world, "map_text") else ""
-        return Decision(f"{seen}The way is {', '.join(names)}.", control.from_raw(way[0]))
+        return Decision(f"{map_words(self.env)}The way is {', '.join(names)}.", control.from_raw(way[0]))
 
 
 def best_actions(table: dict[int, dict[int, list[tuple[float, int, float, bool]]]]) -> np.ndarray:
