@@ -74,6 +74,8 @@ class Reply:
     guessed: int = 0
     """Tokens read ahead because they followed the same words before."""
     guessed_right: int = 0
+    thought_by: str = ""
+    """Who wrote the thought before a call that somebody else decided: `templates`, or `teacher NAME`; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

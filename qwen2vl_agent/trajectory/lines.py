@@ -50,6 +50,8 @@ def step_line(step: Step, before: tuple[int, ...]) -> bytes:
     values["reply"]["prompt_ids"] = pack_prompt(step.reply.prompt_ids, before)
     if step.clip is None:
         del values["clip"]
+    if not step.reply.thought_by:
+        del values["reply"]["thought_by"]
     return _encode(values, separators=(",", ":"))
 
 

@@ -35,7 +35,7 @@ class RandomLakeEnv(FrozenLakeEnv):
     @property
     def map_text(self) -> str:
         """The map row by row as it is now: S start, F ice, H hole, G present, and P where one stands."""
-        cells = [cell.decode() for row in self.desc for cell in row]
+        cells = list(self.desc.tobytes().decode())
         cells[int(self.s)] = "P"
         rows = ["".join(cells[first : first + self._size]) for first in range(0, len(cells), self._size)]
         return " ".join(rows)
