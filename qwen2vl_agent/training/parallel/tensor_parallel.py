@@ -22,6 +22,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 
 from qwen2vl_agent.model.layers import Rotary
 from qwen2vl_agent.training.parallel import collectives, vocabulary
+from qwen2vl_agent.training.parallel.activation_checkpoint import computed_again
 from qwen2vl_agent.training.parallel.lora import THIN, LoraLinear
 from qwen2vl_agent.training.parallel.stage import Stage
 
@@ -51,7 +52,9 @@ class RowLinear(Local, nn.Linear):
     add_up: Any
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.add_up(self.summand(x))
+        with computed_again():
+            out = self.summand(x)
+        out = self.add_up(out)
         return out if self.bias is None else out + self.bias
 
     def summand(self, x: Tensor) -> Tensor:
