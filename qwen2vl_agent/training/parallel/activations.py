@@ -68,10 +68,13 @@ def merger(config: Qwen2VLConfig, row: Row) -> float:
     return row.patches * config.vision.embed_dim * (WIDE + 3 * row.item)
 
 
-def head(config: Qwen2VLConfig, row: Row, chunk: int) -> float:
-    """Bytes of the final norm, the states to predict from, and at most `chunk` targets' logits and their gradients."""
+def head(config: Qwen2VLConfig, row: Row) -> float:
+    """Bytes of the final norm and of the states to predict from, if every token is a target."""
     width = config.text.hidden_size
     norm = row.tokens / row.parts * width * (WIDE + row.item)
-    states = 2 * row.tokens * width * row.item  # gathered, and those of the targets
-    logits = min(chunk, row.tokens) * config.text.vocab_size / row.parts * (2 * WIDE + row.item)
-    return norm + states + logits
+    return norm + row.tokens * width * row.item
+
+
+def logits(config: Qwen2VLConfig, row: Row, chunk: int) -> float:
+    """Bytes of at most `chunk` targets' logits, their softmax and their gradient, at the moment when all exist."""
+    return min(chunk, row.tokens) * config.text.vocab_size / row.parts * (2 * WIDE + row.item)

@@ -137,8 +137,9 @@ def _activations(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recomp
         held += config.vision.depth * activations.vision_block(config, row, recompute) if sees else 0
         held += activations.merger(config, row) if merges else 0
         passing.append(activations.vision_block(config, row, "none") if recompute != "none" or not sees else 0.0)
-    head = activations.head(config, row, train.logits_chunk) if stage.lm_head is not None else 0.0
-    return held * (layout.pp - grid.stage) + max(passing) + head
+    if stage.lm_head is not None:
+        held += activations.head(config, row) + activations.logits(config, row, train.logits_chunk)
+    return held * (layout.pp - grid.stage) + max(passing)
 
 
 def trains(module: nn.Module) -> bool:
