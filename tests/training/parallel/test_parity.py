@@ -157,6 +157,21 @@ def test_a_layout_equals_one_process_in_every_stage(name, references, tmp_path):
     assert_parity(run_job(LAYOUTS[name], tmp_path, all_stages), references)
 
 
+def first_gradients(grid: Grid) -> dict[str, torch.Tensor]:
+    """Of one step, of a network whose head is its own: a tied one's two gradients are summed in another order."""
+    part = apply_parallel(small_network(tied=False), grid, config_of("stage2"))
+    ParallelStep(part, grid, SOURCES, "float32").gradients(rows_of_replica(grid, 0))
+    return collected(part, {name: parameter.grad for name, parameter in part.named_parameters()})
+
+
+@pytest.mark.multiprocess
+def test_a_pipeline_s_gradients_of_rows_of_their_own_lengths_are_one_process_s_bit_for_bit(tmp_path):
+    wanted, found = (run_job(Layout(pp=pp), tmp_path / f"pp{pp}", first_gradients) for pp in (1, 2))
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        assert torch.equal(found[name], gradient), name
+
+
 def in_thirds(grid: Grid) -> list[dict[str, Any]]:
     return [together(grid, "stage2", "sgd", heads="thirds", recompute=way) for way in ("none", "full")]
 
