@@ -30,12 +30,16 @@ class EpisodeSource:
     processor: Processor | None = None
     """With it, an episode whose agent let some of its past go is learned from as it was seen, another part in each
     epoch; without it, as a whole."""
+    first_steps: int | None = None
+    """Learn from only so many steps at an episode's beginning; None for all. Not with a processor."""
 
     def __post_init__(self) -> None:
         if not self.folders:
             raise ConfigError(f"the source {self.name!r} has no episodes; collect some first")
         if self.weights and len(self.weights) != len(self.folders):
             raise ValueError(f"{len(self.weights)} weights for {len(self.folders)} episodes")
+        if self.first_steps is not None and (self.first_steps < 1 or self.processor is not None):
+            raise ValueError("first_steps is at least 1, and goes without a processor")
 
     @classmethod
     def below(
@@ -55,21 +59,24 @@ class EpisodeSource:
         number = _order(len(self.folders), self.seed, epoch)[place]
         folder, weight = self.folders[number], self.weights[number] if self.weights else 1.0
         if self.processor is None:
-            return episode_example(folder, self.name, weight)
+            return episode_example(folder, self.name, weight, self.first_steps)
         parts = episode_parts(folder, self.processor, self.name, weight)
         return parts[epoch % len(parts)]
 
 
-def episode_example(folder: Path | str, source: str = "episodes", weight: float = 1.0) -> Example:
+def episode_example(
+    folder: Path | str, source: str = "episodes", weight: float = 1.0, first_steps: int | None = None
+) -> Example:
     """A recorded episode as one conversation, with all that it ever showed. Its frames are read when it is encoded.
 
-    Replies marked as no target, and those that could not be read or done, are context only.
+    With `first_steps` it ends after so many, and is left open where the episode went on. Replies marked as no target,
+    and those that could not be read or done, are context only.
 
     Raises:
         RecordError: no episode there, damaged, empty, or with a tool that nothing describes.
     """
     dialogue, turns = recorded_turns(folder)
-    return Example(compose_finished(dialogue, turns), source, weight)
+    return Example(compose_finished(dialogue, turns[:first_steps]), source, weight)
 
 
 def attempt_example(folder: Path | str, source: str = "attempts") -> Example:

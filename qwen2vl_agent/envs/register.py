@@ -32,6 +32,8 @@ PLAIN_ENVS = {
     "qwen2vl_agent/EZPoint-v0": "qwen2vl_agent.envs.cards.points:EZPointEnv",
     "qwen2vl_agent/Point24-v0": "qwen2vl_agent.envs.cards.points:Point24Env",
     "qwen2vl_agent/Blackjack-v0": "qwen2vl_agent.envs.cards.blackjack:BlackjackEnv",
+    "qwen2vl_agent/FetchReach-v0": "qwen2vl_agent.envs.gym.fetch_views:TwoViewReachEnv",
+    "qwen2vl_agent/FrozenLake-v0": "qwen2vl_agent.envs.gym.lake:RandomLakeEnv",
 }
 """gymnasium ids of our environments with numbered actions, which `Gym-v0` gives to agents as it gives any other."""
 

@@ -4,7 +4,7 @@ Hardware: one CPU core, minutes. What it learns from is what it will see: the pi
 The figures that it then reaches stand in docs/design/0011-gymnasium.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,18 @@ class SuiteRecipe(SmallRecipe):
     """Of every task."""
     noise: float = 0.0
     """Share of deliberate mistakes, so that recoveries are shown."""
+    begun: float = 0.0
+    """Share of the examples that are an episode's first call alone. Where all is read and thought out at first and then
+    repeated, whole episodes are mostly repetition, and a model learns to repeat before it looks."""
     max_pixels: int = 20_000
     """Of a picture: a square one becomes 140 x 140, 25 tokens."""
     workers: int = 2
     """Processes that record."""
+
+    def __post_init__(self) -> None:
+        SmallRecipe.__post_init__(self)
+        if self.begun > 1:
+            raise ConfigError(f"begun is {self.begun}; expected a share, 0 to 1")
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
@@ -48,9 +56,11 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     recipe = replaced(SuiteRecipe(), "suite", overrides or {})
     demonstrate(recipe, out / "episodes")
     shown = EpisodeSource.below(out / "episodes", "episodes", recipe.seed, ("success", "failure"))
+    sources = [(shown, 1.0 - recipe.begun), (replace(shown, name="begun", first_steps=1), recipe.begun)]
     processor = make_processor(recipe)
     model = make_model(recipe, processor)
-    learned = fit(recipe, model, processor, Mixture([(shown, 1.0)], recipe.seed), out, resume)
+    mixture = Mixture([source for source in sources if source[1] > 0], recipe.seed)
+    learned = fit(recipe, model, processor, mixture, out, resume)
     return export(learned, out / "suite")
 
 

@@ -111,6 +111,20 @@ def test_a_source_gives_every_episode_once_an_epoch_in_another_order(tmp_path, p
     assert len(EpisodeSource.below(tmp_path, outcomes=("success", "failure")).folders) == 6
 
 
+def test_an_episodes_beginning_is_learned_from_alone_and_stays_open(tmp_path, processor):
+    record(tmp_path / "e", processor)
+    whole = EpisodeSource.below(tmp_path)
+    encoded = processor.encode(whole.example(0).messages)
+    for steps in (1, 2, 3):
+        begun = processor.encode(replace(whole, first_steps=steps).example(0).messages)
+        ids = begun.inputs.input_ids
+        assert torch.equal(ids, encoded.inputs.input_ids[: len(ids)])
+        assert len(begun.inputs.image_grid_thw) == steps
+        assert (processor.tokenizer.special.im_end in ids[-2:]) == (steps == 3)
+    with pytest.raises(ValueError, match="first_steps"):
+        replace(whole, first_steps=0)
+
+
 def test_episodes_travel_through_worker_processes(tmp_path, processor):
     for number in range(2):
         record(tmp_path / f"e{number}", processor)

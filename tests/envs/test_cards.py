@@ -23,7 +23,7 @@ from qwen2vl_agent.envs.register import PLAIN_ENVS, register_envs
 TOKENS = st.sampled_from([*map(str, range(1, 11)), *OPERATORS, "(", ")"])
 
 
-@pytest.mark.parametrize("name", PLAIN_ENVS)
+@pytest.mark.parametrize("name", [name for name, where in PLAIN_ENVS.items() if ".cards." in where])
 def test_gymnasiums_checker_finds_nothing(name):
     register_envs()
     check_env(gymnasium.make(name, render_mode="rgb_array").unwrapped)

@@ -52,6 +52,14 @@ def test_a_run_from_nothing_gives_a_model_that_plays(tmp_path):
     assert result.steps
 
 
+def test_beginnings_alone_can_be_learned_from(tmp_path):
+    train(out=tmp_path, overrides={**SMALL, "begun": "1"})
+    (line, *_) = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert set(json.loads(line)["losses"]) == {"begun"}
+    with pytest.raises(ConfigError, match=r"begun is 1\.5"):
+        SuiteRecipe(begun=1.5)
+
+
 def test_a_suite_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"no suite 'bridge'"):
         train(out=tmp_path, overrides={"suite": "bridge"})

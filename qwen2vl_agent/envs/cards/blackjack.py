@@ -83,7 +83,8 @@ class BlackjackEnv(gymnasium.Env[np.ndarray, Any]):
         """What wins most often, and why."""
         ours, shown = self._points(self.player), self.dealer[0].points
         reached, soft = total(ours)
-        held = f"{' '.join(card.name for card in self.player)}: {'soft ' if soft else ''}{reached} against {self.dealer[0].name}"
+        cards = " ".join(card.name for card in self.player)
+        held = f"{cards}: {'soft ' if soft else ''}{reached} against {self.dealer[0].name}"
         action = best(reached, soft, shown)[0]
         return f"{held}: {'another card' if action == HIT else 'stay'}.", action
 

@@ -14,6 +14,7 @@ from qwen2vl_agent.schema.errors import ConfigError
 KINDS = {
     "minigrid.": "qwen2vl_agent.envs.gym.minigrid:MiniGridAdapter",
     "gymnasium_robotics.envs.fetch": "qwen2vl_agent.envs.gym.fetch:FetchAdapter",
+    "gymnasium.envs.toy_text": "qwen2vl_agent.envs.gym.tabular:TabularAdapter",
     "metaworld": "qwen2vl_agent.envs.gym.metaworld:MetaWorldAdapter",
 }
 """How the module of an environment's class begins, and its adapter."""
@@ -90,6 +91,15 @@ def adapter_class(env: Any) -> type[Adapter]:
                 found: type[Adapter] = getattr(importlib.import_module(module), name)
                 return found
     return Adapter
+
+
+def map_words(env: Any) -> str:
+    """What an environment says of its picture, cell by cell (`map_text`), to begin a thought with.
+
+    A small model that is to write this first learns to look; one that is to write numbers at once may never.
+    """
+    told = getattr(env.unwrapped, "map_text", "")
+    return f"{told}. " if told else ""
 
 
 def sentence(text: str) -> str:

@@ -12,6 +12,12 @@ CARDS = {
     "point24": "qwen2vl_agent/Point24-v0",
     "blackjack": "qwen2vl_agent/Blackjack-v0",
 }
+GAMES = {
+    "frozen_lake": (
+        "qwen2vl_agent/FrozenLake-v0",
+        "Cross the frozen lake to the present without falling into a hole.",
+    ),
+}
 BABYAI = {
     "go_to_red_ball_grey": ("GoToRedBallGrey", "Go to the red ball."),
     "go_to_local": ("GoToLocal", "Go to the green key."),
@@ -24,6 +30,7 @@ BABYAI = {
 """Seven levels from easy to hard."""
 FETCH = {
     "fetch_reach": ("FetchReach-v4", "Move the gripper to the red ball."),
+    "fetch_reach_two_views": ("qwen2vl_agent/FetchReach-v0", "Move the gripper to the red ball."),
     "fetch_push": ("FetchPush-v4", "Push the block to the red spot on the table."),
     "fetch_pick_and_place": ("FetchPickAndPlace-v4", "Take the block and bring it to the red ball."),
 }
@@ -65,6 +72,10 @@ def _cards() -> dict[str, Entry]:
     }
 
 
+def _games() -> dict[str, Entry]:
+    return {f"games.{name}": Entry(env_id, example) for name, (env_id, example) in GAMES.items()}
+
+
 def _babyai() -> dict[str, Entry]:
     return {f"babyai.{name}": Entry(f"BabyAI-{level}-v0", example) for name, (level, example) in BABYAI.items()}
 
@@ -79,7 +90,7 @@ def _robots() -> dict[str, Entry]:
 
 def entries() -> dict[str, Entry]:
     """All bundled tasks by id."""
-    return _cards() | _babyai() | _robots()
+    return _cards() | _games() | _babyai() | _robots()
 
 
 def suites() -> dict[str, Suite]:

@@ -1,10 +1,11 @@
 """The Fetch arm of gymnasium-robotics: moves in whole numbers, and written solutions for three of its tasks."""
 
+import re
 from typing import Any, Literal
 
 import numpy as np
 
-from qwen2vl_agent.envs.gym.adapter import Adapter
+from qwen2vl_agent.envs.gym.adapter import Adapter, map_words
 from qwen2vl_agent.envs.gym.control import Argument, Control
 from qwen2vl_agent.envs.gym.robots import LEVELS, move_control, towards
 from qwen2vl_agent.envs.tasks.task import Decision
@@ -21,6 +22,10 @@ HELD_WIDTH = 0.06
 """Fingers nearer to each other than this, in metres, hold the block, which is 5 cm wide."""
 ABOVE, BEHIND, NEAR = 0.07, 0.09, 0.015
 """Metres: over the block before going down, behind it before pushing, and what counts as there."""
+FAR = 0.08
+"""Metres along an axis from which on something is far."""
+SIDES = (("behind", "beside", "ahead"), ("right", "straight on", "left"), ("below", "level", "above"))
+"""Of the axes x, y and z: less, the same, more."""
 CLEAR = 0.045
 """Metres over the block at which the hand may pass beside or over it."""
 GAIN = 10.0
@@ -31,6 +36,11 @@ class FetchAdapter(Adapter):
     """The arm over its table. `info["is_success"]` says whether what is asked for holds now."""
 
     action_repeat = 2
+
+    @property
+    def _task(self) -> str:
+        """The id without who registers it, version and kind of reward: `FetchReach`."""
+        return re.split("Dense|-", self.env_id.rpartition("/")[2])[0]
 
     def control(self, levels: int | None) -> Control:
         """`move(dx, dy, dz, gripper)`; the gripper stays shut where the task does not need it."""
@@ -53,7 +63,7 @@ class FetchAdapter(Adapter):
 
     def goal(self, observation: Any) -> str:
         """In words."""
-        return next((goal for name, goal in GOALS.items() if self.env_id.startswith(name)), super().goal(observation))
+        return GOALS.get(self._task, super().goal(observation))
 
     def oracle(self, control: Control) -> Decision:
         """The next move, from where everything is now.
@@ -63,15 +73,25 @@ class FetchAdapter(Adapter):
         """
         seen = self.env.unwrapped._get_obs()
         goal, state = seen["desired_goal"], seen["observation"]
-        if self.env_id.startswith("FetchReach"):
-            thought, raw = "Move to the ball.", _raw(goal - seen["achieved_goal"], CLOSED)
-        elif self.env_id.startswith("FetchPush"):
+        if self._task == "FetchReach":
+            offset = goal - seen["achieved_goal"]
+            thought, raw = f"{map_words(self.env)}The ball is {offset_words(offset)}.", _raw(offset, CLOSED)
+        elif self._task == "FetchPush":
             thought, raw = push(state[:3], state[3:6], goal)
-        elif self.env_id.startswith("FetchPickAndPlace"):
+        elif self._task == "FetchPickAndPlace":
             thought, raw = pick_and_place(state[:3], state[3:6], float(state[9] + state[10]), goal)
         else:
             raise ConfigError(f"{self.env_id} has no written solution; Reach, Push and PickAndPlace have")
         return Decision(thought, control.from_raw(raw))
+
+
+def offset_words(offset: np.ndarray) -> str:
+    """Where something lies as seen from the robot, (3,) in metres, in words: `far ahead, left, level`."""
+    words = []
+    for value, (less, none, more) in zip(offset, SIDES, strict=True):
+        far = "far " if abs(value) > FAR else ""
+        words.append(none if abs(value) < NEAR else f"{far}{more if value > 0 else less}")
+    return ", ".join(words)
 
 
 def push(hand: np.ndarray, block: np.ndarray, goal: np.ndarray) -> tuple[str, np.ndarray]:
