@@ -1,10 +1,9 @@
 """Longer videos than those trained on: M-RoPE beside 1D-RoPE, `python benchmarks/mrope.py --out docs/images`.
 
-Every frame of a video shows four textures, a token each. Three of them, in different frames, have a mark laid over
-them; the answer names the texture under the newest mark. So content finds three and only order tells which: beside the
-two stands the same network without any positions, as a control. Networks learn on videos of 3 to 8 frames (12 to 32
-tokens, N = 32) and are asked about 32, 64 and 128 tokens. 1D-RoPE is the same network with one position a token, in all
-three components.
+Every frame of a video is four tokens of one texture. A question after it asks for the last frame's texture, that of the
+one before, or of the one before that. Nothing but its place tells a frame from the others: the same network without any
+positions is the control. Networks learn on videos of 3 to 8 frames (12 to 32 tokens, N = 32; short ones first) and are
+asked about 32, 64 and 128 tokens. 1D-RoPE is the same network with one position a token, in all three components.
 
 Every run is kept in `mrope-runs.jsonl` as it ends, so that the study goes on where it was stopped.
 """
@@ -21,32 +20,30 @@ import numpy as np
 import torch
 from small_worlds import accuracy, network, seen, textures, train
 
-from qwen2vl_agent.data.packing import Batch, Row, pack
+from qwen2vl_agent.data.packing import IGNORED, Batch, Row, pack
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.config import TrainConfig
 
-TOKENS, KINDS, FRAMES, LONGEST, MARKS = 4, 8, (3, 8), 8, 3
+TOKENS, KINDS, BACK, LONGEST = 4, 8, 3, 8
 ASKED = (LONGEST, 2 * LONGEST, 4 * LONGEST)
 """Frames of the videos that are asked about."""
 CONFIG = network(48, 2)
 NOISY = 8
-TEXTURES = textures(KINDS + 1)[:, None] + 0.3 * textures(NOISY, seed=8)
-MARK = KINDS
+TEXTURES = textures(KINDS)[:, None] + 0.3 * textures(NOISY, seed=8)
+ASK, STEPS, LONGER_EVERY = 100, 240, 15
+"""Word before the three questions; steps of a run, and those after which videos may be a frame longer."""
 POSITIONS = ("M-RoPE", "1D-RoPE", "none")
 STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}
 """By the number of seeds: half of a 95 % interval of their mean, in standard errors."""
 
 
 def video(rng: np.random.Generator, frames: int, positions: str) -> Row:
-    """A video and the answer. A token's four patches show the same texture, with noise."""
-    shown = rng.integers(0, KINDS, (frames, TOKENS))
-    marked = np.sort(rng.choice(frames, MARKS, replace=False)) * TOKENS + rng.integers(TOKENS, size=MARKS)
-    each = np.repeat(shown.reshape(-1), 4)
+    """A video, a question and the answer. A token's four patches show the same texture, with noise."""
+    shown, back = rng.integers(0, KINDS, frames), int(rng.integers(1, BACK + 1))
+    each = np.repeat(shown, 4 * TOKENS)
     patches = TEXTURES[each, rng.integers(0, NOISY, len(each))]
-    for token in marked:
-        patches[4 * token : 4 * token + 4] += TEXTURES[MARK, 0]
-    answer = int(shown.reshape(-1)[marked[-1]])
-    row = seen(patches, [answer], CONFIG, (frames, 2, 2 * TOKENS), video=True)
+    row = seen(patches, [ASK + back, int(shown[-back])], CONFIG, (frames, 2, 2 * TOKENS), video=True)
+    row.labels[-2] = IGNORED
     if positions == "M-RoPE":
         return row
     along = torch.arange(row.num_tokens) if positions == "1D-RoPE" else torch.zeros(row.num_tokens, dtype=torch.long)
@@ -58,14 +55,14 @@ def run(positions: str, seed: int, steps: int) -> dict[str, Any]:
 
     def batch(step: int) -> Batch:
         rng = np.random.default_rng([seed, step])
-        frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
+        frames = int(rng.integers(BACK, min(LONGEST, BACK + step // LONGER_EVERY) + 1))
         return pack([video(rng, frames, positions) for _ in range(12)])
 
     model = Qwen2VL(CONFIG, seed=seed)
-    config = TrainConfig(steps=steps, lr=3e-3, warmup_steps=30, dtype="float32", weight_decay=0.01)
+    config = TrainConfig(steps=steps, lr=4e-3, warmup_steps=30, dtype="float32", weight_decay=0.01)
     train(model, batch, config)
     rng = np.random.default_rng([seed, 10**6])
-    right = [accuracy(model, [video(rng, frames, positions) for _ in range(256)]) for frames in ASKED]
+    right = [accuracy(model, [video(rng, frames, positions) for _ in range(128)]) for frames in ASKED]
     return {"positions": positions, "seed": seed, "steps": steps, "right": right}
 
 
@@ -110,15 +107,16 @@ def main() -> None:
     """All kinds of positions, from several seeds, but for the runs that are there already."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--out", type=Path, required=True)
-    flags.add_argument("--steps", type=int, default=400)
+    flags.add_argument("--steps", type=int, default=STEPS)
     flags.add_argument("--seeds", type=int, default=3)
+    flags.add_argument("--positions", nargs="+", choices=POSITIONS, default=POSITIONS, help="only these")
     given = flags.parse_args()
     torch.set_num_threads(1)
     kept = given.out / "mrope-runs.jsonl"
     runs = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.is_file() else []
     runs = [one for one in runs if one["steps"] == given.steps]
     there = {(one["positions"], one["seed"]) for one in runs}
-    for seed, positions in product(range(given.seeds), POSITIONS):
+    for seed, positions in product(range(given.seeds), given.positions):
         if (positions, seed) in there:
             continue
         runs.append(run(positions, seed, given.steps))
