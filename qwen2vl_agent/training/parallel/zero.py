@@ -29,8 +29,9 @@ def hold_weights(stage: Stage, trained: set[str], device: torch.device) -> set[n
             if parameter is None:
                 continue
             if id(parameter) not in held:  # a tied head is its embedding
-                dtype = torch.float32 if named[id(parameter)] in trained else stage.computes_in
-                where = parameter.device if parameter.is_meta else device
+                trains = named[id(parameter)] in trained
+                where = parameter.device if trains or parameter.is_meta else device  # shares are moved, not wholes
+                dtype = torch.float32 if trains else stage.computes_in
                 held[id(parameter)] = nn.Parameter(parameter.detach().to(where, dtype))
             module._parameters[name] = held[id(parameter)]
     return {held[number] for number, name in named.items() if name not in trained}
