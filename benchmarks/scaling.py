@@ -161,25 +161,30 @@ def table(found: dict[str, Any]) -> str:
     budgets = sorted({tokens for _, tokens in cells})
     lines = ["| N | " + " | ".join(f"D = {tokens:,}" for tokens in budgets) + " |", "| --- |" + " --- |" * len(budgets)]
     for size in sorted({size for size, _ in cells}):
-        row = [cells[size, tokens] for tokens in budgets]
-        lines.append(f"| {size:,} | " + " | ".join(f"{one['loss']:.2f}" for one in row) + " |")
-        if "predicted" in row[0]:
-            said = (f"{one['predicted']:.2f} ({one['interval'][0]:.2f} to {one['interval'][1]:.2f})" for one in row)
-            lines.append("| predicted | " + " | ".join(said) + " |")
+        row = [cells.get((size, tokens)) for tokens in budgets]
+        lines.append(f"| {size:,} | " + " | ".join(f"{one['loss']:.2f}" if one else "" for one in row) + " |")
+        if any(one and "predicted" in one for one in row):
+            lines.append("| predicted | " + " | ".join(_told(one) for one in row) + " |")
     return "\n".join(lines)
+
+
+def _told(one: dict[str, Any] | None) -> str:
+    return "{predicted:.2f} ({interval[0]:.2f} to {interval[1]:.2f})".format(**one) if one else ""
 
 
 def main() -> None:
     """Runs what is not in `scaling-runs.jsonl` yet, fits, and draws."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--out", type=Path, required=True)
-    out = flags.parse_args().out
+    flags.add_argument("--train-none", action="store_true", help="fit what is there")
+    given = flags.parse_args()
+    out = given.out
     torch.set_num_threads(1)
     kept = out / "scaling-runs.jsonl"
     done = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.is_file() else []
     there = {(one["width"], one["D"], one["rate"]) for one in done}
     for rate, (width, layers), tokens in product(RATES, [*SIZES.items(), HELD_OUT], BUDGETS):
-        if (width, tokens, rate) in there:
+        if given.train_none or (width, tokens, rate) in there:
             continue
         done.append(run(width, layers, tokens, rate))
         print(json.dumps(done[-1]), flush=True)
