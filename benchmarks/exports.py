@@ -5,6 +5,7 @@ them. It prints what was loaded, and fails where anything cannot be.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -96,9 +97,18 @@ def read_lerobot(folder: Path) -> str:
     """LeRobot: the data set, every frame decoded."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    rows = LeRobotDataset("local/screens", root=folder, video_backend="pyav")
-    shapes = {tuple(rows[number]["observation.images.screen"].shape) for number in range(len(rows))}
-    return f"{rows.num_episodes} episodes, {len(rows)} frames of {shapes}, task {rows[0]['task']!r}"
+    rows = LeRobotDataset("local/screens", root=folder)
+    frames = [rows[number] for number in range(len(rows))]
+    shapes = {tuple(frame["observation.images.screen"].shape) for frame in frames}
+    features = rows.meta.features
+    told = [f"{name}: {len(features[name]['names'])}" for name in ("action", "observation.state") if name in features]
+    gaps = {round(float(b["timestamp"] - a["timestamp"]), 4) for a, b in itertools.pairwise(frames)}
+    assert {gap for gap in gaps if gap > 0} == {round(1 / rows.fps, 4)}
+    assert sum(bool(frame["next.done"]) for frame in frames) == rows.num_episodes
+    return (
+        f"{rows.num_episodes} episodes, {len(rows)} frames of {shapes}, {rows.fps} Hz, {', '.join(told)} numbers, "
+        f"task {rows[0]['task']!r}"
+    )
 
 
 def read_atif(folder: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from qwen2vl_agent.agent.carried import Carried, pack_episode, unpack_episode
 from qwen2vl_agent.agent.jobs import EpisodeResult, Job, finished_result
-from qwen2vl_agent.agent.rollouts import ATTEMPTS, Collection
+from qwen2vl_agent.agent.rollouts import ATTEMPTS, Collection, check_apart
 from qwen2vl_agent.agent.worker import Envs, Models, run_job
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
 
@@ -34,36 +34,46 @@ def collect_on_cluster(
     """What `rollouts.collect_episodes` does, by `workers` Ray actors of one core each at the cluster's `address`.
 
     Raises:
-        ConfigError: Ray is not installed, or there is no cluster at the address.
+        ConfigError: Ray is not installed, there is no cluster at the address, or two jobs would share a folder.
         CheckpointError: a job's model cannot be loaded.
     """
-    ray, out = _connected(address, workers), Path(out)
+    jobs, out = list(jobs), Path(out)
+    check_apart(jobs)
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        crew = _Crew(ray, out, on_result or (lambda result: None), on_failure or (lambda job, why, again: None))
-        return crew.run(list(jobs), workers)
-    finally:
-        ray.shutdown()
+    crew = _Crew(out, on_result or (lambda result: None), on_failure or (lambda job, why, again: None))
+    if crew.take_finished(jobs):
+        ray = _connected(address, workers)
+        try:
+            crew.run(ray, workers)
+        finally:
+            ray.shutdown()
+    return crew.collected(jobs)
 
 
 class _Crew:
     """Hands jobs to actors."""
 
-    def __init__(self, ray: Any, out: Path, on_result: Any, on_failure: Any) -> None:
-        self._ray, self._out = ray, out
+    def __init__(self, out: Path, on_result: Any, on_failure: Any) -> None:
+        self._ray: Any = None
+        self._out = out
         self._on_result, self._on_failure = on_result, on_failure
         self._waiting: deque[Job] = deque()
         self._attempts: dict[str, int] = {}
         self._collection = Collection()
 
-    def run(self, jobs: list[Job], workers: int) -> Collection:
-        """All jobs; results in their order."""
+    def take_finished(self, jobs: list[Job]) -> int:
+        """Keep what was finished earlier; how many jobs are left."""
         for job in jobs:
             result = finished_result(self._out, job)
             if result is None:
                 self._waiting.append(job)
             else:
                 self._keep(result)
+        return len(self._waiting)
+
+    def run(self, ray: Any, workers: int) -> None:
+        """The jobs that are left."""
+        self._ray = ray
         busy: dict[Any, tuple[Any, Job]] = {}
         for _ in range(min(workers, len(self._waiting))):
             self._give(self._actor(), busy)
@@ -71,6 +81,9 @@ class _Crew:
             (done, *_), _ = self._ray.wait(list(busy), num_returns=1)
             actor, job = busy.pop(done)
             self._give(self._take(done, actor, job), busy)
+
+    def collected(self, jobs: list[Job]) -> Collection:
+        """Everything, results in the order of the jobs."""
         order = {job.name: place for place, job in enumerate(jobs)}
         self._collection.results.sort(key=lambda result: order[result.job.name])
         return self._collection
@@ -145,6 +158,7 @@ def _connected(address: str, workers: int) -> Any:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
         else:
             ray.init(address=address, log_to_driver=False)
-    except ConnectionError as error:
-        raise ConfigError(f"there is no Ray cluster at {address}: {error}") from error
+    except Exception as error:  # Ray raises its own, OSError, RuntimeError, and plain Exception where a node is slow
+        where = "could not be started on this machine" if address == LOCAL else f"cannot be reached at {address}"
+        raise ConfigError(f"a Ray cluster {where}: {error}") from error
     return ray

@@ -28,7 +28,7 @@ from qwen2vl_agent.dialogue.second_look import SecondLook, question, read_answer
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, render_call
 from qwen2vl_agent.model.image_source import load_rgb
 from qwen2vl_agent.schema.errors import ConfigError, ToolCallError
-from qwen2vl_agent.schema.messages import ImagePart, TextPart
+from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.schema.tools import ToolCall
 from qwen2vl_agent.schema.trajectory import CallForm, Reply
 
@@ -70,6 +70,11 @@ class EndpointPolicy:
         return self._served.settings
 
     @property
+    def model_name(self) -> str:
+        """As the server lists it."""
+        return self._served.name
+
+    @property
     def way(self) -> Way:
         """How the server is asked; it is known after the first reply."""
         return self._ways[0]
@@ -103,7 +108,15 @@ class EndpointPolicy:
             ConfigError: the server takes no such question.
             EndpointLost: it does not answer.
         """
-        (asked,) = question(look)
+        return read_answer(self.answer(question(look)[0]))
+
+    def answer(self, asked: Message) -> str:
+        """What the model says to a question of texts and pictures, apart from any episode.
+
+        Raises:
+            ConfigError: the server takes no such question.
+            EndpointLost: it does not answer.
+        """
         content = [
             {"type": "image_url", "image_url": {"url": self._link(part)}}
             if isinstance(part, ImagePart)
@@ -113,9 +126,9 @@ class EndpointPolicy:
         ]
         body = {"model": self._served.name, "messages": [{"role": "user", "content": content}], "temperature": 0.0}
         try:
-            return read_answer(self._endpoint.complete({**body, "max_tokens": self._asking.max_new_tokens}).text)
+            return self._endpoint.complete({**body, "max_tokens": self._asking.max_new_tokens}).text
         except RequestRefused as error:
-            raise ConfigError(f"{self._endpoint.config.url} refuses a second look: {error}") from error
+            raise ConfigError(f"{self._endpoint.config.url} refuses a question: {error}") from error
 
     def _knows_tools(self, completion: Completion) -> bool:
         """Whether the server minds the tools: one whose chat template has no place for them drops them in silence."""

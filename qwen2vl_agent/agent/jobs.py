@@ -40,10 +40,14 @@ class Job:
     """How to load the model, for a policy that asks it."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """Fields of `SamplingConfig`, for a policy that asks it."""
+    thoughts: str = "own"
+    """Whose words stand before a solution's calls: its `own`, `templates`, or those of a teacher at an address."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < 1:
             raise ValueError(f"noise is {self.noise}; expected a probability below 1")
+        if self.thoughts != "own" and self.policy not in ("oracle", "dagger"):
+            raise ValueError(f"the policy {self.policy!r} has no solution's calls whose thoughts could be written")
 
     @property
     def name(self) -> str:

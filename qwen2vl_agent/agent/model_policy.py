@@ -15,7 +15,7 @@ from qwen2vl_agent.dialogue.second_look import NO, YES, SecondLook, question
 from qwen2vl_agent.dialogue.tool_call import cut_at_stop, parse_call, stop_sequences
 from qwen2vl_agent.model.cache import Cache
 from qwen2vl_agent.model.vision_cache import VisionCache
-from qwen2vl_agent.schema.errors import ToolCallError
+from qwen2vl_agent.schema.errors import ConfigError, ToolCallError
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import Reply
 
@@ -59,6 +59,10 @@ class SamplingConfig:
             raise ValueError(f"draft_tokens is {self.draft_tokens}; expected 0 or more")
 
 
+CLIPS = "clips"
+"""Key of a checkpoint's agent settings: whether it was taught with videos of what happened between its steps."""
+
+
 class ModelPolicy:
     """A Qwen2-VL with the cache of one episode: a step costs one new screen and one reply.
 
@@ -89,7 +93,13 @@ class ModelPolicy:
         self._cache = Cache(self._vision)
 
     def reply(self, context: Context) -> Reply:
-        """What the model writes on."""
+        """What the model writes on.
+
+        Raises:
+            ConfigError: a video is to be seen by a model that was taught without any.
+        """
+        if context.observation.clip is not None:
+            self._check_taught_clips()
         begun = time.perf_counter()
         size = (context.frame.width, context.frame.height)
         image = ImagePart(context.observation.image, context.frame.sha256, size)
@@ -105,6 +115,15 @@ class ModelPolicy:
         while len(draws) < wanted:
             draws.append(self._draw(context, inputs, len(draws)))
         return _best(draws, context, preprocess_s)
+
+    def _check_taught_clips(self) -> None:
+        """A small model says how its agent works; what it never saw there is noise to it."""
+        settings = self._processor.agent_settings
+        if settings and not settings.get(CLIPS):
+            raise ConfigError(
+                "this model was taught by screenshots alone and never saw a video: leave out --observe. If it did see "
+                f'videos, say so in its agent_config.json: "{CLIPS}": true'
+            )
 
     def effect(self, look: SecondLook) -> float:
         """Probability that a step had its effect: of yes, among yes and no. It is asked on a cache of its own."""

@@ -47,7 +47,7 @@ def observe(episode: Episode, progress: Progress) -> dict[str, Any]:
     told = aftermath(steps[-1], episode.config.verified) if steps else ""
     beside = (_news(episode, seen.text), told, events.text, episode.guard.hint(screen))
     clip = recorded_clip(episode.clip, episode.recorder.frame_path)
-    episode.observation = Observation(shown, seen.frame, "\n".join(filter(None, beside)), clip)
+    episode.observation = Observation(shown, seen.frame, "\n".join(filter(None, beside)), clip, seen.numbers)
     episode.watcher.saw(progress["index"], shown, episode.observation.text)
     noticed = [*events.events, *(["loop"] if episode.guard.hint(screen) else [])]
     return {"screen": screen, "events": noticed}
@@ -206,6 +206,7 @@ def record(episode: Episode, progress: Progress, deed: Deed, by: Literal["policy
         app=episode.app,
         effect=deed.effect,
         clip=episode.clip,
+        numbers=episode.observation.numbers,
     )
     episode.recorder.append(step)
     episode.turns.append(turn_of(step, episode.recorder.frame_path))

@@ -66,15 +66,24 @@ def collect_episodes(
         CheckpointError: a job's model cannot be loaded.
     """
     jobs, out = list(jobs), Path(out)
-    names = [job.name for job in jobs]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"{len(names) - len(set(names))} jobs have the same task, split, seed and policy as another")
+    check_apart(jobs)
     out.mkdir(parents=True, exist_ok=True)
     pool = _Pool(out, on_result, on_failure, parallel)
     pool.run(jobs, workers)
-    order = {name: place for place, name in enumerate(names)}
+    order = {job.name: place for place, job in enumerate(jobs)}
     pool.collection.results.sort(key=lambda result: order[result.job.name])
     return pool.collection
+
+
+def check_apart(jobs: list[Job]) -> None:
+    """See that each job has a folder of its own.
+
+    Raises:
+        ConfigError: two would share one.
+    """
+    again = len(jobs) - len({job.name for job in jobs})
+    if again:
+        raise ConfigError(f"{again} jobs have the same task, split, seed and policy as another")
 
 
 class _Pool:

@@ -5,6 +5,7 @@ model then checks them all. A step whose context is not the beginning of a later
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,7 @@ class Verification:
         self.steps += other.steps
         self.passes += other.passes
         self.mismatches += other.mismatches
-        self.worst_logprob_difference = max(self.worst_logprob_difference, other.worst_logprob_difference)
+        self.worst_logprob_difference = _worse(self.worst_logprob_difference, other.worst_logprob_difference)
 
 
 def verify(
@@ -101,7 +102,7 @@ def verify_episode(folder: Path, model: Any, processor: Any) -> Verification:
             continue
         found.passes += 1
         worst = score_difference(model, inputs, last, covered)
-        found.worst_logprob_difference = max(found.worst_logprob_difference, worst)
+        found.worst_logprob_difference = _worse(found.worst_logprob_difference, worst)
     found.mismatches.reverse()
     return found
 
@@ -122,8 +123,13 @@ def score_difference(model: Any, prompt: ModelInputs, last: Step, covered: list[
         logits = model.lm_head(hidden_TD[start - 1 : start - 1 + len(ids)]).float()
         scores = logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(-1)
         recorded = torch.tensor(step.reply.logprobs, device=model.device)
-        worst = max(worst, (scores - recorded).abs().max().item())
+        worst = _worse(worst, (scores - recorded).abs().max().item())
     return worst
+
+
+def _worse(one: float, other: float) -> float:
+    """The larger of two differences; one that is no number is worse than any, where `max` would pass over it."""
+    return one if math.isnan(one) or one > other else other
 
 
 class _Replay:

@@ -100,7 +100,7 @@ class Models:
     def policy(self, job: Job) -> Iterator[Policy]:
         """The policy of a job, while it runs."""
         if job.policy not in ("model", "dagger"):
-            yield scripted_policy(job.policy, job.noise)
+            yield _explained(scripted_policy(job.policy, job.noise), job)
             return
         if is_address(job.model):
             yield _around(chosen_policy("model", job.model, job.loading, job.sampling), job)
@@ -123,7 +123,16 @@ def _around(model: Policy, job: Job) -> Policy:
         return drawn
     from qwen2vl_agent.agent.corrected import CorrectedPolicy
 
-    return CorrectedPolicy(drawn)
+    return _explained(CorrectedPolicy(drawn), job)
+
+
+def _explained(policy: Policy, job: Job) -> Policy:
+    """With a writer's thoughts, where the job wants some."""
+    if job.thoughts == "own":
+        return policy
+    from qwen2vl_agent.agent.explained import Explained, thought_writer
+
+    return Explained(policy, thought_writer(job.thoughts))
 
 
 class Envs:

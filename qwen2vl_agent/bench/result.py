@@ -39,6 +39,8 @@ class Conditions:
     """How the model writes, where it is not as usual."""
     observe: Observe = "screen"
     """What is seen at each step."""
+    env: dict[str, Any] = field(default_factory=dict)
+    """What the environments are made with beside what the suite says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
     suite = get_suite(conditions.suite)
     given = {"blind": conditions.blind, "max_steps": conditions.max_steps, **conditions.settings}
     agent = replace(usual_settings(conditions.model), **given)
+    observed = {"observe": conditions.observe} if conditions.observe != "screen" else {}
     return [
         Job(
             task=task,
@@ -31,7 +32,7 @@ def bench_jobs(conditions: Conditions) -> list[Job]:
             loading=conditions.loading,
             sampling=conditions.sampling,
             env=suite.env,
-            env_kwargs=suite.env_kwargs | ({"observe": conditions.observe} if conditions.observe != "screen" else {}),
+            env_kwargs=suite.env_kwargs | conditions.env | observed,
         )
         for task in suite.tasks
         if conditions.policy != "oracle" or task not in suite.without_oracle

@@ -18,6 +18,7 @@ from qwen2vl_agent.commands.flags import (
     sampling,
     worker_count,
 )
+from qwen2vl_agent.commands.gyms import suite_options
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observe
@@ -49,8 +50,8 @@ class Command:
     """
 
     suite: tyro.conf.Positional[str] = "phone"
-    """phone (all tasks), one app's (for example settings), desktop, miniwob or miniwob-PROTOCOL, cards, babyai, robots,
-    a task's or gymnasium environment's id, or compare"""
+    """phone (all tasks), one app's (for example settings), desktop, miniwob or miniwob-PROTOCOL, cards, games, babyai,
+    robots, a task's or gymnasium environment's id, or compare"""
     folders: tyro.conf.Positional[tuple[Path, ...]] = ()
     """after compare: the folders of two measurements"""
     policy: PolicyName = "model"
@@ -62,6 +63,11 @@ class Command:
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
     memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
+    env_kwargs: str = ""
+    """of gymnasium environments: what they are made with beside their ids, as a JSON object"""
+    env_set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: how a gymnasium environment is played: action_repeat=3 (each call so often), levels=10 (whole
+    numbers up to 10), tell_numbers=true (joints and places in words), camera=NAME, end_when_solved=false"""
     observe: Observe = "screen"
     """what is seen at each step: a screenshot (screen), a video of the time since the last step in its place (video),
     or a video of what happened during the last action before it (clip)"""
@@ -128,6 +134,7 @@ class Command:
         from qwen2vl_agent.bench.result import Conditions
         from qwen2vl_agent.bench.run import bench_jobs, run_bench
         from qwen2vl_agent.bench.tables import rich_table
+        from qwen2vl_agent.envs.suites import get_suite
 
         console = output.console(self.json)
         conditions = Conditions(
@@ -143,6 +150,7 @@ class Command:
             loading=load_settings(self),
             sampling=sampling(self.constrained, self.speculate) if self.policy == "model" else {},
             observe=self.observe,
+            env=suite_options(get_suite(self.suite), self.env_kwargs, self.env_set),
         )
         out = out_folder(self.out, f"bench-{self.suite}")
         with CollectionView(console, len(bench_jobs(conditions)), f"bench {self.suite}") as view:

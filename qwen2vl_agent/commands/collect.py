@@ -18,6 +18,7 @@ from qwen2vl_agent.commands.flags import (
     sampling,
     worker_count,
 )
+from qwen2vl_agent.commands.gyms import suite_options
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.observation import Observe
@@ -35,6 +36,7 @@ class Command:
       qwen2vl-agent collect --suite phone --episodes 200 --out runs/lessons
       qwen2vl-agent collect --policy model --split test --episodes 50 --out runs/attempts
       qwen2vl-agent collect --policy dagger --episodes 400 --out runs/corrections
+      qwen2vl-agent collect --thoughts templates --episodes 400 --out runs/explained
       qwen2vl-agent collect --noise 0.1 --size 540x1200 --episodes 1000 --out runs/small
     """
 
@@ -54,6 +56,11 @@ class Command:
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """FIELD=VALUE: a setting of the agent in place of the model's own, such as max_frames=8 (screens in view),
     memory=summary (what stays of older steps) or second_look=true (the model checks each step)"""
+    env_kwargs: str = ""
+    """of gymnasium environments: what they are made with beside their ids, as a JSON object"""
+    env_set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: how a gymnasium environment is played: action_repeat=3 (each call so often), levels=10 (whole
+    numbers up to 10), tell_numbers=true (joints and places in words), camera=NAME, end_when_solved=false"""
     observe: Observe = "screen"
     """what is seen at each step: a screenshot (screen), a video of the time since the last step in its place (video),
     or a video of what happened during the last action before it (clip)"""
@@ -61,6 +68,9 @@ class Command:
     """another seed gives other episodes"""
     split: Split = "train"
     """the names and texts to draw from; test holds some that train never has, invented new ones in each episode"""
+    thoughts: str = "own"
+    """words before the calls of the bundled solution, to learn from: its own, templates (what is wanted, what went
+    before and why, in changing words), or those of the model at the address of an OpenAI-compatible server"""
     noise: float = 0.0
     """how often a policy without a model makes a mistake first, so that mending it is recorded (0 to 1)"""
     size: str = ""
@@ -127,14 +137,18 @@ class Command:
 
     def jobs(self) -> list[Any]:
         """The episodes to run: round the tasks, each round with the next seed."""
-        from qwen2vl_agent.agent.chosen import usual_settings
+        from qwen2vl_agent.agent.chosen import is_address, usual_settings
         from qwen2vl_agent.agent.jobs import Job
         from qwen2vl_agent.envs.suites import episode_seed, get_suite
 
         if not 0 <= self.noise < 1:
             raise ConfigError(f"--noise is {self.noise}; expected 0 or more, and less than 1")
+        if self.thoughts not in ("own", "templates") and not is_address(self.thoughts):
+            raise ConfigError(f"--thoughts is {self.thoughts!r}; expected own, templates or an address")
+        if self.thoughts != "own" and self.policy not in ("oracle", "dagger"):
+            raise ConfigError("--thoughts is for --policy oracle and dagger: others know no solution to explain")
         suite = get_suite(self.suite)
-        tasks = suite.tasks
+        tasks, options = suite.tasks, suite_options(suite, self.env_kwargs, self.env_set)
         asks = self.policy in ("model", "dagger")
         model = resolve(self.model) if asks else ""
         loading = load_settings(self)
@@ -150,8 +164,9 @@ class Command:
                 loading=loading,
                 noise=0.0 if asks else self.noise,
                 env=self.device if self.device == "android" else suite.env,
-                env_kwargs=suite.env_kwargs | self._env_kwargs(),
+                env_kwargs=suite.env_kwargs | options | self._env_kwargs(),
                 sampling=sampling(self.constrained, self.speculate) if asks else {},
+                thoughts=self.thoughts,
             )
             for index in range(at_least_one("--episodes", self.episodes))
         ]

@@ -21,7 +21,7 @@ OPENERS = {
 
 OWN_FLAGS = {
     "android": {"capture": "--capture", "consent": "--consent", "more_actions": "--more-actions"},
-    "gym": {"env_id": "--env-id", "env_kwargs": "--env-kwargs", "import_modules": "--import"},
+    "gym": {"env_id": "--env-id", "env_kwargs": "--env-kwargs", "env_set": "--env-set", "import_modules": "--import"},
     "desktop": {"virtual": "--virtual", "display": "--display"},
     "browser": {"url": "--url", "allow": "--allow", "downloads": "--downloads"},
 }

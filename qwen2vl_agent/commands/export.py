@@ -53,10 +53,19 @@ class Command:
             done = export(found, self.format, self.out, self.each_reply)
         for why, count in Counter(why for _, why in done.left_out).items():
             console.print(f"left out {count}: {why}", markup=False, soft_wrap=True)
+        if done.clips:
+            warning = f"warning: {done.clips} videos are not in the export, which shows their steps' screenshots alone"
+            console.print(warning, style="yellow", markup=False, soft_wrap=True)
         told = f"{done.episodes} episodes, {done.rows} rows: {self.out}"
         console.print(told, markup=False, soft_wrap=True)
         if self.json:
             left_out = {str(folder): why for folder, why in done.left_out}
-            values = {"format": self.format, "episodes": done.episodes, "rows": done.rows, "left_out": left_out}
+            values = {
+                "format": self.format,
+                "episodes": done.episodes,
+                "rows": done.rows,
+                "left_out": left_out,
+                "clips_left_out": done.clips,
+            }
             output.print_object({**values, "out": str(self.out)})
         return 0 if done.rows else 1

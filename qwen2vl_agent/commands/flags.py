@@ -5,6 +5,7 @@ import os
 import time
 import tomllib
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -84,7 +85,7 @@ def sampling(constrained: bool, speculate: bool) -> dict[str, Any]:
     return off if speculate else {**off, "draft_tokens": 0}
 
 
-def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:
+def read_overrides(settings: tuple[str, ...], flag: str = "--set") -> dict[str, str]:
     """`("seed=3",)` as `{"seed": "3"}`; whoever takes them knows the fields' types.
 
     Raises:
@@ -94,7 +95,7 @@ def read_overrides(settings: tuple[str, ...]) -> dict[str, str]:
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not (field and equals):
-            raise ConfigError(f"--set {setting}: expected FIELD=VALUE, for example --set seed=3")
+            raise ConfigError(f"{flag} {setting}: expected FIELD=VALUE, for example {flag} seed=3")
         overrides[field] = value
     return overrides
 
@@ -107,19 +108,28 @@ def agent_settings(given: tuple[str, ...]) -> dict[str, Any]:
     """
     from qwen2vl_agent.agent.settings import AgentConfig
 
-    hints = typing.get_type_hints(AgentConfig)
+    return settings_of(AgentConfig, typing.get_type_hints(AgentConfig), given, "--set", "the agent")
+
+
+def settings_of(kind: type, fields: Collection[str], given: tuple[str, ...], flag: str, whose: str) -> dict[str, Any]:
+    """Some of the `fields` of a config from `FLAG FIELD=VALUE`; values are TOML, words as they are, and `none`.
+
+    Raises:
+        ConfigError: no such field, or a value that it does not take.
+    """
+    hints = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
-    for field, text in read_overrides(given).items():
-        if field not in hints:
-            near = difflib.get_close_matches(field, hints, n=1)
-            told = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(hints)}"
-            raise ConfigError(f"--set {field}: the agent has no such setting; {told}")
+    for field, text in read_overrides(given, flag).items():
+        if field not in fields:
+            near = difflib.get_close_matches(field, fields, n=1)
+            told = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(fields)}"
+            raise ConfigError(f"{flag} {field}: {whose} has no such setting; {told}")
         optional = type(None) in get_args(hints[field])
-        values[field] = None if optional and text == "none" else fitted(_toml(text), hints[field], f"--set {field}")
+        values[field] = None if optional and text == "none" else fitted(_toml(text), hints[field], f"{flag} {field}")
     try:
-        AgentConfig(**values)
+        kind(**values)
     except ValueError as error:
-        raise ConfigError(f"--set {error}") from error
+        raise ConfigError(f"{flag} {error}") from error
     return values
 
 

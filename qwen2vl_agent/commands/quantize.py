@@ -71,4 +71,4 @@ class Command:
 
         source = EpisodeSource.below(folder, outcomes=("success", "unverified"))
         for index in range(min(at_least_one("--examples", self.examples), len(source.folders))):
-            yield processor.encode(source.example(index).messages).inputs
+            yield source.example(index).encode(processor).inputs

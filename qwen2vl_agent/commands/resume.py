@@ -16,7 +16,7 @@ from qwen2vl_agent.schema.trajectory import EpisodeHeader
 KEPT_FLAGS = (
     "device", "dry_run", "force", "threads", "constrained", "speculate", "samples", "secrets", "url", "allow",
     "capture", "consent", "more_actions", "downloads", "observe", "virtual", "display", "env_id", "env_kwargs",
-    "import_modules",
+    "env_set", "import_modules",
 )  # fmt: skip
 """Flags of `run` that go on to hold and stand nowhere else in the record."""
 

@@ -76,6 +76,9 @@ class Command:
     where --task is left out, and it says itself whether it is solved"""
     env_kwargs: str = ""
     """with --device gym: what the environment is made with beside its id, as a JSON object"""
+    env_set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """FIELD=VALUE: how a gymnasium environment is played: action_repeat=3 (each call so often), levels=10 (whole
+    numbers up to 10), tell_numbers=true (joints and places in words), camera=NAME, end_when_solved=false"""
     import_modules: Annotated[str, tyro.conf.arg(name="import")] = ""
     """with --device gym: a module that registers the id, or several with commas between them"""
     serial: str = ""

@@ -39,7 +39,7 @@ def open_arrow(path: Path) -> Any:
 
 
 def write_parquet(rows: list[dict[str, Any]], path: Path, index: str = "") -> None:
-    """Write rows to a file; the column `index` is what pandas then takes for its index.
+    """Write rows to a file; the column `index`, of texts, is what pandas then takes for its index, without a name.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -47,7 +47,8 @@ def write_parquet(rows: list[dict[str, Any]], path: Path, index: str = "") -> No
     pyarrow = _pyarrow()
     table = pyarrow.Table.from_pylist(rows)
     if index:
-        described = {"index_columns": [index], "column_indexes": [], "columns": [], "pandas_version": "2.0.0"}
+        column = {"name": None, "field_name": index, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+        described = {"index_columns": [index], "column_indexes": [], "columns": [column], "pandas_version": "2.0.0"}
         table = table.replace_schema_metadata({"pandas": json.dumps(described)})
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(table, path)

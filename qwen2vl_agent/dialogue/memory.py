@@ -70,10 +70,10 @@ class Stretch:
 
 def stretches(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -> list[Stretch]:
     """A finished episode as the conversations that its agent was shown: a new one wherever something was let go."""
-    if dialogue.max_frames is None and dialogue.max_context_tokens is None:
+    head = _head(dialogue, processor)
+    if _surely_fits(dialogue, turns, processor, head):
         return [Stretch(Past(tuple(turns)), 0)]
     costs = _costs(dialogue, turns, processor)
-    head = _head(dialogue, processor)
     kept = []
     for index, turn in enumerate(turns):
         now = turn_cost(Turn(turn.image, turn.observation_text, "", clip=turn.clip), dialogue.form, processor)
@@ -85,6 +85,18 @@ def stretches(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor) -
             found.append(Stretch(past, first - first_in_view(dialogue, told, seen)))
             first = index + 1
     return found
+
+
+def _surely_fits(dialogue: Dialogue, turns: Sequence[Turn], processor: Processor, head: int) -> bool:
+    """Whether nothing was ever let go, told without a tokenizer: no token is shorter than a byte."""
+    if dialogue.max_frames is not None and len(turns) > dialogue.max_frames:
+        return False
+    if dialogue.max_context_tokens is None:
+        return True
+    texts = [text for turn in turns for text in (turn.reply_text, turn.observation_text, turn.result_text)]
+    words = sum(len(text.encode("utf-8", "replace")) for text in texts) + len(MARKUP[dialogue.form]) * 3 * len(turns)
+    written = sum(len(turn.reply_token_ids or ()) for turn in turns)
+    return head + words + written + sum(_screen(turn, processor) for turn in turns) <= dialogue.max_context_tokens
 
 
 def _past(dialogue: Dialogue, turns: Sequence[Turn], costs: Sequence[TurnCost], told: int, seen: int) -> Past:

@@ -34,6 +34,7 @@ PLAIN_ENVS = {
     "qwen2vl_agent/Blackjack-v0": "qwen2vl_agent.envs.cards.blackjack:BlackjackEnv",
     "qwen2vl_agent/FetchReach-v0": "qwen2vl_agent.envs.gym.fetch_views:TwoViewReachEnv",
     "qwen2vl_agent/FrozenLake-v0": "qwen2vl_agent.envs.gym.lake:RandomLakeEnv",
+    "qwen2vl_agent/Sokoban-v0": "qwen2vl_agent.envs.sokoban.env:SokobanEnv",
 }
 """gymnasium ids of our environments with numbered actions, which `Gym-v0` gives to agents as it gives any other."""
 

@@ -40,6 +40,10 @@ class Candidate:
     """Whether the agent itself noticed a loop."""
     by_person: int
     """Steps that a person did: corrections."""
+    missed: str = ""
+    """The task that it was to do, where hindsight tells it as another."""
+    words: tuple[tuple[str, int], ...] = ()
+    """Whose words its targets are, and how many: `model`, `person`, `solution`, `templates` or `teacher NAME`."""
 
     @property
     def steps(self) -> int:
@@ -75,7 +79,20 @@ def candidate(folder: Path) -> Candidate:
         repeats=max(seen.values(), default=0),
         told_loop=any("loop" in step.events for step in steps),
         by_person=sum(step.by == "person" for step in steps),
+        missed=header.config.get("hindsight", {}).get("task", ""),
+        words=tuple(sorted(Counter(whose(step) for step in steps if _is_lesson(step)).items())),
     )
+
+
+def whose(step: Step) -> str:
+    """Who wrote a step's words."""
+    if step.by == "person":
+        return "person"
+    return step.reply.thought_by or ("model" if step.reply.token_ids else "solution")
+
+
+def _is_lesson(step: Step) -> bool:
+    return step.reply.target and not step.error
 
 
 def call_key(call: ToolCall | None) -> str:
@@ -96,6 +113,6 @@ def _decisions(goal: str, steps: list[Step]) -> list[Decided]:
     for step in steps:
         call = call_key(step.call)
         situation = f"{past}\n{step.frame.sha256}"
-        made.append(Decided(situation, call, step.reply.target and not step.error))
+        made.append(Decided(situation, call, _is_lesson(step)))
         past = f"{situation} {call}"
     return made

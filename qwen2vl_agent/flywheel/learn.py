@@ -22,7 +22,7 @@ from qwen2vl_agent.training.loss import target_loss
 from qwen2vl_agent.training.pointing_loss import PointingLoss
 from qwen2vl_agent.training.policy_gradient import PolicyConfig, fit_policy, to_json
 from qwen2vl_agent.training.policy_loss import group_advantages
-from qwen2vl_agent.training.policy_rows import policy_row
+from qwen2vl_agent.training.policy_rows import policy_rows
 from qwen2vl_agent.training.step import LossFunction
 from qwen2vl_agent.training.trainer import Trainer
 from qwen2vl_agent.trajectory.store import read_header
@@ -66,7 +66,8 @@ def reinforce(settings: ImproveSettings, start: str, folders: Sequence[Path], ou
     embed_frames(folders, _seeing(start), processor, out / "embeds")
     reader = processor.with_embeds(ImageEmbeds(out / "embeds"))
     worth = advantages(folders)
-    rows = [policy_row(folder, reader, worth[folder]) for folder in folders if worth[folder]]
+    tried = sum(bool(worth[folder]) for folder in folders)
+    rows = [row for folder in folders if worth[folder] for row in policy_rows(folder, reader, worth[folder])]
     config = PolicyConfig(
         lr=settings.lr or POLICY_LR,
         batch_tokens=settings.batch_tokens,
@@ -74,7 +75,7 @@ def reinforce(settings: ImproveSettings, start: str, folders: Sequence[Path], ou
         seed=settings.seed,
     )
     found = fit_policy(model, rows, config, out)
-    (out / "policy_round.json").write_text(json.dumps({**to_json(found), "attempts": len(rows)}) + "\n", "utf-8")
+    (out / "policy_round.json").write_text(json.dumps({**to_json(found), "attempts": tried}) + "\n", "utf-8")
     processor.save_pretrained(done)
     model.save_pretrained(done)
     return done

@@ -159,4 +159,5 @@ def _kept(one: Candidate, settings: SelectSettings) -> Verdict:
     if one.by_person:
         why = f"a person corrected {one.by_person} of its {one.steps} steps"
         return Verdict(one, settings.person_weight, "person", why)
-    return Verdict(one, 1.0, "kept", f"{one.learned} of {one.steps} steps are to be learned")
+    told = f"; it missed {one.missed}, and is told as {one.task}, which it did" if one.missed else ""
+    return Verdict(one, 1.0, "kept", f"{one.learned} of {one.steps} steps are to be learned{told}")

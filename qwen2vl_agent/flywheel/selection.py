@@ -87,8 +87,13 @@ def page(verdicts: Sequence[Verdict]) -> str:
         taken = [verdict for verdict in group if verdict.kept]
         steps = sum(verdict.candidate.learned for verdict in taken)
         lines.append(f"| {task} | {len(group)} | {len(taken)} | {steps} |")
+    words: Counter[str] = Counter()
+    for verdict in verdicts:
+        words.update(dict(verdict.candidate.words) if verdict.kept else {})
+    lines += ["", "| whose words are learned | steps |", "| --- | ---: |"]
+    lines += [f"| {name} | {count} |" for name, count in sorted(words.items())]
     lines += ["", "| episode | weight | rule | why |", "| --- | ---: | --- | --- |"]
-    lines += [f"| {one.folder.name} | {one.weight:g} | {one.rule} | {_cell(one.why)} |" for one in verdicts]
+    lines += [f"| {_name(one)} | {one.weight:g} | {one.rule} | {_cell(one.why)} |" for one in verdicts]
     return "\n".join(lines) + "\n"
 
 
@@ -101,6 +106,11 @@ def _verdict_json(verdict: Verdict, out: Path) -> dict[str, Any]:
         "rule": verdict.rule,
         "why": verdict.why,
     }
+
+
+def _name(verdict: Verdict) -> str:
+    """Of the episode's folder; one told anew has the name of the original, so it says what it is."""
+    return f"{verdict.folder.name} (hindsight)" if verdict.candidate.missed else verdict.folder.name
 
 
 def _cell(text: str) -> str:

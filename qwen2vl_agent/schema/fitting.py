@@ -34,6 +34,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return type(value) is tuple and all(_has(kind, args[0]) for kind in set(map(type, value)))
     if origin is list:
         return type(value) is list and all(_has(kind, args[0]) for kind in set(map(type, value)))
+    if origin is dict and get_origin(args[1]) is list:
+        return type(value) is dict and all(_fits(item, args[1]) for item in value.values())
     if origin is dict:
         return type(value) is dict and all(_has(kind, args[1]) for kind in set(map(type, value.values())))
     return _has(type(value), hint)

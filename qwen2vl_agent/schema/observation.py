@@ -1,6 +1,6 @@
 """What an environment shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qwen2vl_agent.schema.geometry import Frame
@@ -41,6 +41,9 @@ class Observation:
     """Anything to be told beside the picture: an error to mend, a warning, the user's answer."""
     clip: Clip | None = None
     """Moving pictures, where the environment was asked for them (`Observe`)."""
+    numbers: dict[str, list[float]] = field(default_factory=dict)
+    """What the environment measures beside the picture, by name: joints, places. Recorded; the agent is told them in
+    `text` only where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class Reply:
     guessed: int = 0
     """Tokens read ahead because they followed the same words before."""
     guessed_right: int = 0
+    thought_by: str = ""
+    """Who wrote the thought before a call that somebody else decided: `templates`, or `teacher NAME`; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Step:
     """Probability that the model gave the step's having had its effect, at a second look; None where it took none."""
     clip: StoredClip | None = None
     """The video that the model saw with the screen, or in place of it; None where it saw none."""
+    numbers: dict[str, list[float]] = field(default_factory=dict)
+    """What the environment measured beside the screen, by name, whether the model was told or not."""
 
     @property
     def frames(self) -> tuple[StoredFrame, ...]:

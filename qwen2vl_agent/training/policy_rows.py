@@ -1,6 +1,6 @@
 """Recorded attempts as rows for a policy gradient: each written token with the log-probability it was written with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qwen2vl_agent.data.examples import attempt_example
-from qwen2vl_agent.dialogue.encode import IGNORED
+from qwen2vl_agent.data.examples import attempt_parts
+from qwen2vl_agent.dialogue.encode import IGNORED, Encoded
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.schema.errors import RecordError
-from qwen2vl_agent.schema.trajectory import Trajectory
+from qwen2vl_agent.schema.trajectory import Step
 from qwen2vl_agent.trajectory.store import read_episode
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """One attempt. N tokens were chosen freely by the model."""
+    """An attempt, or a part of one. N tokens were chosen freely by the model."""
 
     inputs: ModelInputs
     where: Tensor
@@ -35,23 +35,34 @@ class PolicyRow:
         return int(self.inputs.input_ids.numel())
 
 
-def policy_row(folder: Path, processor: Any, advantage: float) -> PolicyRow:
+def policy_rows(folder: Path, processor: Any, advantage: float) -> list[PolicyRow]:
     """The attempt in a folder; replies that could not be read or done are part of it, they were chosen too.
 
+    Several rows where the agent's past was too long to keep: each reply in the context in which it was written.
     Tokens that a grammar forced were no choice and are left out, as is the mark that closes the conversation.
 
     Raises:
         RecordError: no model wrote it, or it encodes to other tokens than were recorded.
     """
-    trajectory = read_episode(folder, prompts=False)
-    encoded = attempt_example(folder).encode(processor)
-    places = (encoded.labels != IGNORED).nonzero().flatten()
-    written = _written(trajectory)
-    if not written:
+    steps = read_episode(folder, prompts=False).steps
+    if not any(step.reply.token_ids for step in steps):
         raise RecordError(f"{folder} holds no reply of a model: there is nothing to make likelier")
+    rows = []
+    for example, numbers in attempt_parts(folder, processor):
+        encoded = example.encode(processor)
+        row = _row(encoded, _written([steps[number] for number in numbers]), advantage)
+        if row is None:
+            raise RecordError(f"{folder} encodes to other tokens than its model wrote")
+        rows.append(row)
+    return [row for row in rows if len(row.ids)]
+
+
+def _row(encoded: Encoded, written: Sequence["_Token"], advantage: float) -> PolicyRow | None:
+    """A conversation with what was written in it; None where its targets are other tokens."""
+    places = (encoded.labels != IGNORED).nonzero().flatten()
     found = _found(written, encoded.labels[places].tolist())
     if found is None:
-        raise RecordError(f"{folder} encodes to other tokens than its model wrote")
+        return None
     free = [(place, one.logprob) for place, one in found if not one.forced]
     kept = places[torch.tensor([place for place, _ in free], dtype=torch.long)]
     old = torch.tensor([logprob for _, logprob in free], dtype=torch.float32)
@@ -82,7 +93,7 @@ class _Token:
     """Of its reply."""
 
 
-def _written(trajectory: Trajectory) -> list[_Token]:
+def _written(steps: Iterable[Step]) -> list[_Token]:
     return [
         _Token(
             token,
@@ -90,7 +101,7 @@ def _written(trajectory: Trajectory) -> list[_Token]:
             any(reply.forced[place : place + 1]),
             place == len(reply.token_ids) - 1,
         )
-        for reply in (step.reply for step in trajectory.steps)
+        for reply in (step.reply for step in steps)
         for place, token in enumerate(reply.token_ids)
     ]
 

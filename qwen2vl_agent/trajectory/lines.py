@@ -48,8 +48,11 @@ def step_line(step: Step, before: tuple[int, ...]) -> bytes:
     """A step's line; `before` is the last prompt and reply of a model in this episode."""
     values = {"version": TRAJECTORY_VERSION, **dataclasses.asdict(step)}
     values["reply"]["prompt_ids"] = pack_prompt(step.reply.prompt_ids, before)
-    if step.clip is None:
-        del values["clip"]
+    for name in ("clip", "numbers"):
+        if not values[name]:
+            del values[name]
+    if not step.reply.thought_by:
+        del values["reply"]["thought_by"]
     return _encode(values, separators=(",", ":"))
 
 

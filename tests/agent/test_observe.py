@@ -1,6 +1,7 @@
 """Episodes in which the model sees videos: what is recorded is what it saw, and what is learned is that too."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from qwen2vl_agent.agent.policy import Context
 from qwen2vl_agent.agent.rounds import Rounds
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.verify import verify_episode
+from qwen2vl_agent.cli import main
 from qwen2vl_agent.data.examples import episode_example, episode_parts
 from qwen2vl_agent.dialogue.compose import Dialogue
 from qwen2vl_agent.dialogue.processor import Processor
@@ -167,6 +169,33 @@ def test_episodes_written_together_are_those_written_alone(
         one, other = (read_episode(tmp_path / f"{way}-{number}").steps for way in ("together", "alone"))
         assert [step.reply.token_ids for step in one] == [step.reply.token_ids for step in other]
         assert [step.clip for step in one] == [step.clip for step in other]
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_model_that_was_taught_without_videos_is_shown_none(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, taught: bool
+) -> None:
+    settings = {**AgentConfig(detail="bare").to_json(), **({"clips": True} if taught else {})}
+    stated = Processor(processor.tokenizer, processor.image_processor, processor.video_processor, settings)
+    if taught:
+        assert recorded(tmp_path, model, stated, "keyword", True)[1].steps[0].clip is not None
+    else:
+        with pytest.raises(ConfigError, match="leave out --observe"):
+            recorded(tmp_path, model, stated, "keyword", True)
+
+
+def test_exports_show_the_screenshots_and_count_the_videos_that_they_leave_out(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, trajectory = recorded(tmp_path / "run", model, processor, "keyword", True)
+    outcome = trajectory.header.outcome
+    for kind in ("swift", "atif", "lerobot"):
+        out = tmp_path / kind
+        assert main(["export", str(folder), "--format", kind, "--out", str(out), "--outcome", str(outcome)]) == 0
+        assert "warning: 4 videos are not in the export" in " ".join(capsys.readouterr().out.split())
+    row = json.loads((tmp_path / "swift" / "data.jsonl").read_text("utf-8"))
+    assert len(row["images"]) == 4
+    assert sum(turn["content"].count("<image>") for turn in row["messages"]) == 4
 
 
 def test_a_blind_agent_sees_grey_videos(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:

@@ -11,7 +11,7 @@ from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.verify import verify_episode
 from qwen2vl_agent.commands.models import EMBEDDED
-from qwen2vl_agent.data.examples import attempt_example
+from qwen2vl_agent.data.examples import attempt_parts
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.trajectory import Step
 from qwen2vl_agent.trajectory.store import read_episode
@@ -48,7 +48,7 @@ def reencoded(env: Any, task: str, form: str, out: Path, model: tuple[Any, Any])
     found = verify_episode(out, *model)
     assert found.mismatches == []
     assert found.equal()
-    ids = model[1].encode(attempt_example(out).messages).inputs.input_ids.tolist()
+    ids = attempt_parts(out, model[1])[0][0].encode(model[1]).inputs.input_ids.tolist()
     for step in read_episode(out).steps:
         assert step.reply.token_ids
         seen = [*step.reply.prompt_ids, *_spliced(step, form, model[1])]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ from qwen2vl_agent.agent.model_policy import ModelPolicy, SamplingConfig
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.agent.verify import verify, verify_episode
-from qwen2vl_agent.data.examples import episode_parts
+from qwen2vl_agent.data.examples import EpisodeSource, episode_parts
+from qwen2vl_agent.data.packing import IGNORED, Row, pack
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.generate import GenerationResult
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.model.tokenizer import train_tokenizer
 from qwen2vl_agent.schema.errors import RecordError
+from qwen2vl_agent.training.loss import target_loss
+from qwen2vl_agent.training.policy_gradient import written_logprobs
+from qwen2vl_agent.training.policy_rows import policy_rows
 
 REPLIES = [call("tap", '{"point": [758, 504]}', "Go on.")] * 3 + [call("done", thought="Done.")]
 
@@ -130,6 +135,45 @@ def test_what_is_learned_from_is_what_was_seen_where_old_screens_went_too(
     assert (len(parts) > 1) == bool(limits)
 
 
+@pytest.mark.parametrize("limits", [{"max_frames": 3}, {"max_context_tokens": 900}, {}])
+def test_the_training_loss_on_written_tokens_is_what_was_recorded_where_old_screens_went_too(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, limits: Any
+) -> None:
+    """What the model wrote with its cache, step by step, against one pass over each part that is learned from."""
+    config = AgentConfig(mistakes_in_a_row=99, max_steps=12, detail="bare", **limits)
+    policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=40))
+    steps = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path, seed=4), config).steps
+    free = sum(not forced for step in steps for forced in step.reply.forced)
+    closed = sum("no function call" in step.error for step in steps)  # their last mark stands in no conversation
+    rows = policy_rows(tmp_path, processor, 1.0)
+    assert free - closed <= sum(len(row.ids) for row in rows) <= free
+    assert (len(rows) > 1) == bool(limits)
+    with torch.inference_mode():
+        for row in rows:
+            found = written_logprobs(model, row.inputs, row.where, row.ids)
+            assert float((found - row.old).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("limits", [{"max_frames": 3}, {"max_context_tokens": 400}, {}])
+def test_imitations_loss_is_minus_the_recorded_log_probabilities(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, limits: Any
+) -> None:
+    texts = [*([call("tap", '{"point": [200, 504]}', "Go back.")] * 8), REPLIES[-1]]
+    config = AgentConfig(detail="bare", hint_after=0, stop_after=0, max_steps=12, **limits)
+    policy = ModelPolicy(Dictated(model, processor, texts), processor)
+    steps = run_episode(Corridor(), policy, EpisodePlan(out=tmp_path, seed=4), config).steps
+    source, rows = EpisodeSource([tmp_path]), []
+    for epoch in range(len(episode_parts(tmp_path, processor))):
+        encoded = source.example(epoch).encode(processor)
+        closing = encoded.labels == processor.tokenizer.special.im_end
+        rows.append(Row(encoded.inputs, encoded.labels.masked_fill(closing, IGNORED), "episodes"))
+    with torch.inference_mode():
+        found = target_loss(model, pack(rows))
+    recorded = [logprob for step in steps for logprob in step.reply.logprobs]
+    assert found.counts.tolist() == [len(recorded)]
+    assert float(found.total) / len(recorded) == pytest.approx(-sum(recorded) / len(recorded), abs=1e-4)
+
+
 def test_the_tokens_of_a_reply_are_counted(tmp_path: Path, model: Qwen2VL, processor: Processor) -> None:
     config = AgentConfig(mistakes_in_a_row=99, max_steps=3, detail="bare")
     policy = ModelPolicy(model, processor, SamplingConfig(max_new_tokens=10))
@@ -157,6 +201,22 @@ def test_differences_are_found(tmp_path: Path, model: Qwen2VL, processor: Proces
     found = verify(tmp_path, model, processor)
     assert [mismatch.index for mismatch in found.mismatches] == [3]
     assert found.passes == 1
+    assert not found.equal()
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_probability_that_is_no_number_is_a_difference(
+    tmp_path: Path, model: Qwen2VL, processor: Processor, step: int
+) -> None:
+    for name in ("a", "b"):
+        policy = ModelPolicy(Dictated(model, processor, REPLIES), processor)
+        run_episode(Corridor(), policy, EpisodePlan(out=tmp_path / name))
+    path = tmp_path / "a" / "steps.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[step]["reply"]["logprobs"][1] = float("nan")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = verify(tmp_path, model, processor)
+    assert math.isnan(found.worst_logprob_difference)
     assert not found.equal()
 
 

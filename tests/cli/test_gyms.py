@@ -9,7 +9,7 @@ import pytest
 from qwen2vl_agent import cli
 from qwen2vl_agent.commands.gyms import read_kwargs
 from qwen2vl_agent.schema.errors import ConfigError
-from qwen2vl_agent.trajectory.store import read_episode
+from qwen2vl_agent.trajectory.store import episodes, read_episode
 
 NUMBER_LINE = "qwen2vl_agent/NumberLine-v0"
 MODULE = """
@@ -84,11 +84,48 @@ def interrupt(folder, keep):
         ((), "name a task"),
         (("--env-id", NUMBER_LINE, "--env-kwargs", "[1"), "--env-kwargs is no JSON"),
         (("--task", "Win a game"), "name it with --env-id"),
+        (("--env-id", NUMBER_LINE, "--env-set", "speed=2"), "--env-set speed: an environment has no such setting"),
+        (("--env-id", NUMBER_LINE, "--env-set", "levls=2"), "did you mean 'levels'"),
+        (("--env-id", NUMBER_LINE, "--env-set", "levels=many"), "--env-set levels"),
+        (("--env-id", NUMBER_LINE, "--env-set", "levels=0"), "levels is 0"),
+        (("--env-id", NUMBER_LINE, "--env-set", "camera=top"), "NumberLine-v0 has no cameras to choose from"),
     ],
 )
 def test_what_cannot_be_played_is_one_line_for_the_operator(flags, why, tmp_path, capsys):
     assert cli.main(["run", "--device", "gym", "--policy", "random", *flags, "--out", str(tmp_path / "x")]) == 2
     assert why in capsys.readouterr().err
+
+
+def test_how_it_is_played_is_told_by_flags_and_kept_for_going_on(tmp_path, capsys):
+    out = tmp_path / "one"
+    flags = ("--env-kwargs", '{"max_position": 19}', "--env-set", "action_repeat=3", "--env-set", "tell_numbers=true")
+    _, whole = run_json(capsys, "--env-id", NUMBER_LINE, "--policy", "random", "--seed", "4", *flags, "--out", str(out))
+    steps = read_episode(out).steps
+    assert all(step.performed["times"] == 3 for step in steps[:-1])
+    interrupt(out, keep=2)
+    cli.main(["run", "--resume", str(out), "--json"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == whole["steps"]
+    assert all(step.performed["times"] == 3 for step in read_episode(out).steps[:-1])
+
+
+def test_a_bundled_tasks_environment_is_made_as_told(tmp_path, capsys):
+    flags = ("--task", "games.sokoban_2", "--env-kwargs", '{"size": 8}', "--policy", "noop", "--max-steps", "1")
+    run_json(capsys, *flags, "--out", str(tmp_path / "one"))
+    assert read_episode(tmp_path / "one").steps[0].frame.width == 8 * 56
+
+
+@pytest.mark.parametrize("command", [("bench", "--episodes", "2"), ("collect", "--episodes", "2")])
+def test_suites_are_made_and_played_as_told(command, tmp_path, capsys):
+    name, *rest = command
+    suite = [NUMBER_LINE] if name == "bench" else ["--suite", NUMBER_LINE]
+    flags = ("--env-kwargs", '{"max_position": 40}', "--env-set", "action_repeat=2", "--policy", "oracle")
+    assert cli.main([name, *suite, *rest, *flags, "--workers", "1", "--seed", "3", "--out", str(tmp_path)]) == 0
+    times = [step.performed["times"] for folder in episodes(tmp_path) for step in read_episode(folder).steps]
+    assert 2 in times
+    capsys.readouterr()
+    phone = ["phone"] if name == "bench" else ["--suite", "phone"]
+    assert cli.main([name, *phone, "--policy", "noop", "--env-set", "levels=3", "--out", str(tmp_path / "x")]) == 2
+    assert "which phone is not of" in capsys.readouterr().err
 
 
 def test_flags_of_gymnasium_belong_to_gymnasium(tmp_path, capsys):

@@ -114,9 +114,9 @@ def test_a_source_gives_every_episode_once_an_epoch_in_another_order(tmp_path, p
 def test_an_episodes_beginning_is_learned_from_alone_and_stays_open(tmp_path, processor):
     record(tmp_path / "e", processor)
     whole = EpisodeSource.below(tmp_path)
-    encoded = processor.encode(whole.example(0).messages)
+    encoded = whole.example(0).encode(processor)
     for steps in (1, 2, 3):
-        begun = processor.encode(replace(whole, first_steps=steps).example(0).messages)
+        begun = replace(whole, first_steps=steps).example(0).encode(processor)
         ids = begun.inputs.input_ids
         assert torch.equal(ids, encoded.inputs.input_ids[: len(ids)])
         assert len(begun.inputs.image_grid_thw) == steps
@@ -151,4 +151,4 @@ def test_what_cannot_be_learnt_from_is_refused(tmp_path, processor):
 
 
 def _frame_folder(example) -> Path:
-    return example.messages[1].parts[1].image.parent
+    return example.folder

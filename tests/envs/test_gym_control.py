@@ -11,7 +11,7 @@ from qwen2vl_agent.dialogue.constrain import Constrainer
 from qwen2vl_agent.dialogue.tool_call import render_call
 from qwen2vl_agent.envs.action_space import ActionSpace
 from qwen2vl_agent.envs.gym.control import MOST_ARGUMENTS, control_of, quantised
-from qwen2vl_agent.envs.gym.words import labels, slug
+from qwen2vl_agent.envs.gym.words import about, labels, slug
 from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.tools import to_action, to_call, tool_spec
@@ -191,6 +191,18 @@ def test_a_space_that_cannot_be_called_is_refused_with_the_reason(space, why):
 )  # fmt: skip
 def test_words_become_names(text, name):
     assert slug(text) == name
+
+
+def test_sentences_about_papers_are_left_out_of_what_an_environment_is_about():
+    class Pole(Silent):
+        """
+        ## Description
+
+        This environment was introduced by P. Sutton in ["Learning to Stand"](http://a.b). A pole stands on a cart.
+        Keep it up.
+        """
+
+    assert about(Pole(None)) == "A pole stands on a cart. Keep it up."
 
 
 def test_an_enumeration_of_actions_is_read():

@@ -10,7 +10,7 @@ from qwen2vl_agent.agent.episode import drive_plainly, run_episode
 from qwen2vl_agent.agent.policy import scripted_policy
 from qwen2vl_agent.agent.settings import EpisodePlan
 from qwen2vl_agent.envs.gym.catalogue import CARDS
-from qwen2vl_agent.envs.gym.pictures import as_image, image_path, numbers_of
+from qwen2vl_agent.envs.gym.pictures import as_image, image_path, in_words, numbers_of
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 from qwen2vl_agent.schema.tools import ToolCall
@@ -203,6 +203,19 @@ def test_an_environment_without_a_picture_is_refused():
         make_env("gym", env_id="CorridorDark-v0")
 
 
+def test_a_vector_and_an_environment_that_needs_more_are_refused_with_what_to_do():
+    class Sized(Corridor):
+        def __init__(self, size, render_mode=None):
+            super().__init__()
+
+    gymnasium.register("CorridorSized-v0", entry_point=Sized)
+    gymnasium.register("CorridorMany-v0", vector_entry_point=lambda: None)
+    with pytest.raises(ConfigError, match=r"'size'.*give what is missing with --env-kwargs"):
+        make_env("gym", env_id="CorridorSized-v0")
+    with pytest.raises(ConfigError, match="CorridorMany-v0 is a vector of environments"):
+        make_env("gym", env_id="CorridorMany-v0")
+
+
 def test_an_environment_that_breaks_is_one_line_for_the_operator():
     env = make_env("gym", env_id="CorridorBroken-v0")
     env.reset(seed=1)
@@ -264,4 +277,12 @@ def test_the_picture_is_found_among_other_observations():
 
 def test_numbers_are_written_short():
     observation = {"joints": np.array([0.123456, -2.0]), "image": np.zeros((64, 64, 3), np.uint8), "n": 3}
-    assert numbers_of(observation) == "joints: 0.123 -2; n: 3"
+    assert in_words(numbers_of(observation)) == "joints: 0.123 -2; n: 3"
+
+
+def test_numbers_keep_their_names_and_every_digit_of_32_bits():
+    joint = np.float32(1 / 3)
+    found = numbers_of({"arm": {"left": np.array([joint]), "lost": np.array([np.nan])}, "goals": (3, True)})
+    assert found == {"arm.left": [pytest.approx(float(joint), abs=1e-9)], "goals0": [3.0], "goals1": [1.0]}
+    assert np.float32(found["arm.left"][0]) == joint
+    assert numbers_of(np.float64(2)) == {"observation": [2.0]}

@@ -1,13 +1,17 @@
 """Environments that nobody tuned for, and those with words and solutions of their own. They need the extras."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from qwen2vl_agent.envs.gym.cameras import look_from
 from qwen2vl_agent.envs.gym.catalogue import entries
 from qwen2vl_agent.envs.gym.fetch import pick_and_place, push
+from qwen2vl_agent.envs.gym.maze import shortest_way
 from qwen2vl_agent.envs.register import make_env
+from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.tools import to_call
 
 UNTUNED = {
@@ -92,7 +96,53 @@ def outcome(env, decide):
             return info["outcome"]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("env_id", "kwargs", "camera"),
+    [
+        pytest.param("FetchReach-v4", {}, "head_camera_rgb", marks=needs("gymnasium_robotics")),
+        pytest.param("HalfCheetah-v5", {}, "track", marks=needs("mujoco")),
+        pytest.param("Meta-World/MT1", {"env_name": "reach-v3"}, "corner3", marks=needs("metaworld")),
+    ],
+)
+def test_a_robots_camera_can_be_chosen(env_id, kwargs, camera):
+    pictures = []
+    for name in ("", camera):
+        env = make_env("gym", env_id=env_id, env_kwargs=kwargs, camera=name, seed=1)
+        env.reset(seed=1)
+        pictures.append(np.asarray(env.observation.image))
+        env.close()
+    assert not np.array_equal(*pictures)
+    assert pictures[1].std() > 0
+    with pytest.raises(ConfigError, match=camera):
+        make_env("gym", env_id=env_id, env_kwargs=kwargs, camera="nowhere")
+
+
 # The written solutions, without a robot ----------------------------------------------------------------------
+
+
+def test_a_camera_is_found_by_its_name_where_there_are_some():
+    names = ["front", "hand"]
+    model = SimpleNamespace(ncam=2, camera=lambda number: SimpleNamespace(name=names[number]))
+    body = SimpleNamespace(mujoco_renderer=SimpleNamespace(camera_id=None), model=model)
+    for world, drawn in ((body, body), (SimpleNamespace(point_env=body), body)):
+        for name, number in (("hand", 1), ("front", 0), ("free", -1)):
+            look_from(SimpleNamespace(unwrapped=world), "Arm-v0", name)
+            assert drawn.mujoco_renderer.camera_id == number
+    with pytest.raises(ConfigError, match="Arm-v0 has no camera 'top'; there are front, hand, free"):
+        look_from(SimpleNamespace(unwrapped=body), "Arm-v0", "top")
+    with pytest.raises(ConfigError, match="no cameras"):
+        look_from(SimpleNamespace(unwrapped=SimpleNamespace()), "Arm-v0", "top")
+
+
+def test_a_way_through_a_maze_is_the_shortest():
+    maze = [[1, 1, 1, 1, 1], [1, "r", 1, 0, 1], [1, 0, 1, "g", 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]]
+    way = shortest_way(maze, (1, 1), (1, 3))
+    assert way == [(1, 1), (2, 1), (3, 1), (3, 2), (3, 3), (2, 3), (1, 3)]
+    assert shortest_way(maze, (2, 3), (2, 3)) == [(2, 3)]
+    maze[3][2] = 1
+    assert shortest_way(maze, (1, 1), (1, 3)) == [(1, 1)]
 
 
 def test_a_block_is_approached_from_above_taken_and_carried():

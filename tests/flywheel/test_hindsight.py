@@ -15,7 +15,10 @@ from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.envs.tasks import make_task
 from qwen2vl_agent.envs.tasks.achieved import achieved
 from qwen2vl_agent.envs.tasks.task import Screen
+from qwen2vl_agent.flywheel.candidate import candidate
 from qwen2vl_agent.flywheel.hindsight import relabelled
+from qwen2vl_agent.flywheel.select import select
+from qwen2vl_agent.flywheel.selection import page
 from qwen2vl_agent.schema.tools import to_call
 from qwen2vl_agent.schema.trajectory import Reply
 from qwen2vl_agent.trajectory.store import read_episode
@@ -81,6 +84,10 @@ def test_a_missed_episode_becomes_a_lesson_about_what_it_did(missed: Path, tmp_p
     assert told.steps[-1].call.name == "done"
     assert episode_example(place).has_targets
     assert relabelled(missed, tmp_path) == place, "once is enough"
+    report = page(select([candidate(missed), candidate(place)]))
+    assert "it ended as failure" in report
+    assert f"episode (hindsight) | 1 | kept | {len(told.steps)} of {len(told.steps)} steps are to be learned" in report
+    assert f"it missed {TASK}, and is told as settings.toggle, which it did" in report
 
 
 def test_what_succeeded_is_left_as_it_is(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from qwen2vl_agent.flywheel.frames import embed_frames
 from qwen2vl_agent.flywheel.learn import advantages
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 from qwen2vl_agent.training.policy_gradient import PolicyConfig, fit_policy, written_logprobs
-from qwen2vl_agent.training.policy_rows import policy_row, rows_of
+from qwen2vl_agent.training.policy_rows import policy_rows, rows_of
 from qwen2vl_agent.trajectory.store import read_episode
 
 
@@ -50,7 +50,7 @@ def test_other_chances_lead_to_another_attempt(attempts: list[Path]) -> None:
 
 def test_a_rows_probabilities_are_those_that_were_recorded(attempts: list[Path], embedded: tuple[Any, Any]) -> None:
     model, processor = embedded
-    rows = [policy_row(folder, processor, 1.0) for folder in attempts]
+    rows = [row for folder in attempts for row in policy_rows(folder, processor, 1.0)]
     inputs, where, ids, old, advantage = rows_of(rows)
     with torch.inference_mode():
         found = written_logprobs(model.float(), inputs, where, ids)
@@ -72,7 +72,7 @@ def test_the_better_attempt_becomes_likelier_and_the_divergence_ends_the_round(
     seeing = load(str(EMBEDDED))[0]
     assert embed_frames(attempts, seeing, processor, tmp_path / "embeds") > 0
     reader = processor.with_embeds(ImageEmbeds(tmp_path / "embeds"))
-    rows = [policy_row(folder, reader, worth) for folder, worth in zip(attempts, (1.0, -1.0), strict=True)]
+    rows = [policy_rows(folder, reader, worth)[0] for folder, worth in zip(attempts, (1.0, -1.0), strict=True)]
     before = _likelihoods(model, rows)
     kept = {name: value.clone() for name, value in model.visual.state_dict().items()}
     config = PolicyConfig(lr=3e-5, passes=4, rows_per_step=1, kl_limit=10.0)
@@ -94,7 +94,7 @@ def test_what_no_model_wrote_is_refused(tmp_path: Path, embedded: tuple[Any, Any
     run_episode(env, OraclePolicy(), plan, drive=drive_plainly)
     env.close()
     with pytest.raises(RecordError, match="no reply of a model"):
-        policy_row(tmp_path / "a", embedded[1], 1.0)
+        policy_rows(tmp_path / "a", embedded[1], 1.0)
 
 
 def _likelihoods(model: Any, rows: list[Any]) -> list[float]:

@@ -70,13 +70,16 @@ def pictures_of(messages: tuple[Message, ...]) -> list[ImagePart]:
 
 
 def _rewritten(turn: Turn, form: CallForm) -> Turn:
-    """The reply in the form of the export; one that could not be read stays as it is, and is not learned."""
+    """The reply in the form of the export; one that could not be read stays as it is, and is not learned.
+
+    A clip is left out, the screenshot stays: the formats have pictures only.
+    """
+    plain = dataclasses.replace(turn, reply_token_ids=None, clip=None)
     try:
         said = parse_call(turn.reply_text, form)
     except ToolCallError:
-        return dataclasses.replace(turn, reply_token_ids=None, target=False)
-    text = render_call(said.thought, said.call, FORM)
-    return dataclasses.replace(turn, reply_text=text, reply_token_ids=None)
+        return dataclasses.replace(plain, target=False)
+    return dataclasses.replace(plain, reply_text=render_call(said.thought, said.call, FORM))
 
 
 def _unlearnt(message: Message) -> Message:

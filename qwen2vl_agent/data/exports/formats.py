@@ -10,6 +10,7 @@ from qwen2vl_agent.data.exports.atif import AtifFolder
 from qwen2vl_agent.data.exports.dialogue_file import ROWS, DialogueFile
 from qwen2vl_agent.data.exports.lerobot import LeRobotSet
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
+from qwen2vl_agent.trajectory.store import read_episode
 
 FORMATS = (*ROWS, "lerobot", "atif", "aitz")
 
@@ -34,6 +35,8 @@ class Exported:
     rows: int = 0
     left_out: list[tuple[Path, str]] = field(default_factory=list)
     """Episodes that are not in the export, and why."""
+    clips: int = 0
+    """Videos of steps in it that no format has a place for: their screenshots alone are there."""
 
 
 def export(
@@ -58,6 +61,7 @@ def export(
         try:
             done.rows += made.add(folder)
             done.episodes += 1
+            done.clips += sum(step.clip is not None for step in read_episode(folder, prompts=False).steps)
         except RecordError as error:
             done.left_out.append((folder, str(error)))
         on_episode(folder)

@@ -16,7 +16,7 @@ KEY_EVERY = 2
 class ScreenVideo:
     """Frames put behind each other at a fixed rate; smaller ones lie at the top left on black."""
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: int) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], fps: Fraction) -> None:
         """`size`: width and height of the film, even numbers."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.frames = 0

@@ -14,6 +14,7 @@ from qwen2vl_agent.schema.errors import ConfigError
 KINDS = {
     "minigrid.": "qwen2vl_agent.envs.gym.minigrid:MiniGridAdapter",
     "gymnasium_robotics.envs.fetch": "qwen2vl_agent.envs.gym.fetch:FetchAdapter",
+    "gymnasium_robotics.envs.maze": "qwen2vl_agent.envs.gym.maze:MazeAdapter",
     "gymnasium.envs.toy_text": "qwen2vl_agent.envs.gym.tabular:TabularAdapter",
     "metaworld": "qwen2vl_agent.envs.gym.metaworld:MetaWorldAdapter",
 }

@@ -18,6 +18,12 @@ GAMES = {
         "Cross the frozen lake to the present without falling into a hole.",
     ),
 }
+SOKOBAN = {
+    "sokoban_1": {"size": 6, "boxes": 1},
+    "sokoban_2": {"size": 7, "boxes": 2},
+    "sokoban_3": {"size": 7, "boxes": 3},
+}
+SOKOBAN_EXAMPLE = "Push every box onto a red spot."
 BABYAI = {
     "go_to_red_ball_grey": ("GoToRedBallGrey", "Go to the red ball."),
     "go_to_local": ("GoToLocal", "Go to the green key."),
@@ -34,6 +40,8 @@ FETCH = {
     "fetch_push": ("FetchPush-v4", "Push the block to the red spot on the table."),
     "fetch_pick_and_place": ("FetchPickAndPlace-v4", "Take the block and bring it to the red ball."),
 }
+MAZES = {"maze_u": "UMaze", "maze_medium": "Medium", "maze_large": "Large"}
+MAZE_EXAMPLE = "Roll the green ball through the maze to the red ball."
 SAWYER = {
     "sawyer_reach": ("reach-v3", "Move the gripper to the red ball."),
     "sawyer_push": ("push-v3", "Push the puck to the goal."),
@@ -73,7 +81,10 @@ def _cards() -> dict[str, Entry]:
 
 
 def _games() -> dict[str, Entry]:
-    return {f"games.{name}": Entry(env_id, example) for name, (env_id, example) in GAMES.items()}
+    games = {f"games.{name}": Entry(env_id, example) for name, (env_id, example) in GAMES.items()}
+    return games | {
+        f"games.{name}": Entry("qwen2vl_agent/Sokoban-v0", SOKOBAN_EXAMPLE, kwargs) for name, kwargs in SOKOBAN.items()
+    }
 
 
 def _babyai() -> dict[str, Entry]:
@@ -82,10 +93,15 @@ def _babyai() -> dict[str, Entry]:
 
 def _robots() -> dict[str, Entry]:
     fetch = {f"robots.{name}": Entry(env_id, example) for name, (env_id, example) in FETCH.items()}
-    return fetch | {
-        f"robots.{name}": Entry("Meta-World/MT1", example, {"env_name": env_name, **SAWYER_VIEW})
-        for name, (env_name, example) in SAWYER.items()
-    }
+    mazes = {f"robots.{name}": Entry(f"PointMaze_{size}-v3", MAZE_EXAMPLE) for name, size in MAZES.items()}
+    return (
+        fetch
+        | mazes
+        | {
+            f"robots.{name}": Entry("Meta-World/MT1", example, {"env_name": env_name, **SAWYER_VIEW})
+            for name, (env_name, example) in SAWYER.items()
+        }
+    )
 
 
 def entries() -> dict[str, Entry]:

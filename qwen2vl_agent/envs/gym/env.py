@@ -2,9 +2,9 @@
 
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -14,11 +14,13 @@ from PIL import Image
 from qwen2vl_agent.envs.action_space import ActionSpace
 from qwen2vl_agent.envs.clips import FPS, stepped_clip
 from qwen2vl_agent.envs.gym.adapter import Adapter, adapter_class
+from qwen2vl_agent.envs.gym.cameras import look_from
 from qwen2vl_agent.envs.gym.catalogue import Entry, entries
+from qwen2vl_agent.envs.gym.config import GymConfig
 from qwen2vl_agent.envs.gym.control import Control
 from qwen2vl_agent.envs.gym.judging import Verdict, verdict
 from qwen2vl_agent.envs.gym.making import find_spec, make_raw
-from qwen2vl_agent.envs.gym.pictures import Pictures, numbers_of
+from qwen2vl_agent.envs.gym.pictures import Pictures, in_words, numbers_of
 from qwen2vl_agent.envs.screen import DEFAULT_MAX_STEPS, HIGHEST_SEED
 from qwen2vl_agent.envs.task_set import check_free_text
 from qwen2vl_agent.envs.tasks.task import Decision
@@ -26,53 +28,11 @@ from qwen2vl_agent.envs.wrappers import GREY
 from qwen2vl_agent.schema.actions import Done
 from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
-from qwen2vl_agent.schema.observation import OBSERVE, Clip, Observation, Observe
+from qwen2vl_agent.schema.observation import Clip, Observation
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_name, tool_spec
 from qwen2vl_agent.schema.trajectory import Split
 
 OVER_TEXT = "The episode is over."
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GymConfig:
-    """Which environment, and how episodes in it go."""
-
-    env_id: str = ""
-    """A gymnasium id; empty where every episode names a bundled task."""
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    """What `gymnasium.make` is given beside the id."""
-    modules: Sequence[str] = ()
-    """Modules to import first: those that register the id."""
-    task: str = ""
-    """A bundled task's id, or the instruction in the user's own words; empty for the environment's own."""
-    split: Split = "test"
-    seed: int | None = None
-    """Seed of the first episode; later ones draw theirs from it."""
-    max_steps: int | None = None
-    """Calls after which an episode is cut off; None for the environment's own limit, or 30."""
-    action_repeat: int | None = None
-    """How often each call is done; None for what suits the environment, mostly once."""
-    levels: int | None = None
-    """Numbers between limits as whole numbers up to this one; None: as they are."""
-    end_when_solved: bool = True
-    """Whether an episode ends by itself once the environment says that it is solved."""
-    tell_numbers: bool = False
-    """Tell the numbers of the observation (joints, distances) beside the picture."""
-    observe: Observe = "screen"
-    """What is shown at each call: a picture, the pictures of every step since the call before as a video in place of
-    it, or that video before it."""
-    blind: bool = False
-    """Show grey pictures."""
-    dry_run: bool = False
-    """Take calls, and do nothing."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_steps", "action_repeat", "levels"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1")
-        if self.observe not in OBSERVE:
-            raise ValueError(f"observe is {self.observe!r}; expected {', '.join(OBSERVE)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +87,12 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         self.timings: dict[str, float] = {}
         """Seconds of the last reset or step by part, by this machine's clock: `perform`, `capture`."""
         self._begin_counting()
+        self._stands_in = not (self.config.env_id or self.config.task)  # until an episode names its task
         self._open(self._wanted(self.config.task), None)
         self._offer(free=False)
         self.observation_space = gymnasium.spaces.Box(0, 255, (1, 1, 3), np.uint8)
         self.reset(seed=self.config.seed)
-        self.episode_seed = None
+        self.episode_seed, self._stands_in = None, False
 
     @property
     def split(self) -> Split:
@@ -271,20 +232,20 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _open(self, entry: Entry, seed: int | None) -> None:
         """Have the environment of `entry` open; one that is there already stays, unless a seed needs another."""
-        kwargs = {**entry.env_kwargs, **self.config.env_kwargs}
-        key = (entry.env_id, repr(sorted(kwargs.items())), entry.levels)
+        kwargs = {**entry.env_kwargs, **({} if self._stands_in else self.config.env_kwargs)}
+        key = (entry.env_id, repr(sorted(kwargs.items())), entry.levels, self._stands_in)
         old = self._opened
         if old is not None and old.key == key and not (old.adapter.seeded_when_made and seed is not None):
             return
         if old is not None and old.key == key:
             kwargs["seed"] = seed
         self.close()
-        env = make_raw(entry.env_id, kwargs, self.config.modules)
+        env = self._made(entry.env_id, kwargs)
         try:
             adapter = adapter_class(env)(env, entry.env_id)
             if adapter.seeded_when_made and seed is not None and "seed" not in kwargs:
                 env.close()
-                env = make_raw(entry.env_id, {**kwargs, "seed": seed}, self.config.modules)
+                env = self._made(entry.env_id, {**kwargs, "seed": seed})
                 adapter = type(adapter)(env, entry.env_id)
             pictures = Pictures(env, entry.env_id)
             control = adapter.control(self.config.levels or entry.levels)
@@ -292,6 +253,16 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
             env.close()
             raise
         self._opened = _Opened(key, env, entry.env_id, adapter, pictures, control)
+
+    def _made(self, env_id: str, kwargs: dict[str, Any]) -> Any:
+        env = make_raw(env_id, kwargs, self.config.modules)
+        try:
+            if self.config.camera and not self._stands_in:
+                look_from(env, env_id, self.config.camera)
+        except BaseException:
+            env.close()
+            raise
+        return env
 
     def _set_goal(self, task: str) -> None:
         own = self._now.adapter.goal(self._last)
@@ -313,6 +284,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         self._solved: bool | None = None
         self._over = False
         self._passed: list[Image.Image] = []
+        self._grey: Image.Image | None = None
 
     def _perform(self, action: Any) -> tuple[float, bool, bool, dict[str, Any] | None]:
         """Reward, the end of the episode, its cutting off, and what was really done."""
@@ -339,7 +311,9 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
             self._solved = said if said is not None else self._solved
             if self.config.observe != "screen":
                 self._passed.append(self._picture())
-        return reward, bool(terminated), bool(truncated), {**told, "sent": _plain(raw), "times": done}
+        rate = self.env.metadata.get("render_fps")
+        lasted = {"lasted_s": round(done / float(rate), 6)} if rate else {}
+        return reward, bool(terminated), bool(truncated), {**told, "sent": _plain(raw), "times": done, **lasted}
 
     def _stops_here(self) -> bool:
         return bool(self._solved) and self.config.end_when_solved
@@ -354,18 +328,24 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         image = self._passed[-1] if len(self._passed) > 1 else self._picture()
         clip, self._passed = self._clip(image), []
         beside = self._now.adapter.beside(self._last, self._info)
-        numbers = numbers_of(self._last) if self.config.tell_numbers else ""
-        words = "\n".join(part for part in (text, beside, numbers) if part)
-        self._observation = Observation(image, Frame("screenshot", *image.size), words, clip)
+        numbers = numbers_of(self._last)
+        told = in_words(numbers) if self.config.tell_numbers else ""
+        words = "\n".join(part for part in (text, beside, told) if part)
+        self._observation = Observation(image, Frame("screenshot", *image.size), words, clip, numbers)
         shape = (image.height, image.width, 3)
         if self.observation_space.shape != shape:
             self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self._looked_s = time.perf_counter() - begin
 
     def _picture(self) -> Image.Image:
+        """What it shows now; grey, as large as at first, where nothing is to be seen."""
+        if self._grey is not None:
+            return self._grey
         with _called(self._now.env_id, "render"):
             image: Image.Image = self._now.adapter.shown(self._now.pictures.take(self._last))
-        return Image.new("RGB", image.size, GREY) if self.config.blind else image
+        if self.config.blind:
+            self._grey = image = Image.new("RGB", image.size, GREY)
+        return image
 
     def _clip(self, image: Image.Image) -> Clip | None:
         """What led to the present picture; None where it is not wanted, or there was no step."""

@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ def make_raw(env_id: str, kwargs: dict[str, Any], modules: Sequence[str] = ()) -
         ConfigError: it cannot be made, and why.
     """
     spec = find_spec(env_id, modules)
+    if spec.entry_point is None:
+        raise ConfigError(f"{env_id} is a vector of environments and none alone; name one of those that it is made of")
     wanted = dict(kwargs)
     wanted.setdefault("render_mode", PICTURES)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -86,7 +88,9 @@ def make_raw(env_id: str, kwargs: dict[str, Any], modules: Sequence[str] = ()) -
         except gymnasium.error.DependencyNotInstalled as error:
             raise ConfigError(f"{env_id} needs more than is installed: {_line(error)}") from error
         except Exception as error:
-            raise ConfigError(f"{env_id} cannot be made: {type(error).__name__}: {_line(error)}") from error
+            lacking = isinstance(error, TypeError) and "required positional" in str(error)
+            hint = "; give what is missing with --env-kwargs" if lacking else ""
+            raise ConfigError(f"{env_id} cannot be made: {type(error).__name__}: {_line(error)}{hint}") from error
     return env
 
 
@@ -103,7 +107,7 @@ def _made(spec: Any, kwargs: dict[str, Any]) -> Any:
 
 def _import(module: str, remedy: str) -> None:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # there notices for other users are printed
             warnings.simplefilter("ignore")
             importlib.import_module(module)
     except ImportError as error:

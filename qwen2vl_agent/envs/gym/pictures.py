@@ -12,7 +12,8 @@ from qwen2vl_agent.schema.errors import ConfigError
 SMALLEST = 112
 """Pictures with a shorter side are enlarged by a whole number: what is drawn in 8 pixels a cell vanishes in patches."""
 IMAGE_KEYS = ("image", "rgb", "pixels", "screenshot", "screen", "observation", "obs")
-MOST_NUMBERS = 64
+MOST_NUMBERS, DIGITS = 128, 9
+"""Numbers of one part of an observation, at most; and digits of a number, enough for every one of 32 bits."""
 
 
 class Pictures:
@@ -96,20 +97,27 @@ def as_image(pixels: np.ndarray) -> Image.Image:
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST) if times > 1 else image
 
 
-def numbers_of(observation: Any) -> str:
-    """The numbers of an observation in words, pictures left out: `observation: 0.12 -1.5; desired_goal: 1.3 0.7`."""
-    told = [f"{name}: {' '.join(values)}" if name else " ".join(values) for name, values in _numbers(observation, "")]
-    return "; ".join(told)
+def numbers_of(observation: Any) -> dict[str, list[float]]:
+    """The numbers of an observation by name, pictures and what is not finite left out.
+
+    Worked example: `{"arm": array([0.12, -1.5]), "goals": (3, 4)}` has `arm: [0.12, -1.5], goals0: [3], goals1: [4]`.
+    """
+    return dict(_numbers(observation, ""))
 
 
-def _numbers(observation: Any, name: str) -> Iterator[tuple[str, list[str]]]:
+def in_words(numbers: dict[str, list[float]]) -> str:
+    """`arm: 0.12 -1.5; goals0: 3`."""
+    return "; ".join(f"{name}: {' '.join(f'{value:.3g}' for value in values)}" for name, values in numbers.items())
+
+
+def _numbers(observation: Any, name: str) -> Iterator[tuple[str, list[float]]]:
     if isinstance(observation, dict):
         for key, part in observation.items():
-            yield from _numbers(part, str(key))
+            yield from _numbers(part, f"{name}.{key}" if name else str(key))
     elif isinstance(observation, tuple | list):
         for place, part in enumerate(observation):
-            yield from _numbers(part, f"{name}{place}" if name else str(place))
+            yield from _numbers(part, f"{name}{place}")
     elif isinstance(observation, int | float | np.number | np.ndarray):
         values = np.asarray(observation).ravel()
-        if values.size <= MOST_NUMBERS and values.dtype.kind in "biuf":
-            yield name, [f"{value:.3g}" for value in values.astype(float)]
+        if 0 < values.size <= MOST_NUMBERS and values.dtype.kind in "biuf" and np.isfinite(values).all():
+            yield name or "observation", [float(f"{value:.{DIGITS}g}") for value in values.astype(float)]

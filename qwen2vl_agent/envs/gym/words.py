@@ -17,6 +17,8 @@ _SECTION = re.compile(r"^\s*#+ *actions?(?: space)?\b.*?$(?P<body>.*?)(?=^\s*#+ 
 _LISTED = re.compile(r"^\s*(?:[-*]\s+)?[`']?(\d+)[`']?\s*[:=]\s*(\S.*?)\s*$", re.M)
 _ROW = re.compile(r"^\s*\|(.+)\|\s*$", re.M)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_SENTENCE_END = re.compile(r"(?<=\w\w[.!?])\s+|(?<=[\")][.!?])\s+")
+_CITING = re.compile(r'\b(introduced|refactored|based on|described)\b.*"')
 ENDING_NAMES = ("done", "answer")
 """Names of functions that end a dialogue; an environment's action called so is `do_done`."""
 
@@ -116,12 +118,17 @@ def _tabled(text: str, count: int) -> tuple[Label, ...] | None:
 def about(env: Any) -> str:
     """What the environment is about, in its own words; empty where it says nothing."""
     text = re.sub(r"```.*?```", "", docstring(env), flags=re.S)
-    paragraphs = [_plain(part) for part in re.split(r"\n\s*\n|^\s*#+.*$", text, flags=re.M)]
+    paragraphs = [_own_words(_plain(part)) for part in re.split(r"\n\s*\n|^\s*#+.*$", text, flags=re.M)]
     first = next((part for part in paragraphs if len(part.split()) > 3 and not part.startswith(("|", "!"))), "")
     if len(first) <= LONGEST_ABOUT:
         return first
     cut = first[:LONGEST_ABOUT]
     return cut[: cut.rfind(". ") + 1] or cut.rsplit(" ", 1)[0]
+
+
+def _own_words(paragraph: str) -> str:
+    """Without the sentences that say in which paper it was introduced."""
+    return " ".join(sentence for sentence in _SENTENCE_END.split(paragraph) if not _CITING.search(sentence))
 
 
 def _plain(text: str) -> str:
