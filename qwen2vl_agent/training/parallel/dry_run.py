@@ -125,8 +125,10 @@ def _cut(parameter: Tensor) -> int:
 
 
 def _activations(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recompute) -> float:
-    """Bytes of the micro-batches in flight, pp of them in the first stage and one in the last, and of the largest block
-    that is being computed again, or is locked and keeps nothing."""
+    """Bytes of the micro-batches in flight, pp in the first stage and one in the last, and of the block in work.
+
+    That is the largest block that is being computed again, or is locked and keeps nothing.
+    """
     layout, config, tokens = grid.layout, stage.config, train.batch_tokens
     item = 2 if train.dtype == "bfloat16" else 4
     row = Row(tokens=tokens, patches=int(PATCHES_PER_TOKEN * tokens), item=item, parts=layout.tp)
