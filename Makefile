@@ -21,6 +21,9 @@ NO_PHONE := $(if $(QWEN2VL_AGENT_SERIAL),,not device)
 NO_CUDA := $(if $(wildcard /dev/nvidia0),,not gpu)
 POSSIBLE := $(NO_PHONE)$(if $(NO_PHONE),$(if $(NO_CUDA), and ))$(NO_CUDA)
 
+# Of coverage: which tests; COVERED="$(QUICK)" would be those of make test.
+COVERED ?= $(POSSIBLE)
+
 DEMO_TASK ?= clock.add_labelled_alarm
 DEMO_SEED ?= 1
 # More words for run: the embedded model acts; another is shown with DEMO_FLAGS="--model FOLDER", the bundled solution
@@ -34,7 +37,7 @@ TORTURE_SOAK ?= --steps 2000 --episodes 500 --phones 8 --clients 8 --seconds 600
 TORTURE_OUT ?= runs/torture
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench docs wheel torture clean
+.PHONY: help demo test test-all check bench docs wheel torture coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -72,9 +75,21 @@ torture: $(DEV) ## hostile input for every reader, faults of phones, killed prog
 	  tests/training/test_killed.py tests/trajectory/test_nothing_lost.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py $(TORTURE_SOAK) --out $(TORTURE_OUT)/soak.json
 
-docs: $(DOCS) ## build the site strictly, check its links, run every command line of README and pages
+coverage: $(ALL) ## run the tests that can run here and write what they leave out into docs/coverage.md
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q -n auto --dist loadfile -m "$(COVERED)" $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o build/coverage.json
+	$(BIN)/python .ci/coverage_page.py build/coverage.json '$(if $(findstring not slow,$(COVERED)),`make test`,`make test-all`)'
+
+docs: $(DOCS) ## build the site strictly, check its links, look at its pages, run every command line of README and pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest -q tests/docs
+	@if command -v chromium > /dev/null && command -v npm > /dev/null; then \
+	  npm pack --silent --pack-destination build axe-core > /dev/null \
+	  && tar xzf build/axe-core-*.tgz -C build package/axe.min.js \
+	  && $(BIN)/python docs/check_pages.py build/site --axe build/package/axe.min.js --out build/pictures-of-pages; \
+	  else echo "make: the pages are looked at where chromium and npm are"; fi
 	$(BIN)/python docs/run_snippets.py
 
 clean: ## remove the virtual environment and the caches of the tools

@@ -1,8 +1,8 @@
 """Episodes of MiniWoB++ in a second: this project's environment beside the package's own, in one run.
 
 Both do the same: for each page in turn, episodes of one reset and two clicks at the same places, a screenshot after
-each. The package's environment drives Chromium through Selenium and chromedriver
-(Debian: apt-get install chromium chromium-driver).
+each. The package's environment drives Chromium through Selenium and chromedriver (Debian: apt-get install chromium
+chromium-driver). The processor time of an episode, browser included, tells the two apart on a busy machine too.
 
     python benchmarks/miniwob.py --processes 1 2
 """
@@ -15,6 +15,9 @@ import random
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +36,64 @@ def places(page: str, episode: int) -> list[tuple[int, int]]:
     return [(chance.randrange(5, 155), chance.randrange(55, 205)) for _ in range(CLICKS)]
 
 
-def ours(pages: tuple[str, ...], episodes: int) -> float:
-    """Seconds for that many episodes of each page, by this project's environment."""
+def processor_s() -> float:
+    """Processor time that this process and all that it has started have taken so far; those that ended are left out.
+
+    Source: proc(5), the fields ppid, utime and stime of /proc/PID/stat.
+    """
+    parents, times = {}, {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text("utf-8").rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        number = int(entry.parent.name)
+        parents[number], times[number] = int(fields[1]), int(fields[11]) + int(fields[12])
+    found, ticks = {os.getpid()}, os.sysconf("SC_CLK_TCK")
+    while more := {number for number, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sum(times[number] for number in found) / ticks
+
+
+@dataclass
+class Spent:
+    """What episodes took, warm-up left out."""
+
+    wall_s: float = 0.0
+    processor_s: float = 0.0
+
+    @contextmanager
+    def counted(self, number: int) -> Iterator[None]:
+        """Add what is done inside, unless `number` is one of the warm-up's."""
+        wall, processor = time.perf_counter(), processor_s()
+        yield
+        if number >= 0:
+            self.processor_s += processor_s() - processor
+            self.wall_s += time.perf_counter() - wall
+
+
+def ours(pages: tuple[str, ...], episodes: int) -> Spent:
+    """That many episodes of each page, by this project's environment."""
     from qwen2vl_agent.envs.register import make_env
     from qwen2vl_agent.schema.actions import Click
     from qwen2vl_agent.schema.geometry import Point
 
     env = make_env("miniwob", scale=1)
-    frame, spent = env.device.frame, 0.0
+    frame, spent = env.device.frame, Spent()
     try:
         for page in pages:
             for number in range(-WARM_UP, episodes):
-                begun = time.perf_counter()
-                env.reset(seed=1000 + number, options={"task": page})
-                for x, y in places(page, number):
-                    if env.step(Click(point=Point(x, y, frame)))[2]:
-                        break
-                spent += time.perf_counter() - begun if number >= 0 else 0.0
+                with spent.counted(number):
+                    env.reset(seed=1000 + number, options={"task": page})
+                    for x, y in places(page, number):
+                        if env.step(Click(point=Point(x, y, frame)))[2]:
+                            break
     finally:
         env.close()
     return spent
 
 
-def theirs(pages: tuple[str, ...], episodes: int) -> float:
+def theirs(pages: tuple[str, ...], episodes: int) -> Spent:
     """The same by the package's own environment."""
     os.environ.setdefault("MINIWOB_CHROME_BINARY", "/usr/bin/chromium")
     os.environ.setdefault("MINIWOB_CHROMEDRIVER", "/usr/bin/chromedriver")
@@ -65,18 +103,17 @@ def theirs(pages: tuple[str, ...], episodes: int) -> float:
     from miniwob.action import ActionTypes
 
     gymnasium.register_envs(miniwob)
-    spent = 0.0
+    spent = Spent()
     for page in pages:
         env: Any = gymnasium.make(f"miniwob/{page}-v1", disable_env_checker=True).unwrapped
         try:
             for number in range(-WARM_UP, episodes):
-                begun = time.perf_counter()
-                env.reset(seed=1000 + number)
-                for x, y in places(page, number):
-                    action = env.create_action(ActionTypes.CLICK_COORDS, coords=np.array([x, y], np.float32))
-                    if env.step(action)[2]:
-                        break
-                spent += time.perf_counter() - begun if number >= 0 else 0.0
+                with spent.counted(number):
+                    env.reset(seed=1000 + number)
+                    for x, y in places(page, number):
+                        action = env.create_action(ActionTypes.CLICK_COORDS, coords=np.array([x, y], np.float32))
+                        if env.step(action)[2]:
+                            break
         finally:
             env.close()
     return spent
@@ -85,11 +122,14 @@ def theirs(pages: tuple[str, ...], episodes: int) -> float:
 WAYS = {"ours": ours, "selenium": theirs}
 
 
-def rate(way: str, processes: int, pages: tuple[str, ...], episodes: int) -> float:
-    """Episodes in a second over all processes."""
+def rate(way: str, processes: int, pages: tuple[str, ...], episodes: int) -> tuple[float, float]:
+    """Episodes in a second over all processes, and processor time of an episode in milliseconds."""
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        seconds = pool.starmap(WAYS[way], [(pages, episodes)] * processes)
-    return sum(len(pages) * episodes / each for each in seconds)
+        spent = pool.starmap(WAYS[way], [(pages, episodes)] * processes)
+    number = len(pages) * episodes
+    return sum(number / each.wall_s for each in spent), 1e3 * statistics.mean(
+        each.processor_s / number for each in spent
+    )
 
 
 def main() -> int:
@@ -100,21 +140,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="ours and theirs in turn; the median counts")
     given = parser.parse_args()
     for processes in given.processes:
-        found: dict[str, list[float]] = {way: [] for way in WAYS}
+        found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
         for _ in range(given.rounds):
             for way, rates in found.items():
                 rates.append(rate(way, processes, PAGES, given.episodes))
-        middle = {way: statistics.median(rates) for way, rates in found.items()}
-        print(
-            json.dumps(
-                {
-                    "processes": processes,
-                    "episodes_per_second": {way: round(value, 2) for way, value in middle.items()},
-                    "ratio": round(middle["ours"] / middle["selenium"], 2),
-                    "rounds": {way: [round(value, 2) for value in rates] for way, rates in found.items()},
-                }
-            )
-        )
+        middle = {way: statistics.median(rate for rate, _ in rates) for way, rates in found.items()}
+        processor = {way: statistics.median(ms for _, ms in rates) for way, rates in found.items()}
+        line = {
+            "processes": processes,
+            "episodes_per_second": {way: round(value, 2) for way, value in middle.items()},
+            "ratio": round(middle["ours"] / middle["selenium"], 2),
+            "processor_ms": {way: round(value, 1) for way, value in processor.items()},
+            "processor_ratio": round(processor["selenium"] / processor["ours"], 2),
+            "rounds": {way: [round(rate, 2) for rate, _ in rates] for way, rates in found.items()},
+        }
+        print(json.dumps(line), flush=True)
     return 0
 
 

@@ -1,15 +1,18 @@
 """Loss by a network's weights N and its training tokens D: `python benchmarks/scaling.py --out docs/images`.
 
 Pictures of two by two textures, 4096 of them, drawn by Zipf's law and with noise; each has a name of two words that
-follows from nothing. Four sizes are trained with four budgets each, one run each (the cosine ends with the budget), and
-L(N, D) = E + A / N^a + B / D^b is fitted to the held-out losses by Huber's loss of log L, as Chinchilla's authors
-fitted theirs (arXiv 2203.15556, approach 3). Intervals are from 200 bootstrap fits over the runs. A fifth size is left
-out of the fit and predicted.
+follows from nothing. Four sizes are trained with four budgets each (the cosine ends with the budget), at each of a few
+learning rates of which the best counts, and L(N, D) = E + A / N^a + B / D^b is fitted to the held-out losses by Huber's
+loss of log L, as Chinchilla's authors fitted theirs (arXiv 2203.15556, approach 3). Intervals are from 200 bootstrap
+fits over the runs. A fifth size is left out of the fit and predicted.
+
+Every run is kept in `scaling-runs.jsonl` as it ends, so that the study goes on where it was stopped.
 """
 
 import argparse
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,8 @@ HELD_OUT = (96, 2)
 BUDGETS = (8_000, 24_000, 72_000, 216_000)
 """Tokens."""
 ROW, LENGTH, NAMES, SHADES = 64, 5, 64, 8
-LR = 4e-3
+LR, RATES = 4e-3, (1.0, 3.0)
+"""At width 32, and its multiples; falls with the root of the width."""
 NAMED = ("E", "A", "a", "B", "b")
 
 
@@ -65,15 +69,23 @@ def weights(model: Qwen2VL) -> int:
     return sum(p.numel() for name, p in model.named_parameters() if "embed" not in name and "lm_head" not in name)
 
 
-def run(width: int, layers: int, tokens: int) -> dict[str, Any]:
+def run(width: int, layers: int, tokens: int, rate: float) -> dict[str, Any]:
     """One training from nothing."""
     world = World(width, layers)
     model, steps = Qwen2VL(world.config, seed=0), tokens // (ROW * LENGTH)
-    lr = LR * (32 / width) ** 0.5
+    lr = rate * LR * (32 / width) ** 0.5
     config = TrainConfig(steps=steps, lr=lr, warmup_steps=min(30, steps // 4), dtype="float32", weight_decay=0.0)
-    seconds = train(model, world.batch, config)
+    train(model, world.batch, config)
     loss = held_out_loss(model, [world.batch(10**6 + number) for number in range(32)])
-    return {"width": width, "N": weights(model), "D": tokens, "loss": loss, "seconds": round(seconds, 1)}
+    return {"width": width, "N": weights(model), "D": tokens, "rate": rate, "loss": loss}
+
+
+def best(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each size and budget the run with the lowest loss."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for one in sorted(runs, key=lambda one: -one["loss"]):
+        found[one["N"], one["D"]] = one
+    return sorted(found.values(), key=lambda one: (one["N"], one["D"]))
 
 
 def predicted(fits: Tensor, n: Tensor, d: Tensor) -> Tensor:
@@ -143,27 +155,48 @@ def draw(found: dict[str, Any], file: Path) -> None:
     figure.savefig(file, dpi=120)
 
 
+def table(found: dict[str, Any]) -> str:
+    """The losses in Markdown: a row for each size, a column for each budget."""
+    cells = {(one["N"], one["D"]): one for one in found["runs"] + found["held_out"]}
+    budgets = sorted({tokens for _, tokens in cells})
+    lines = ["| N | " + " | ".join(f"D = {tokens:,}" for tokens in budgets) + " |", "| --- |" + " --- |" * len(budgets)]
+    for size in sorted({size for size, _ in cells}):
+        row = [cells.get((size, tokens)) for tokens in budgets]
+        lines.append(f"| {size:,} | " + " | ".join(f"{one['loss']:.2f}" if one else "" for one in row) + " |")
+        if any(one and "predicted" in one for one in row):
+            lines.append("| predicted | " + " | ".join(_told(one) for one in row) + " |")
+    return "\n".join(lines)
+
+
+def _told(one: dict[str, Any] | None) -> str:
+    return "{predicted:.2f} ({interval[0]:.2f} to {interval[1]:.2f})".format(**one) if one else ""
+
+
 def main() -> None:
-    """Runs what is not in `scaling.json` yet, fits, and draws."""
+    """Runs what is not in `scaling-runs.jsonl` yet, fits, and draws."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--out", type=Path, required=True)
-    out = flags.parse_args().out
+    flags.add_argument("--train-none", action="store_true", help="fit what is there")
+    given = flags.parse_args()
+    out = given.out
     torch.set_num_threads(1)
     kept = out / "scaling-runs.jsonl"
     done = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.is_file() else []
-    for width, layers in [*SIZES.items(), HELD_OUT]:
-        for tokens in BUDGETS:
-            if any((one["width"], one["D"]) == (width, tokens) for one in done):
-                continue
-            done.append(run(width, layers, tokens))
-            print(json.dumps(done[-1]), flush=True)
-            with kept.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[-1]) + "\n")
-    held = [one for one in done if one["width"] == HELD_OUT[0]]
-    found = study([one for one in done if one["width"] != HELD_OUT[0]], held)
+    there = {(one["width"], one["D"], one["rate"]) for one in done}
+    for rate, (width, layers), tokens in product(RATES, [*SIZES.items(), HELD_OUT], BUDGETS):
+        if given.train_none or (width, tokens, rate) in there:
+            continue
+        done.append(run(width, layers, tokens, rate))
+        print(json.dumps(done[-1]), flush=True)
+        with kept.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+    chosen = best(done)
+    held = [one for one in chosen if one["width"] == HELD_OUT[0]]
+    found = study([one for one in chosen if one["width"] != HELD_OUT[0]], held)
     (out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     draw(found, out / "scaling.png")
-    print(json.dumps({key: found[key] for key in ("fit", "low", "high", "held_out")}, indent=1))
+    print(table(found))
+    print(json.dumps({key: found[key] for key in ("fit", "low", "high")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Training beside what is usual, on this machine: `python benchmarks/train.py trainer | pipeline`.
 
-`trainer`: a step of packed rows beside transformers' Trainer (needs accelerate) on the same network, weights, examples
-and targets, in bfloat16, with one thread; the Trainer has its own best way here, batches grouped by length. Pictures
-and texts, most of them short and a few long. `pipeline`: 1F1B over two processes with rows of their own lengths, beside
-the same rows padded to the longest. Both are told as ratios of processor time, which other programs change little.
+`trainer`: packed rows beside transformers' Trainer (`pip install accelerate`) on the same network, weights, examples
+and targets (both find the same loss first), with one thread. The Trainer groups batches by length, and the best of its
+batch sizes counts. Pictures and texts, most of them short and a few long. `pipeline`: 1F1B over two processes with rows
+of their own lengths, beside the same rows padded to the longest. Both are told as ratios of processor time, which other
+programs change little.
 """
 
 import argparse
@@ -13,11 +14,13 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+import trainer_peer
 from small_worlds import network, textures
+from trainer_peer import Setting
 
 from qwen2vl_agent.data.packing import Batch, Row, pack
 from qwen2vl_agent.model.config import Qwen2VLConfig
@@ -25,6 +28,7 @@ from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.loss import target_loss
 from qwen2vl_agent.training.optim import make_optimizer
 from qwen2vl_agent.training.parallel.apply import apply_parallel
 from qwen2vl_agent.training.parallel.exchange import padded
@@ -35,7 +39,12 @@ from qwen2vl_agent.training.parallel.step import ParallelStep
 from qwen2vl_agent.training.step import train_step
 
 CONFIG = network(128, 4, head=32)
-EXAMPLES, BATCH, ROW_TOKENS = 96, 8, 1024
+EXAMPLES, ROW_TOKENS = 96, 1024
+DTYPES: dict[str, Literal["bfloat16", "float32"]] = {"bf16": "bfloat16", "float32": "float32"}
+SETTINGS = [
+    *(Setting(batch=batch) for batch in (4, 8, 16, 32)),
+    *(Setting(batch=batch, bf16=False) for batch in (8, 16)),
+]
 PATCHES = textures(64)
 
 
@@ -67,91 +76,54 @@ def packed(rows: list[Row], tokens: int) -> list[Batch]:
     return [*batches, pack(held)]
 
 
-def ours(weights: Path, rows: list[Row]) -> float:
+def ours(weights: Path, rows: list[Row], dtype: Literal["bfloat16", "float32"]) -> float:
     """Processor seconds of one pass over the examples, after a first one."""
     model = Qwen2VL.from_pretrained(weights, dtype="float32")
-    config = TrainConfig(steps=1, dtype="bfloat16", lr=1e-4)
+    config = TrainConfig(steps=1, dtype=dtype, lr=1e-4)
     optimizer, batches = make_optimizer(model, config), packed(rows, ROW_TOKENS)
-    train_step(model, optimizer, batches[:1], config)
+    for batch in batches:
+        train_step(model, optimizer, [batch], config)
     began = time.process_time()
     for batch in batches:
         train_step(model, optimizer, [batch], config)
     return time.process_time() - began
 
 
-class Collate:
-    """A padded batch as transformers' model wants it."""
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        longest = max(len(row["input_ids"]) for row in rows)
-        fill = {"input_ids": 155, "labels": -100, "attention_mask": 0, "mm_token_type_ids": 0}
-        batch: dict[str, Any] = {
-            name: torch.tensor([[*row[name], *[value] * (longest - len(row[name]))] for row in rows])
-            for name, value in fill.items()
-        }
-        for name in ("pixel_values", "image_grid_thw"):
-            if parts := [row[name] for row in rows if row[name] is not None]:
-                batch[name] = torch.cat(parts)
-        return batch
+@torch.no_grad()
+def our_mean_loss(weights: Path, rows: list[Row]) -> float:
+    """Nats a target at the beginning, packed."""
+    model = Qwen2VL.from_pretrained(weights, dtype="float32")
+    sums = [target_loss(model, batch) for batch in packed(rows, ROW_TOKENS)]
+    return sum(float(one.total) for one in sums) / sum(int(one.counts.sum()) for one in sums)
 
 
-def theirs(weights: Path, rows: list[Row]) -> float:
-    """The same of transformers' Trainer: the second half of two passes."""
+def trainer() -> dict[str, Any]:
+    """Each way in turn, twice; the better of each. Ratios to the Trainer's best of the same type, and of all."""
     import transformers
 
-    model = transformers.Qwen2VLForConditionalGeneration.from_pretrained(weights, dtype=torch.float32)
-    data = [
-        {
-            "input_ids": row.inputs.input_ids.tolist(),
-            "labels": row.labels.tolist(),
-            "attention_mask": [1] * row.num_tokens,
-            "mm_token_type_ids": (row.inputs.input_ids == 150).int().tolist(),
-            "pixel_values": row.inputs.pixel_values,
-            "image_grid_thw": row.inputs.image_grid_thw,
-            "length": row.num_tokens,
-        }
-        for row in rows
-    ]
-    marks: list[float] = []
-
-    class Clock(transformers.TrainerCallback):
-        def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-            marks.append(time.process_time())
-
-        def on_epoch_end(self, *_: Any, **__: Any) -> None:
-            marks.append(time.process_time())
-
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = transformers.TrainingArguments(
-            folder,
-            per_device_train_batch_size=BATCH,
-            num_train_epochs=2,
-            bf16=True,
-            use_cpu=True,
-            train_sampling_strategy="group_by_length",
-            length_column_name="length",
-            remove_unused_columns=False,
-            report_to=[],
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            learning_rate=1e-4,
-        )
-        transformers.Trainer(model, arguments, Collate(), data, callbacks=[Clock()]).train()
-    return marks[3] - marks[2]
-
-
-def trainer() -> dict[str, float]:
-    """Both in turn, twice; the better of each."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    transformers.utils.logging.disable_progress_bar()
     rows = examples(EXAMPLES, CONFIG)
     tokens = sum(row.num_tokens for row in rows)
+    best: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        Qwen2VL(CONFIG, seed=0).save_pretrained(folder, "float32")
-        times = [(ours(Path(folder), rows), theirs(Path(folder), rows)) for _ in range(2)]
-    own, other = (min(column) for column in zip(*times, strict=True))
-    return {"tokens_per_s": tokens / own, "trainer_tokens_per_s": tokens / other, "ratio": other / own}
+        weights = Path(folder)
+        Qwen2VL(CONFIG, seed=0).save_pretrained(weights, "float32")
+        losses = our_mean_loss(weights, rows), trainer_peer.mean_loss(weights, rows)
+        if abs(losses[0] - losses[1]) > 1e-4 * losses[1]:
+            raise SystemExit(f"the two do not train on the same: losses {losses}")
+        for _ in range(2):
+            times = {f"ours, {name}": ours(weights, rows, dtype) for name, dtype in DTYPES.items()}
+            times |= {f"Trainer, {one}": trainer_peer.seconds(weights, rows, one) for one in SETTINGS}
+            best = {name: min(took, best.get(name, took)) for name, took in times.items()}
+    told: dict[str, Any] = {"load": os.getloadavg()[0], "tokens": tokens, "packed_rows": len(packed(rows, ROW_TOKENS))}
+    told["tokens_per_cpu_s"] = {name: round(tokens / took) for name, took in best.items()}
+    for name in DTYPES:
+        theirs = min(took for key, took in best.items() if key.startswith(f"Trainer, {name}"))
+        told[f"ratio_{name}"] = round(theirs / best[f"ours, {name}"], 2)
+    fastest = min(took for key, took in best.items() if key.startswith("Trainer"))
+    return told | {"ratio_bf16_to_any": round(fastest / best["ours, bf16"], 2)}
 
 
 def stage_times(results: str, replicas: Replicas | None) -> None:

@@ -1,8 +1,9 @@
-"""Runs every command line and program of README and the pages: `python docs/run_snippets.py [PAGE …]`.
+"""Runs every command line and program of README and the pages: `python docs/run_snippets.py [PAGE[:LINE] …]`.
 
 Each page is done in order in an empty folder, as a reader would. A block with a title is written to that file; lines of
 `sh` are run; one that ends in `&` goes on until the page ends. What is not run is listed with its reason, and what was
-made smaller with what it was made. Exit status 1 if a line failed.
+made smaller with what it was made. Exit status 1 if a line failed. `README.md:81` does that line alone again, after
+what stays running.
 """
 
 import os
@@ -82,6 +83,8 @@ class Page:
 
     folder: Path
     env: dict[str, str]
+    only: int | None = None
+    """The one line to do, beside those that go on."""
     ran: int = 0
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -97,15 +100,20 @@ class Page:
         done = line
         for pattern, replacement in CHANGED:
             done = re.sub(pattern, replacement, done)
+        stays = done.endswith("&") or bool(STAYS.search(done))
+        if self.only is not None and not (done.endswith("&") or where.endswith(f":{self.only}")):
+            return
         if done != line:
             self.changed.append(f"{where}: {line}\n    as: {done}")
-        if done.endswith("&") or STAYS.search(done):
+        if stays:
             self._start(where, done.removesuffix("&"))
         else:
             self._finish(where, done)
 
     def program(self, block: Block) -> None:
         """Run a block of Python."""
+        if self.only not in (None, block.line):
+            return
         file = self.folder / f"block{block.line}.py"
         file.write_text(block.text, "utf-8")
         self._finish(block.where, f"python {file.name}")
@@ -172,13 +180,13 @@ def prepare(folder: Path, home: Path) -> dict[str, str]:
     return os.environ | own
 
 
-def run_page(path: Path) -> Page:
-    """Do a page from its beginning to its end."""
+def run_page(path: Path, only: int | None = None) -> Page:
+    """Do a page from its beginning to its end, or one line of it."""
     name = path.relative_to(ROOT).as_posix()
     with tempfile.TemporaryDirectory() as place:
         folder, home = Path(place) / "work", Path(place) / "home"
         folder.mkdir(), home.mkdir()
-        page = Page(folder, prepare(folder, home))
+        page = Page(folder, prepare(folder, home), only)
         try:
             if name in BEFORE:
                 page.command(name, BEFORE[name])
@@ -208,10 +216,11 @@ def run_block(page: Page, block: Block, why: str) -> None:
 
 def main() -> int:
     """Do the pages that are named, or all; tell what was not run."""
-    wanted = [Path(word).resolve() for word in sys.argv[1:]] or pages()
+    named = [word.partition(":") for word in sys.argv[1:]]
+    wanted = [(Path(name).resolve(), int(line) if line else None) for name, _, line in named]
     if shutil.which("bash") is None:
         raise SystemExit("bash is needed")
-    done = [run_page(path) for path in wanted]
+    done = [run_page(path, only) for path, only in wanted or [(path, None) for path in pages()]]
     for title, lists in (("made smaller", [p.changed for p in done]), ("not run", [p.skipped for p in done])):
         print(f"\n{title}:", *(line for lines in lists for line in lines), sep="\n  ")
     failed = [line for page in done for line in page.failed]

@@ -16,6 +16,9 @@ DOCS = Path(__file__).parent
 WRITTEN_ELSEWHERE = {
     "Who may do what": "threat-model.md",
     "Endurance": "endurance.md",
+    "Hostile input": "fuzzing.md",
+    "Data card": "data-card.md",
+    "Coverage of the tests": "coverage.md",
     "Versions of files": "formats.md",
     "macOS and Windows": "desktops.md",
     "Licences": "licences.md",

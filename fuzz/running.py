@@ -11,10 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fuzz.target import LIMIT_S, Finding, Prepared
+from fuzz.target import Finding, Prepared
 
-START_S = 120.0
-"""For a target's imports and seeds."""
+START_S = 600.0
+"""For a target's imports and seeds, by the clock, on a machine that may be busy."""
+STILL_S = 300.0
+"""By the clock, in which a process must come to another case; if not, it waits for something and is ended."""
+IMPORTED = ("fuzz.registry", "av", "pyarrow", "qwen2vl_agent.model.qwen2vl", "qwen2vl_agent.serve.openai_api")
+"""Once for all targets, by a process of which theirs are copies."""
+MEMORY = Path("/dev/shm")
+"""Folders of targets lie there where there is one: many write a file for every case."""
 MOST_FINDINGS = 10
 """Of a target: told apart by where they arose; one is enough of each."""
 MOST_CRASHES = 3
@@ -31,6 +37,7 @@ class Result:
     taken: int = 0
     """Cases that were valid still."""
     seconds: float = 0.0
+    """Of processor time."""
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
@@ -43,7 +50,7 @@ class Result:
 def run_targets(
     names: list[str], cases: int, seed: int, first: int, seconds: float | None, console: Console
 ) -> Iterator[Result]:
-    """`cases` of each target, from number `first`; `seconds` end a target early."""
+    """`cases` of each target, from number `first`; `seconds` of its processor time end a target early."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=console) as progress:
@@ -52,7 +59,7 @@ def run_targets(
 
 
 def _run(name: str, cases: int, seed: int, first: int, seconds: float | None, progress: Progress) -> Result:
-    result, bar, crashes = Result(name, first), progress.add_task(name, total=cases, rate=""), 0
+    result, bar, crashes = Result(name, first), progress.add_task(name, total=None if seconds else cases, rate=""), 0
     while result.cases < cases and crashes < MOST_CRASHES:
         died_at = _run_child(result, first + result.cases, first + cases, seed, seconds, (progress, bar))
         if died_at is None:
@@ -67,7 +74,8 @@ def _run_child(
     result: Result, start: int, end: int, seed: int, seconds: float | None, shown: tuple[Progress, Any]
 ) -> int | None:
     """Cases from `start` in a new process; the number of the case at which it died, if it did."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
     ours, theirs = context.Pipe()
     at = context.Value("q", start - 1)
     child = context.Process(target=_work, args=(result.name, start, end, seed, seconds, at, theirs), daemon=True)
@@ -84,7 +92,7 @@ def _run_child(
                 break
         if at.value != last:
             last, moved = at.value, time.monotonic()
-        if time.monotonic() - moved > (START_S if last < start else 3 * LIMIT_S):
+        if time.monotonic() - moved > (START_S if last < start else STILL_S):
             child.kill()
             break
         rate = f"{(last - start + 1) / (time.perf_counter() - began):.0f}/s"
@@ -110,13 +118,13 @@ def _work(name: str, start: int, end: int, seed: int, seconds: float | None, at:
 
     from fuzz.registry import TARGETS
 
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         try:
             prepared = Prepared(TARGETS[name], Path(folder))
         except Exception:
             pipe.send(traceback.format_exc())
             return
-        kept, taken, began = Result(name, start), 0, time.perf_counter()
+        kept, taken, began = Result(name, start), 0, time.process_time()
         for case in range(start, end):
             at.value = case
             outcome = prepared.try_case(seed, case)
@@ -124,7 +132,7 @@ def _work(name: str, start: int, end: int, seed: int, seconds: float | None, at:
                 kept.add(outcome)
             else:
                 taken += outcome
-            if seconds is not None and time.perf_counter() - began > seconds:
+            if seconds is not None and time.process_time() - began > seconds:
                 end = case + 1
                 break
-        pipe.send((end - start, taken, time.perf_counter() - began, kept.findings))
+        pipe.send((end - start, taken, time.process_time() - began, kept.findings))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT_S = 20.0
-"""Of one case; longer is a hang. The slowest honest case takes a tenth of it on a busy machine."""
+"""Of processor time for one case; more is a hang. Not of the clock: a busy machine makes nobody a finding."""
 MOST_GROWTH_MB = 400
 """By which one case may raise the highest memory use of the process; more is a blow-up."""
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -48,20 +48,20 @@ class Finding:
 
 
 class Hang(BaseException):
-    """A case took too long; no `except Exception` of the code under fire swallows it."""
+    """A case worked too long; no `except Exception` of the code under fire swallows it."""
 
 
 class Prepared:
-    """A target with its seeds made, ready for any number of cases. The main thread only: it uses the alarm."""
+    """A target with its seeds made, ready for any number of cases. The main thread only: it uses a timer."""
 
     def __init__(self, target: Target, folder: Path) -> None:
         self.target = target
         self._make, self._check = target.prepare(folder)
+        self._peak_mb = _peak_mb()
 
     def try_case(self, seed: int, case: int) -> Finding | bool:
         """What is wrong with the way a case ended; else whether the input was taken (False: it was refused)."""
         made = self._make(random.Random(f"{seed}/{self.target.name}/{case}"))
-        before = _peak_mb()
         try:
             with warnings.catch_warnings(), _alarm(LIMIT_S):
                 warnings.simplefilter("ignore")  # decoders warn of what they mend
@@ -69,12 +69,15 @@ class Prepared:
         except self.target.told:
             taken = False
         except Hang:
-            return self._finding(case, "hang", made, f"longer than {LIMIT_S:g} s")
-        except Exception as error:
+            return self._finding(case, "hang", made, f"more than {LIMIT_S:g} s of processor time")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # panics of libraries in Rust are no `Exception`
             return self._finding(case, type(error).__name__, made, str(error))
         else:
             taken = True
-        if (grown := _peak_mb() - before) > MOST_GROWTH_MB:
+        before, self._peak_mb = self._peak_mb, _peak_mb()
+        if (grown := self._peak_mb - before) > MOST_GROWTH_MB:
             return Finding(self.target.name, case, "memory", "", f"{grown:.0f} MB more; {_short(made)}")
         return taken
 
@@ -107,10 +110,10 @@ def _alarm(seconds: float) -> Iterator[None]:
     def ring(*_: Any) -> None:
         raise Hang
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -4,6 +4,7 @@
 """
 
 import difflib
+import errno
 import importlib
 import inspect
 import json
@@ -17,6 +18,17 @@ from qwen2vl_agent.commands.catalogue import COMMANDS, PROGRAM
 from qwen2vl_agent.schema.errors import ConfigError, OperatorError
 
 EXIT_FAILED, EXIT_OPERATOR, EXIT_INTERRUPTED = 1, 2, 130
+ELSEWHERE = "name another folder, or change who may write there"
+ROOM = "make room; what was recorded before is kept"
+REFUSED = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: ROOM,
+    errno.EROFS: ELSEWHERE,
+    errno.EACCES: ELSEWHERE,
+    errno.EPERM: ELSEWHERE,
+}
+"""What the system may refuse a program that has no fault, with what to do about it."""
 
 
 class Command(Protocol):
@@ -48,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, for example `head`, has seen enough; the interpreter must not flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        _tell_operator(f"{error.filename or 'writing'}: {error.strerror}; {REFUSED[error.errno]}", "--json" in words)
+        return EXIT_OPERATOR
 
 
 def overview() -> str:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -27,26 +27,32 @@ NOTICED_S = 20.0
 SOURCES = ("a", "b")
 
 
-def small_config(tied: bool = True, odd: bool = False) -> Qwen2VLConfig:
-    """`odd`: with a vocabulary and a vision encoder that two processes cannot share."""
+Heads = Literal["even", "odd", "thirds"]
+"""`odd`: with a vocabulary and a vision encoder that two processes cannot share. `thirds`: for three processes, which
+no picture's patches divide by."""
+
+
+def small_config(tied: bool = True, heads: Heads = "even") -> Qwen2VLConfig:
+    """A network that can be cut in every way."""
+    width, groups = (48, 3) if heads == "thirds" else (32, 2)
     text = TextConfig(
-        vocab_size=VOCABULARY + odd,
-        hidden_size=32,
+        vocab_size=VOCABULARY + (heads == "odd"),
+        hidden_size=width,
         num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=2 * groups,
+        num_key_value_heads=groups,
         intermediate_size=48,
         mrope_section=(1, 1, 2),
         max_window_layers=4,
     )
-    vision = VisionConfig(depth=2, embed_dim=32, num_heads=1 if odd else 2)
+    vision = VisionConfig(depth=2, embed_dim=width, num_heads=1 if heads == "odd" else groups)
     base = preset("tiny").with_tokens(SPECIAL)
     return replace(base, text=text, vision=vision, tie_word_embeddings=tied)
 
 
-def small_network(tied: bool = True, seed: int = 0, odd: bool = False) -> Qwen2VL:
+def small_network(tied: bool = True, seed: int = 0, heads: Heads = "even") -> Qwen2VL:
     """Weights that are larger than a fresh network's, so that every part matters."""
-    model = Qwen2VL(small_config(tied, odd), seed=seed)
+    model = Qwen2VL(small_config(tied, heads), seed=seed)
     noise = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,0 +1,1 @@
+"""The agent: looks, thinks and acts in an environment until its task is over, and records what it did."""

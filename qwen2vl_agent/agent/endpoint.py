@@ -116,8 +116,10 @@ class Endpoint:
     """A server of OpenAI's API."""
 
     def __init__(self, config: EndpointConfig) -> None:
-        """Raises:
-        ConfigError: the address is none.
+        """A server; nothing is asked of it yet.
+
+        Raises:
+            ConfigError: the address is none.
         """
         parts = urlsplit(config.url)
         if "@" in config.url or parts.query:

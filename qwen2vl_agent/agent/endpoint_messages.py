@@ -64,8 +64,10 @@ def system_text(context: Context, way: Way) -> str:
 
 
 def tools_for(tools: Sequence[ToolSpec], way: Way) -> list[dict[str, Any]]:
-    """The tools as a request names them. Where a call is required, nothing stands before it, so that it has a place
-    for the thought inside."""
+    """The tools as a request names them.
+
+    Where a call is required, nothing stands before it, so that it has a place for the thought inside.
+    """
     told = [with_thought(tool) if way == "required" else tool for tool in tools]
     return [
         {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}

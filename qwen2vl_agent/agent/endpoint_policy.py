@@ -53,9 +53,11 @@ class EndpointPolicy:
     name = "model"
 
     def __init__(self, endpoint: Endpoint, asking: Asking | None = None) -> None:
-        """Raises:
-        ConfigError: the model is not there.
-        EndpointLost: the server does not answer.
+        """Asks the server for its model.
+
+        Raises:
+            ConfigError: the model is not there.
+            EndpointLost: the server does not answer.
         """
         self._endpoint, self._asking = endpoint, asking or Asking()
         self._served = endpoint.model()

@@ -94,7 +94,8 @@ def _rule(values: Any, where: str, tools: tuple[type, ...]) -> Rule:
     if "then" not in values:
         raise ConfigError(f"{where} says nothing of what is to happen; add then = auto, ask or deny")
     times = values.get("auto_times")
-    if times is not None and (not _is_number(times) or times < 1 or times != int(times)):
+    whole = isinstance(times, int) or (isinstance(times, float) and times.is_integer())
+    if times is not None and (not _is_number(times) or not whole or times < 1):
         raise ConfigError(f"{where}: auto_times is {times!r}; expected a whole number of at least 1")
     functions = _functions(values.get("function", []), where, tools)
     return Rule(

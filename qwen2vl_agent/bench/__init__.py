@@ -1,0 +1,1 @@
+"""Measurements: suites of tasks, statistics, tables and charts, and benchmarks of understanding."""

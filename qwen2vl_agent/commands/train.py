@@ -24,12 +24,13 @@ class Command:
       qwen2vl-agent train tiny --out runs/tiny --resume
       qwen2vl-agent train tiny --out runs/short --set look_steps=100 --set seed=3
       qwen2vl-agent train stage3 --model FOLDER --data talks.jsonl --out runs/talks
+      qwen2vl-agent train lora --model Qwen/Qwen2-VL-7B-Instruct --data talks.jsonl --out runs/adapter
       torchrun --nproc-per-node 4 -m qwen2vl_agent train stage2 --dp 2 --pp 2 --model FOLDER --data a.jsonl --out runs/a
     """
 
     recipe: tyro.conf.Positional[str]
-    """which recipe: stage1, stage2, stage3 (the three stages, on your data), tiny (the embedded model) or find-event
-    (a small model that finds an event in a long film)"""
+    """which recipe: stage1, stage2, stage3 (the three stages, on your data), lora (stage 3 for one GPU of 24 GB), tiny
+    (the embedded model) or find-event (a small model that finds an event in a long film)"""
     size: Literal["tiny", "2b", "7b", "72b"] | None = None
     """of the stages' network; with --model it is the checkpoint's"""
     model: str | None = None

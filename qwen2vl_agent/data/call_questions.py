@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from qwen2vl_agent.data import aitz
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.examples import episode_example
@@ -15,6 +13,7 @@ from qwen2vl_agent.data.records import pieces, read
 from qwen2vl_agent.data.vision_store import VisionStore
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose
 from qwen2vl_agent.dialogue.tool_call import FUNCTION, OPEN, parse_call, render_call
+from qwen2vl_agent.model.image_source import picture_size
 from qwen2vl_agent.schema.actions import Done, PressKey, Swipe, Tap, TypeText
 from qwen2vl_agent.schema.errors import ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
@@ -60,8 +59,7 @@ def aitz_questions(
         turns: list[Turn] = []
         for step in steps:
             part, truth = ImagePart(aitz.picture(step, folder)), aitz.call_of(step.action)
-            with Image.open(part.image) as opened:
-                size = opened.size
+            size = picture_size(part.image)
             seen = Observation(part, Frame("screenshot", *size))
             shown = turns[max(0, len(turns) - history) :]
             messages = compose(dialogue, shown, seen)

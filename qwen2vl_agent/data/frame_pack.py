@@ -79,7 +79,8 @@ class Pack:
     """A pack, open: it can be read to its end even when its file has been removed."""
 
     def __init__(self, path: Path) -> None:
-        """
+        """Reads what the file says of itself; no frame yet.
+
         Raises:
             FileNotFoundError: there is none.
             RecordError: it is incomplete or damaged.

@@ -26,7 +26,8 @@ class ImageEmbeds:
     """The embeds of a folder, by the pictures' content."""
 
     def __init__(self, folder: Path | str) -> None:
-        """
+        """Maps every shard of a folder into memory.
+
         Raises:
             RecordError: there are none, or they are damaged.
         """

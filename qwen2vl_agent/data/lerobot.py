@@ -57,7 +57,10 @@ def episodes(folder: Path, first: int, last: int) -> Iterator[tuple[dict[str, An
         RecordError: the data set is damaged or of an unknown version.
     """
     info = _info(folder)
-    names = _names(info["features"].get("action", {}))
+    try:
+        names = _names(info["features"].get("action", {}))
+    except MISFITS as error:
+        raise RecordError(f"{folder}: the names of its actions cannot be read: {error!r}") from error
     for episode in _listed(folder)[first:last]:
         where = f"{folder}, episode {episode.index}"
         try:

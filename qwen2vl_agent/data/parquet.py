@@ -7,7 +7,7 @@ from typing import Any
 from qwen2vl_agent.schema.errors import ConfigError, RecordError
 
 DAMAGED = (OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, MemoryError)
-"""What pyarrow raises of a damaged page: its own errors are each one of these too."""
+"""What pyarrow raises of a damaged head or page, beside its own errors."""
 
 
 def open_parquet(path: Path) -> Any:
@@ -20,7 +20,7 @@ def open_parquet(path: Path) -> Any:
     pyarrow = _pyarrow()
     try:
         return pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, *DAMAGED) as error:
         raise RecordError(f"{path} cannot be read as Parquet: {error}") from error
 
 
@@ -34,7 +34,7 @@ def open_arrow(path: Path) -> Any:
     pyarrow = _pyarrow()
     try:
         return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, *DAMAGED) as error:
         raise RecordError(f"{path} cannot be read as an Arrow stream: {error}") from error
 
 

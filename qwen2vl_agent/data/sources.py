@@ -36,7 +36,8 @@ class SourceInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SourceInfo":
-        """
+        """From a file's values.
+
         Raises:
             ConfigError: a field is missing, unknown or no text.
         """

@@ -138,7 +138,8 @@ class Shard:
     """A file of documents, mapped into memory: processes that read it share its pages."""
 
     def __init__(self, path: Path) -> None:
-        """
+        """Maps a file into memory and checks what it says of itself.
+
         Raises:
             RecordError: it is missing, cut short or damaged.
         """
@@ -206,7 +207,8 @@ class Shard:
         return int(end - start)
 
     def document(self, index: int) -> Document:
-        """
+        """A document by its number.
+
         Raises:
             RecordError: its bytes are not those that were written.
         """

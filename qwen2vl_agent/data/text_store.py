@@ -28,7 +28,8 @@ class TextStore:
     """A folder that `data build` has made. Processes that read it share its pages."""
 
     def __init__(self, folder: Path | str) -> None:
-        """
+        """Reads the store's list.
+
         Raises:
             RecordError: there is no store, or its list is damaged.
             ConfigError: it was never finished, or a newer version wrote it.
@@ -90,7 +91,8 @@ class TextStore:
                 raise RecordError(f"{shard.path} is not the file that was built; build it again")
 
     def check_processor(self, fingerprint: str) -> None:
-        """
+        """Refuses a processor that this store was not built with.
+
         Raises:
             ConfigError: it was built with another tokenizer or other sizes of pictures.
         """

@@ -249,7 +249,8 @@ class VisionStore:
         sync(self._files.loop, self._files._pipe_file, path, data, timeout=limit_s)
 
     def _path(self, name: str) -> str:
-        """
+        """The address of what a name stands for.
+
         Raises:
             MediaError: the name leads out of the store.
         """
@@ -284,7 +285,8 @@ class StoredVideo:
 
 
 def _checked(data: bytes, sha256: str | None) -> bytes:
-    """
+    """Refuses bytes that are not those that were asked for.
+
     Raises:
         _Different: they are not the bytes with that SHA-256.
     """

@@ -150,7 +150,7 @@ class Processor:
             video_config = _read(folder / VIDEO_CONFIG_FILE) or joint.get("video_processor") or {}
             videos = VideoProcessor.from_config(video_config, images)
             processor = cls(tokenizer, images, videos, _read(folder / AGENT_FILE))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{folder}: the image processor's settings cannot be used: {error}") from error
         processor.source = str(Path(name).resolve()) if Path(name).is_dir() else str(name)
         return processor

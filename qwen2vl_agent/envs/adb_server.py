@@ -63,8 +63,9 @@ def adb_path() -> str:
 
 
 def adb_client() -> adbutils.AdbClient:
-    """A client of the server at `$ANDROID_ADB_SERVER_HOST` and `$ANDROID_ADB_SERVER_PORT` (this machine's 5037 unless
-    set). One on this machine is started if need be.
+    """A client of the server at `$ANDROID_ADB_SERVER_HOST` and `$ANDROID_ADB_SERVER_PORT`.
+
+    Unless set, that is port 5037 of this machine. A server on this machine is started if need be.
 
     Raises:
         DeviceLost: the server does not start, or another machine's does not answer.

@@ -14,10 +14,10 @@ from qwen2vl_agent.model.clip_checkpoint import read_tower
 from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig
 from qwen2vl_agent.model.hf_checkpoint import memory_name, read_tensors
 from qwen2vl_agent.model.hub import checkpoint_folder
-from qwen2vl_agent.model.initialise import initialise
+from qwen2vl_agent.model.initialise import initialise, shapes_only
 from qwen2vl_agent.model.merger import Merger
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
-from qwen2vl_agent.model.tokenizer import FILES, SPECIAL_TEXTS, Tokenizer
+from qwen2vl_agent.model.tokenizer import FILES, SPECIAL_TEXTS, Tokenizer, broke_in_tokenizers
 from qwen2vl_agent.schema.errors import CheckpointError
 
 EMBEDDING, HEAD = "language_model.embed_tokens.weight", "lm_head.weight"
@@ -88,7 +88,9 @@ def extended_tokenizer(folder: Path) -> tuple[Tokenizer, list[str]]:
         return whole, [text for text in SPECIAL_TEXTS if text not in known]
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception on damaged files
+    except BaseException as error:
+        if not broke_in_tokenizers(error):
+            raise
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     missing = [text for text in SPECIAL_TEXTS if backend.token_to_id(text) is None]
     backend.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in missing])
@@ -156,7 +158,7 @@ def _fresh_merger(config: Qwen2VLConfig, seed: int) -> dict[str, Tensor]:
 
 
 def _loaded(config: Qwen2VLConfig, weights: dict[str, Tensor], folder: Path) -> Qwen2VL:
-    with torch.device("meta"):
+    with shapes_only():
         model = Qwen2VL(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if config.tie_word_embeddings:

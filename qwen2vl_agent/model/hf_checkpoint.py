@@ -22,6 +22,7 @@ from qwen2vl_agent.model import quantized_checkpoint
 from qwen2vl_agent.model.config import DTYPES, Qwen2VLConfig
 from qwen2vl_agent.model.hf_config import write_generation
 from qwen2vl_agent.model.hub import checkpoint_folder
+from qwen2vl_agent.model.initialise import shapes_only
 from qwen2vl_agent.model.quantize import quantize
 from qwen2vl_agent.schema.errors import CheckpointError, ConfigError
 
@@ -78,7 +79,7 @@ def load_model(
     wanted = None if dtype is None else torch_dtype(dtype)
     folder = checkpoint_folder(name, ("*.json", "*.safetensors"))
     config = load_config(folder)
-    with torch.device("meta"):
+    with shapes_only():
         model = Qwen2VL(config)
     if quantized := _read_json(folder / "config.json").get(quantized_checkpoint.SECTION):
         if kind is not None:

@@ -2,8 +2,9 @@
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps
 from qwen2vl_agent.schema.errors import MediaError
 from qwen2vl_agent.schema.geometry import MOST_PIXELS
 
+T = TypeVar("T")
 FORMATS = (
     "PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "ICO", "TGA", "MPO", "AVIF", "JPEG2000", "PCX", "QOI",
 )  # fmt: skip
@@ -43,7 +45,22 @@ def load_rgb(image: Any) -> Image.Image:
     raise MediaError(f"an image is {type(image).__name__}; expected a PIL image, a path, bytes or an array")
 
 
-def _guarded(read: Any, what: str) -> Image.Image:
+def picture_size(source: bytes | str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of an encoded picture or a file, whose pixels are not decoded.
+
+    Raises:
+        MediaError: it is no picture.
+    """
+    opened = io.BytesIO(source) if isinstance(source, bytes) else source
+    return _guarded(lambda: _size(opened), "the picture")
+
+
+def _size(source: Any) -> tuple[int, int]:
+    with Image.open(source, formats=FORMATS) as opened:
+        return opened.size
+
+
+def _guarded(read: Callable[[], T], what: str) -> T:
     try:
         return read()
     except MediaError:

@@ -127,7 +127,9 @@ class Tokenizer:
             return cls(_read_backend(folder, config or {}), config)
         except CheckpointError as error:
             raise CheckpointError(f"{folder}: {error}") from error
-        except Exception as error:  # the tokenizers library raises bare Exception on damaged files
+        except BaseException as error:
+            if not broke_in_tokenizers(error):
+                raise
             raise CheckpointError(f"{folder}: the tokenizer's files cannot be read: {error}") from error
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -160,6 +162,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     backend.train_from_iterator(texts, trainer)
     _append_special(backend)
     return Tokenizer(backend)
+
+
+def broke_in_tokenizers(error: BaseException) -> bool:
+    """Whether an error is one that damaged files cause in the tokenizers library.
+
+    It raises bare `Exception`, and where its Rust panics a `PanicException`, which is none and cannot be imported.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def build_tokenizer(

@@ -1,0 +1,1 @@
+"""Functions that return or run a complete configuration: the three stages, and small models."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from qwen2vl_agent.schema.errors import ConfigError
 
-RECIPES = ("find-event", "stage1", "stage2", "stage3", "suite", "tiny")
+RECIPES = ("find-event", "lora", "stage1", "stage2", "stage3", "suite", "tiny")
 ALONE = {
     "find-event": "qwen2vl_agent.recipes.find_event",
     "suite": "qwen2vl_agent.recipes.suite",
@@ -40,7 +40,7 @@ def planner(name: str) -> Callable[..., Any]:
     """
     _check(name)
     if name in ALONE:
-        raise ConfigError(f"the recipe {name} has no --dry-run; stage1, stage2 and stage3 have")
+        raise ConfigError(f"the recipe {name} has no --dry-run; stage1, stage2, stage3 and lora have")
     from qwen2vl_agent.recipes.staged import plan_stage
     from qwen2vl_agent.recipes.stages import STAGE_RECIPES
 

@@ -70,7 +70,7 @@ def plan_stage(recipe: StageRecipe, world: int, overrides: dict[str, str]) -> li
     Raises:
         ConfigError: a layout that fits neither the processes nor the network.
     """
-    tp, pp = PLANNED.get(overrides.get("size", recipe.size), (1, 1))
+    tp, pp = PLANNED.get(overrides.get("size", recipe.size), (1, 1)) if world > 1 else (1, 1)
     overrides = {"tp": str(tp), "pp": str(pp)} | overrides
     if "dp" not in overrides:
         layout = with_overrides(recipe, overrides).layout

@@ -6,6 +6,9 @@
 | 2 | everything | a wider mixture with pure text in it, all text of it | 800e9 more |
 | 3 | the language model | instructions, the assistant's words | not told |
 
+`lora` is stage 3 for one GPU of 24 GB: the 7B network stays in bfloat16 and thin matrices learn beside it; memory by
+`train lora --dry-run 1`. It was not run on such a GPU.
+
 The report tells no learning rates: those here are a choice.
 Source: Qwen2-VL technical report §2.2.
 """
@@ -51,6 +54,8 @@ class StageRecipe:
     rows_per_step: int = 8
     """Packed rows of an optimizer step, over all replicas."""
     batch_tokens: int = 8192
+    logits_chunk: int = 8192
+    """Targets whose logits exist at one time."""
     token_budget: float = 1e9
     steps: int = 0
     """0: until the token budget is spent."""
@@ -106,6 +111,7 @@ class StageRecipe:
             steps=self.steps or None,
             token_budget=self.token_budget,
             batch_tokens=self.batch_tokens,
+            logits_chunk=self.logits_chunk,
             lr=self.lr,
             warmup_steps=self.warmup_steps,
             dtype=self.dtype,  # type: ignore[arg-type]
@@ -121,6 +127,18 @@ STAGE_RECIPES: dict[str, StageRecipe] = {
     "stage1": StageRecipe(stage="stage1", targets="text", token_budget=600e9, lr=1e-4),
     "stage2": StageRecipe(stage="stage2", targets="text", token_budget=800e9, lr=5e-5),
     "stage3": StageRecipe(stage="stage3", targets="assistant", token_budget=1e9, lr=1e-5),
+    "lora": StageRecipe(
+        stage="stage3",
+        targets="assistant",
+        size="7b",
+        token_budget=1e8,
+        lr=1e-4,
+        lora_rank=16,
+        batch_tokens=4096,
+        logits_chunk=1024,
+        recompute="full",
+        device="cuda",
+    ),
 }
 
 

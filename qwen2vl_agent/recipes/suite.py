@@ -18,6 +18,9 @@ from qwen2vl_agent.schema.errors import ConfigError
 DRAWN = 500_000
 """Seeds of the episodes to learn from begin so far behind those that `bench` measures with."""
 
+IN_A_ROW = 50
+"""Episodes of a task that are recorded one after another: what the environment has loaded for it stays."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuiteRecipe(SmallRecipe):
@@ -49,19 +52,52 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     Raises:
         ConfigError: an override is of no field of `SuiteRecipe` or not of its type, no such suite, or no solution.
     """
-    from qwen2vl_agent.data.examples import EpisodeSource
-    from qwen2vl_agent.data.mixture import Mixture
     from qwen2vl_agent.recipes.small_training import fit, make_model
 
     recipe = replaced(SuiteRecipe(), "suite", overrides or {})
     demonstrate(recipe, out / "episodes")
-    shown = EpisodeSource.below(out / "episodes", "episodes", recipe.seed, ("success", "failure"))
-    sources = [(shown, 1.0 - recipe.begun), (replace(shown, name="begun", first_steps=1), recipe.begun)]
     processor = make_processor(recipe)
     model = make_model(recipe, processor)
-    mixture = Mixture([source for source in sources if source[1] > 0], recipe.seed)
-    learned = fit(recipe, model, processor, mixture, out, resume)
+    learned = fit(recipe, model, processor, shown(recipe, out / "episodes"), out, resume)
     return export(learned, out / "suite")
+
+
+def shown(recipe: SuiteRecipe, folder: Path) -> Any:
+    """The recorded episodes as a mixture in which every task shows as many screens as any other.
+
+    Evenly drawn, tasks of many steps would take most of the time, and those are seldom the ones that are hard to see.
+    """
+    from qwen2vl_agent.data.examples import EpisodeSource
+    from qwen2vl_agent.data.mixture import Mixture
+
+    tasks = _by_task(folder)
+    sources = []
+    for task, found in sorted(tasks.items()):
+        several = len(tasks) > 1
+        whole = EpisodeSource(found, task if several else "episodes", recipe.seed)
+        share = len(found) / _screens(found) if several else 1.0
+        begun = replace(whole, name=f"{task} begun" if several else "begun", first_steps=1)
+        sources += [(whole, share * (1.0 - recipe.begun)), (begun, share * recipe.begun)]
+    return Mixture([source for source in sources if source[1] > 0], recipe.seed)
+
+
+def _by_task(folder: Path) -> dict[str, list[Path]]:
+    """The finished episodes of each task; one that chance lost was played right all the same."""
+    from qwen2vl_agent.trajectory.store import episodes, read_header
+
+    found: dict[str, list[Path]] = {}
+    for episode in episodes(folder):
+        header = read_header(episode)
+        if header.outcome in ("success", "failure"):
+            found.setdefault(header.task, []).append(episode)
+    return found
+
+
+def _screens(folders: list[Path]) -> int:
+    from qwen2vl_agent.trajectory.lines import STEPS_FILE
+    from qwen2vl_agent.trajectory.store import whole_lines
+
+    return sum(len(whole_lines(folder / STEPS_FILE)) for folder in folders)
 
 
 def demonstrate(recipe: SuiteRecipe, folder: Path) -> None:
@@ -80,8 +116,9 @@ def demonstrate(recipe: SuiteRecipe, folder: Path) -> None:
             env_kwargs=suite.env_kwargs,
             agent=_agent(),
         )
-        for number in range(recipe.episodes)
+        for begun in range(0, recipe.episodes, IN_A_ROW)
         for task in suite.tasks
+        for number in range(begun, min(begun + IN_A_ROW, recipe.episodes))
     ]
     with Progress(transient=True) as progress:
         bar = progress.add_task("demonstrations", total=len(jobs))

@@ -1,0 +1,1 @@
+"""Servers: OpenAI's API, the live page, the viewer, and MCP."""

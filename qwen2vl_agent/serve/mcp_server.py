@@ -8,8 +8,10 @@ from qwen2vl_agent.serve.device_tools import POINTS, Answered, DeviceTools
 
 
 def require_mcp() -> None:
-    """Raises:
-    ConfigError: the protocol's package is not installed.
+    """Looks for the protocol's package.
+
+    Raises:
+        ConfigError: it is not installed.
     """
     try:
         import mcp.server.lowlevel  # noqa: F401

@@ -1,9 +1,10 @@
-"""Pictures and videos that come inside a request. Nothing is ever fetched: a server that fetches can be made to fetch
-what its caller may not see."""
+"""Pictures and videos that come inside a request.
+
+Nothing is ever fetched: a server that fetches can be made to fetch what its caller may not see.
+"""
 
 import base64
 import binascii
-import io
 import re
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from qwen2vl_agent.model.image_source import load_rgb
+from qwen2vl_agent.model.image_source import load_rgb, picture_size
 from qwen2vl_agent.schema.errors import MediaError
 from qwen2vl_agent.serve.request_error import RequestError
 
@@ -47,12 +48,11 @@ def picture(url: Any, where: str) -> Image.Image:
     """
     data = data_bytes(url, "image", where)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            pixels = image.width * image.height
-        if pixels > MOST_PIXELS:
+        width, height = picture_size(data)
+        if (pixels := width * height) > MOST_PIXELS:
             raise RequestError(f"{where}: a picture of {pixels} pixels; expected at most {MOST_PIXELS}", where)
         return load_rgb(data)
-    except (MediaError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except MediaError as error:
         raise RequestError(f"{where}: the image cannot be read ({error})", where) from error
 
 

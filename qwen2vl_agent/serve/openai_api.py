@@ -135,8 +135,10 @@ def model_card(engine: Engine) -> dict[str, Any]:
 
 
 def check_name(engine: Engine, name: str) -> None:
-    """Raises:
-    RequestError: another model is asked for.
+    """Refuses a request for another model.
+
+    Raises:
+        RequestError: another model is asked for.
     """
     if name not in ("", engine.name):
         told = f"there is no model {name[:100]!r}; this server has {engine.name!r}"

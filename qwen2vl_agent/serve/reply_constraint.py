@@ -22,9 +22,12 @@ class ReplyConstraint:
         stops: Sequence[str] = (),
         never: Sequence[int] = (),
     ) -> None:
-        """Args:
-        calls: the grammar of calls, if any.
-        never: ids that may not come before a call was begun: those that would end the turn where one has to be made.
+        """Nothing is written yet.
+
+        Args:
+            calls: the grammar of calls, if any.
+            never: ids that may not come before a call was begun: those that would end the turn where one has to be
+                made.
         """
         self._decode, self._size, self._calls, self._stops, self._never = decode, vocabulary, calls, stops, list(never)
         self._written: list[int] = []

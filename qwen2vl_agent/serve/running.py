@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def require_extra() -> None:
-    """Raises:
-    ConfigError: the packages that serve are not installed.
+    """Looks for the packages that serve.
+
+    Raises:
+        ConfigError: they are not installed.
     """
     try:
         import fastapi  # noqa: F401

@@ -1,0 +1,1 @@
+"""One trainer for the three stages: losses, optimizers, checkpoints, and jobs of several processes."""

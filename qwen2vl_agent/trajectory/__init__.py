@@ -1,0 +1,1 @@
+"""Recorded episodes: written step by step, read back, kept private, and looked at."""

@@ -1,6 +1,8 @@
 """Finding a command, explaining itself, and the exit status."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -77,6 +79,21 @@ def test_with_json_an_error_is_an_object_too(failing, capsys):
     assert cli.main(["run", "--json"]) == 2
     values = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert values == {"outcome": "error", "error": "the phone is gone"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_full_disk_or_a_folder_that_may_not_be_written_is_one_line_and_status_2(failing, capsys, number):
+    failing(OSError(number, os.strerror(number), "runs/one/steps.jsonl"))
+    assert cli.main(["run"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: runs/one/steps.jsonl: {os.strerror(number)}; ")
+    assert told.count("\n") == 1
+
+
+def test_another_error_of_the_system_keeps_its_traceback(failing):
+    failing(OSError(errno.ENOTDIR, "Not a directory", "runs"))
+    with pytest.raises(NotADirectoryError):
+        cli.main(["run"])
 
 
 def test_an_interruption_gives_130(failing):

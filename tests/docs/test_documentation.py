@@ -13,7 +13,7 @@ from qwen2vl_agent import cli
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-OURS = ("snippets", "drawing", "make_explanations", "run_snippets", "reference")
+OURS = ("snippets", "drawing", "make_explanations", "make_data_card", "run_snippets", "reference")
 LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 
@@ -136,6 +136,12 @@ def test_listings_are_what_the_code_gives(made):
     for form, page in explanations.LISTINGS.items():
         text = page.read_text("utf-8")
         assert explanations.with_listing(text, form, explanations.as_seen(form)) == text
+
+
+def test_the_data_card_tells_the_recipes_numbers(made):
+    card = made("make_data_card")
+    assert card.PAGE.read_text("utf-8") == card.card(), "python docs/make_data_card.py writes it new"
+    assert set(card.SOURCES) == {name for shares in card.tiny_data.SHARES.values() for name in shares}
 
 
 def test_the_reference_has_every_command_and_its_flags(made):

@@ -203,6 +203,26 @@ def test_a_redirection_to_elsewhere_is_left_at_once(device, site):
     wait_for(lambda: device._page.url.startswith(site.address))
 
 
+def test_a_page_that_gives_no_picture_for_a_moment_is_looked_at_again(device, monkeypatch):
+    """As Chromium does between two pages; one that never gives one is lost."""
+    from playwright.async_api import Error
+
+    page, refusals = device._page, [Error("Unable to capture screenshot")] * 2
+    real = page.screenshot
+
+    async def shy(**options):
+        if refusals:
+            raise refusals.pop()
+        return await real(**options)
+
+    monkeypatch.setattr(page, "screenshot", shy)
+    assert device.screenshot().size == SIZE
+    assert refusals == []
+    refusals += [Error("Unable to capture screenshot")] * 20
+    with pytest.raises(DeviceLost, match="Unable to capture"):
+        device.screenshot()
+
+
 def test_a_new_window_comes_to_the_front_and_can_be_closed(device):
     click(device, 185)
     wait_for(lambda: device._page.url.endswith("/second"))

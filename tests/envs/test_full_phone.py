@@ -46,6 +46,22 @@ def test_a_full_phone_goes_through_json_in_mid_use(phone):
     assert VirtualPhone(copy, SIZE).image().tobytes() == phone.image().tobytes()
 
 
+@pytest.mark.parametrize("amount", ["", "7.5", "٣", "9" * 5000])
+def test_an_expense_of_no_sensible_amount_is_not_saved(phone, amount):
+    phone = VirtualPhone(phone.state, (360, 1600))  # the whole form at once
+    phone.launch("org.virtualphone.expenses")
+    before = list(phone.state.extra.expenses)
+    tap(phone, "expenses:add")
+    phone.state.page.focus = ""
+    phone.state.page.fields |= {"title": "Tea", "amount": amount, "category": "Food"}
+    tap(phone, "expenses:save")
+    assert phone.state.toast == "Fill in all fields"
+    assert phone.state.extra.expenses == before
+    phone.state.page.fields["amount"] = "7"
+    tap(phone, "expenses:save")
+    assert [(item.title, item.amount) for item in phone.state.extra.expenses[:1]] == [("Tea", 7)]
+
+
 def test_the_same_seed_gives_the_same_full_phone():
     shots = {zlib.crc32(VirtualPhone(random_state(9, Words.test(), "full"), SIZE).image().tobytes()) for _ in range(2)}
     assert len(shots) == 1

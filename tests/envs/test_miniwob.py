@@ -6,13 +6,15 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from qwen2vl_agent.envs.browser.chromium import find_chromium
-from qwen2vl_agent.envs.miniwob.device import REUSED, MiniWoBDevice
+from qwen2vl_agent.envs.miniwob.device import MiniWoBDevice
 from qwen2vl_agent.envs.miniwob.oracles import ORACLES
-from qwen2vl_agent.envs.miniwob.pages import page_names, task_id
+from qwen2vl_agent.envs.miniwob.pages import page_names, protocol, task_id
+from qwen2vl_agent.envs.miniwob.reuse import LOADED, PLANTED, way_to_begin
 from qwen2vl_agent.envs.register import make_env
 from qwen2vl_agent.schema.actions import Click, Wait
 from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import Point
+from qwen2vl_agent.schema.tools import to_call
 
 pytest.importorskip("playwright", reason="the extra [browser] is not installed")
 pytestmark = [
@@ -79,12 +81,35 @@ def test_the_same_actions_lead_to_the_same_screens(env, page):
     assert play(env, page, 77) == play(env, page, 77)
 
 
-@pytest.mark.parametrize("page", sorted(REUSED))
+@pytest.mark.parametrize("page", sorted(set(ORACLES) - LOADED))
 def test_a_page_that_is_not_loaded_again_shows_what_a_fresh_one_shows(env, page):
-    env.device.begin("click-dialog", 1, "test")  # another page, so that the next is loaded
+    env.device.begin("grid-coordinate" if page != "grid-coordinate" else "click-test", 1, "test")  # then it is loaded
     fresh = play(env, page, 41)
     play(env, page, 42)
     assert play(env, page, 41) == fresh
+    env.reset(seed=43, options={"task": task_id(page), "split": "test"})
+    env.step(env.oracle().action)  # an episode that is broken off
+    assert play(env, page, 41) == fresh
+
+
+def test_each_page_begins_in_one_way_only():
+    assert not LOADED & PLANTED
+    assert set(page_names()) >= LOADED | PLANTED
+    assert {way_to_begin(page) for page in LOADED} <= {"loaded"}
+    assert way_to_begin("click-test") == "kept"
+
+
+def test_a_solution_that_tells_names_what_can_be_used_with_the_places_that_it_clicks():
+    env = make_env("miniwob", protocol="small", **protocol("small").env)
+    try:
+        env.reset(seed=3, options={"task": "click-dialog-2"})
+        decision = env.oracle()
+        x, y = to_call(decision.action).arguments["point"]
+        wanted = env.goal.split('"')[1]
+        assert f"{wanted} {x} {y}" in decision.thought
+        assert all(name in decision.thought for name in ("x ", "Cancel ", "OK "))
+    finally:
+        env.close()
 
 
 def test_time_stands_still_while_one_thinks(env):

@@ -15,6 +15,8 @@ def test_every_protocol_lists_known_pages_once_and_names_its_source():
     sizes = {name: len(item.pages) for name, item in protocols().items()}
     assert sizes["all"] == sizes["browsergym"] == 125
     assert sizes["webgum"] == 56
+    assert sizes["small"] == 20
+    assert set(protocol("small").pages) <= set(ORACLES)
     assert sizes["pix2act"] + len(protocol("pix2act").absent) == 59
     for item in protocols().values():
         assert set(item.pages) <= set(page_names())

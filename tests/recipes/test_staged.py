@@ -17,11 +17,12 @@ from qwen2vl_agent.schema.errors import ConfigError
 
 def test_stages_differ_in_what_trains_and_what_is_predicted():
     recipes = list(STAGE_RECIPES.values())
-    assert [recipe.stage for recipe in recipes] == list(STAGE_RECIPES) == ["stage1", "stage2", "stage3"]
-    assert [recipe.targets for recipe in recipes] == ["text", "text", "assistant"]
-    assert [recipe.train_config().train_merger for recipe in recipes] == [True, True, None]
+    assert [recipe.stage for recipe in recipes] == ["stage1", "stage2", "stage3", "stage3"]
+    assert list(STAGE_RECIPES) == ["stage1", "stage2", "stage3", "lora"]
+    assert [recipe.targets for recipe in recipes] == ["text", "text", "assistant", "assistant"]
+    assert [recipe.train_config().train_merger for recipe in recipes] == [True, True, None, None]
     assert [recipe.token_budget for recipe in recipes[:2]] == [600e9, 800e9]
-    assert all(registry.get(recipe.stage) for recipe in recipes)
+    assert all(registry.get(name) for name in STAGE_RECIPES)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 
 from qwen2vl_agent.agent.jobs import Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
-from qwen2vl_agent.data.examples import episode_example
+from qwen2vl_agent.data.examples import episode_example, recorded_turns
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.recipes import registry
-from qwen2vl_agent.recipes.suite import DRAWN, SuiteRecipe, demonstrate, make_processor, train
+from qwen2vl_agent.recipes.suite import DRAWN, SuiteRecipe, demonstrate, make_processor, shown, train
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.trajectory.store import episodes, read_header
 
@@ -25,6 +25,28 @@ def test_solutions_are_recorded_once_with_seeds_that_nothing_is_measured_with(tm
     assert len(first) == 2 * len(get_suite("cards").tasks)
     demonstrate(recipe, tmp_path)
     assert {folder: (folder / "episode.json").stat().st_mtime_ns for folder in episodes(tmp_path)} == first
+
+
+def test_every_task_of_a_suite_shows_as_many_screens_as_any_other(tmp_path):
+    recipe = SuiteRecipe(suite="cards", episodes=2, workers=1)
+    demonstrate(recipe, tmp_path)
+    mixture = shown(recipe, tmp_path)
+    screens = {}
+    for source, weight in mixture.sources:
+        turns = [len(recorded_turns(folder)[1]) for folder in source.folders]
+        screens[source.name] = weight * sum(turns) / len(turns)
+    assert set(screens) == set(get_suite("cards").tasks)
+    assert max(screens.values()) == pytest.approx(min(screens.values()))
+    alone = shown(SuiteRecipe(begun=0.25), _only(tmp_path, "cards.ezpoint"))
+    assert alone.describe()["weights"] == {"episodes": 0.75, "begun": 0.25}
+
+
+def _only(folder, task):
+    """A folder with one task's episodes."""
+    (folder / "only").mkdir()
+    for episode in list(folder.glob(f"{task}-*")):
+        episode.rename(folder / "only" / episode.name)
+    return folder / "only"
 
 
 def test_a_picture_has_the_recipes_size_and_the_words_are_the_tasks_alone(tmp_path):

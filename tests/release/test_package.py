@@ -1,11 +1,12 @@
 """What a wheel carries, by the rules of pyproject.toml, and how much an import costs."""
 
+import ast
 import re
 import subprocess
 import sys
 import time
 import tomllib
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_the_module_tells_its_version():
     words = [sys.executable, "-m", "qwen2vl_agent", "--version"]
     answer = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
     assert answer.stdout == f"qwen2vl-agent {qwen2vl_agent.__version__}\n"
+
+
+def test_the_core_asks_for_nothing_that_it_does_not_import():
+    imported = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.partition(".")[0] for name in names}
+    given: dict[str, set[str]] = {}
+    for module, distributions in metadata.packages_distributions().items():
+        for distribution in distributions:
+            given.setdefault(re.sub(r"[-_.]+", "-", distribution).lower(), set()).add(module)
+    asked = [re.split(r"[\[<>=!~; ]", text)[0] for text in PROJECT["project"]["dependencies"]]
+    unused = [name for name in asked if not given[re.sub(r"[-_.]+", "-", name).lower()] & imported]
+    assert unused == []
 
 
 def test_the_core_asks_for_nothing_that_an_extra_is_for():

@@ -1,8 +1,10 @@
-"""Every promise of the threat model names tests, and they exist."""
+"""Every promise of the threat model and of endurance names tests, and they exist."""
 
 import ast
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
@@ -20,8 +22,9 @@ def test_every_promise_names_a_test():
     assert [row[0] for row in promises() if len(row) != 2 or not NAME.search(row[1])] == []
 
 
-def test_the_tests_that_are_named_exist():
-    named = NAME.findall(TEXT)
+@pytest.mark.parametrize("page", ["threat-model.md", "endurance.md"])
+def test_the_tests_that_are_named_exist(page):
+    named = NAME.findall((ROOT / "docs" / page).read_text("utf-8"))
     missing = []
     for file, name in named:
         tree = ast.parse((ROOT / file).read_text("utf-8"))

@@ -37,7 +37,8 @@ class LeRobotSet:
     """An export of the episodes that it is told of first: their steps, tools and sizes decide the columns."""
 
     def __init__(self, out: Path, folders: Sequence[Path]) -> None:
-        """
+        """Reads the episodes that are to be written.
+
         Raises:
             RecordError: an episode cannot be read.
         """

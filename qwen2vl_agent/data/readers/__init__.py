@@ -1,0 +1,1 @@
+"""Readers of other people's records: one module for each format."""

@@ -1,16 +1,14 @@
 """Dialogues: LLaVA-style JSON, ShareGPT, and messages as ms-swift and TRL have them."""
 
-import io
 import json
 from dataclasses import replace
 from typing import Any
-
-from PIL import Image
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.readers.media import MediaRoot
 from qwen2vl_agent.data.readers.tools import with_tools
 from qwen2vl_agent.data.readers.turns import Pictures, as_list, entry, lead, turn
+from qwen2vl_agent.model.image_source import picture_size
 from qwen2vl_agent.schema.errors import RecordError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
 from qwen2vl_agent.schema.messages import ImagePart, Message, Part, TextPart
@@ -146,8 +144,8 @@ class _Objects:
 
 
 def _size(part: ImagePart) -> tuple[float, float]:
-    with Image.open(io.BytesIO(part.image)) as opened:
-        return float(opened.width), float(opened.height)
+    width, height = picture_size(part.image)
+    return float(width), float(height)
 
 
 def _pictures(record: dict[str, Any], root: MediaRoot) -> Pictures:

@@ -28,7 +28,8 @@ FORMATS: dict[str, Reader] = {
 
 
 def reader(name: str) -> Reader:
-    """
+    """The reader of a format.
+
     Raises:
         ConfigError: there is no such format.
     """

@@ -3,18 +3,16 @@
 Each becomes the dialogue that our own phone episodes have: goal, screens, and calls of the phone's functions.
 """
 
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
-
-from PIL import Image
 
 from qwen2vl_agent.data import aitz as zoo
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.readers.media import MediaRoot
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
 from qwen2vl_agent.dialogue.tool_call import render_call
+from qwen2vl_agent.model.image_source import picture_size
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS
 from qwen2vl_agent.schema.errors import RecordError, ToolCallError
 from qwen2vl_agent.schema.geometry import MODEL_GRID
@@ -52,7 +50,7 @@ def android_control(record: dict[str, Any], root: MediaRoot, source: str) -> Exa
     if len(screens) != len(actions) + 1:
         raise RecordError(f"{len(screens)} screens and {len(actions)} actions; expected a screen more than actions")
     thoughts = list(record.get("step_instructions") or [""] * len(actions))
-    calls = [android_call(action, _size(screen)) for action, screen in zip(actions, screens, strict=False)]
+    calls = [android_call(action, picture_size(screen.image)) for action, screen in zip(actions, screens, strict=False)]
     done = list(zip(screens, calls, thoughts, strict=False))
     return _learnt(str(record["goal"]), [*done, (screens[-1], ToolCall("done"), "")], source)
 
@@ -130,8 +128,3 @@ def _learnt(goal: str, done: Sequence[Done], source: str) -> Example:
 
 def _cell(point: Sequence[float]) -> list[int]:
     return [min(MODEL_GRID - 1, int(value)) for value in point]
-
-
-def _size(screen: ImagePart) -> tuple[int, int]:
-    with Image.open(io.BytesIO(screen.image)) as opened:
-        return opened.size

@@ -72,7 +72,8 @@ class PageStore:
     """All pages of a folder, by number."""
 
     def __init__(self, folder: Path) -> None:
-        """
+        """Finds the shards of a folder.
+
         Raises:
             RecordError: the folder holds no pages.
         """

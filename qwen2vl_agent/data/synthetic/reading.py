@@ -25,6 +25,7 @@ def box_text(box: tuple[int, int, int, int]) -> str:
 
 
 def read(items: tuple[Item, ...]) -> tuple[str, str]:
+    """Asks for all texts, each on a line of its own."""
     return READ, "\n".join(item.text for item in items)
 
 
@@ -34,6 +35,7 @@ def looks_in_turn(looks: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def find(item: Item) -> tuple[str, str]:
+    """Asks where a text stands."""
     return f'Where is "{item.text}"?', point_text(item)
 
 

@@ -42,8 +42,9 @@ def write_mobile_use(reply: ParsedReply, frame: Frame = MODEL_FRAME) -> str:
 
 
 def read_computer_use(text: str, frame: Frame = MODEL_FRAME, pointer: tuple[int, int] = (500, 500)) -> ParsedReply:
-    """As `read_mobile_use`, for a desktop's actions. `pointer` is where the mouse stands, of 1000: what scrolls and
-    drags begin there.
+    """As `read_mobile_use`, for a desktop's actions.
+
+    `pointer` is where the mouse stands, of 1000: what scrolls and drags begin there.
 
     Raises:
         ToolCallError: there is none, or its action is unknown or lacks an argument.

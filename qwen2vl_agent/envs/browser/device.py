@@ -27,7 +27,7 @@ SIZE = (1280, 800)
 LOAD_WITHIN_S = 30.0
 EMPTY_WINDOW_S = 0.2
 """A new window may be told of a little later than its first request."""
-LEAVE_TRIES = 5
+LEAVE_TRIES = CAPTURE_TRIES = 5
 DIALOG_IN_FRONT = "a dialog of the page is in front; press its button, or the keys enter or escape"
 
 
@@ -250,7 +250,16 @@ class BrowserDevice:
     # Looking and acting ----------------------------------------------------------------------------------------------
 
     async def _picture(self) -> Image.Image:
-        shot = await self._unless_asked(self._page.screenshot(type="png", caret="initial", scale="device"))
+        from playwright.async_api import Error
+
+        for tries_left in reversed(range(CAPTURE_TRIES)):
+            try:
+                shot = await self._unless_asked(self._page.screenshot(type="png", caret="initial", scale="device"))
+                break
+            except Error:  # between two pages there is none to be taken
+                if not tries_left or not self.chromium.alive:
+                    raise
+                await asyncio.sleep(EMPTY_WINDOW_S)
         return self._last if shot is None else Image.open(io.BytesIO(shot)).convert("RGB")
 
     async def _perform(self, action: Action) -> dict[str, Any]:

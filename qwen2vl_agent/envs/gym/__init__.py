@@ -1,0 +1,1 @@
+"""Any gymnasium environment that shows a picture, its actions as functions."""

@@ -26,7 +26,8 @@ class RandomLakeEnv(FrozenLakeEnv):
     def __init__(self, render_mode: str | None = None, size: int = 4, is_slippery: bool = False) -> None:
         self._size, self._slippery = size, is_slippery
         self.max_steps = 2 * size * size
-        super().__init__(render_mode, generate_random_map(size, FROZEN, 0), is_slippery=is_slippery)
+        self._lake = generate_random_map(size, FROZEN, 0)
+        super().__init__(render_mode, self._lake, is_slippery=is_slippery)
 
     def get_action_meanings(self) -> list[str]:
         """In the order of the action space."""
@@ -35,19 +36,19 @@ class RandomLakeEnv(FrozenLakeEnv):
     @property
     def map_text(self) -> str:
         """The map row by row as it is now: S start, F ice, H hole, G present, and P where one stands."""
-        cells = list(self.desc.tobytes().decode())
-        cells[int(self.s)] = "P"
-        rows = ["".join(cells[first : first + self._size]) for first in range(0, len(cells), self._size)]
-        return " ".join(rows)
+        cells = [list(row) for row in self._lake]
+        row, column = divmod(int(self.s), self._size)
+        cells[row][column] = "P"
+        return " ".join(map("".join, cells))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         """Draw a map and stand at its start."""
         super().reset(seed=seed)
-        lake = generate_random_map(self._size, FROZEN, int(self.np_random.integers(HIGHEST_MAP)))
-        laid = FrozenLakeEnv(desc=lake, is_slippery=self._slippery)
+        self._lake = generate_random_map(self._size, FROZEN, int(self.np_random.integers(HIGHEST_MAP)))
+        laid = FrozenLakeEnv(desc=self._lake, is_slippery=self._slippery)
         self.desc, self.P, self.initial_state_distrib = laid.desc, laid.P, laid.initial_state_distrib
         observation, info = super().reset(options=options)
-        return int(observation), {**info, "map": lake}
+        return int(observation), {**info, "map": self._lake}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         """Take a step."""

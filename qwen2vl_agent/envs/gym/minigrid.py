@@ -31,6 +31,10 @@ ABOUT = {
     "DropSubgoal": "Put it down",
 }
 """The bot's subgoals in words."""
+FACING = (">", "v", "<", "^")
+"""Of the directions 0 to 3."""
+LARGEST_MAP = 8
+"""Cells along a side of a world that a thought still tells."""
 
 
 class MiniGridAdapter(Adapter):
@@ -68,7 +72,7 @@ class MiniGridAdapter(Adapter):
             raise ConfigError(f"{self.env_id} has no oracle: BabyAI's bot knows the missions of BabyAI only")
         if self._next is None:
             self._next = self._planned(world)
-        thought = f"{_where(world)}{self._aim()}: {MOVES[int(self._next)].about.lower()}."
+        thought = f"{_map(world)}{_where(world)}{self._aim()}: {MOVES[int(self._next)].about.lower()}."
         return Decision(thought, control.from_raw(int(self._next)))
 
     def _planned(self, world: Any) -> Any:
@@ -90,9 +94,31 @@ class MiniGridAdapter(Adapter):
         return ABOUT.get(type(stack[-1]).__name__, "Go on") if stack else "Go on"
 
 
+def _map(world: Any) -> str:
+    """A small world cell by cell and row by row, for a mission of one thing; empty for a larger one.
+
+    # is wall, t what is asked for, o another thing; where the agent stands, the way that it faces.
+    """
+    if world.width > LARGEST_MAP or not (places := _asked(world)):
+        return ""
+    rows = []
+    for y in range(world.height):
+        cells = [world.grid.get(x, y) for x in range(world.width)]
+        letters = ["." if cell is None else "#" if cell.type == "wall" else "o" for cell in cells]
+        rows.append(letters)
+    for x, y in places:
+        rows[y][x] = "t"
+    rows[world.agent_pos[1]][world.agent_pos[0]] = FACING[world.agent_dir]
+    return f"{' '.join(map(''.join, rows))}. "
+
+
+def _asked(world: Any) -> list[tuple[int, int]]:
+    return [tuple(place) for place in getattr(getattr(world.instrs, "desc", None), "obj_poss", None) or ()]
+
+
 def _where(world: Any) -> str:
     """The way to the nearest thing that a mission of one thing asks for, as the agent stands: `2 ahead, 3 left. `."""
-    places = getattr(getattr(world.instrs, "desc", None), "obj_poss", None)
+    places = _asked(world)
     if not places:
         return ""
     offsets = [np.array(place) - world.agent_pos for place in places]

@@ -16,6 +16,7 @@ from PIL import Image
 from qwen2vl_agent.envs.browser.chromium import Chromium
 from qwen2vl_agent.envs.browser.input import Hands
 from qwen2vl_agent.envs.miniwob.pages import page_file
+from qwen2vl_agent.envs.miniwob.reuse import way_to_begin
 from qwen2vl_agent.schema.actions import Action, Scroll, Wait
 from qwen2vl_agent.schema.errors import DeviceLost
 from qwen2vl_agent.schema.geometry import Frame
@@ -28,52 +29,16 @@ VIEWPORT = (500, 214)
 """A window of just the page's size would scroll sideways on some pages. Source: miniwob's own window, 500x240."""
 SCALE = 2
 """Screenshot pixels for each CSS pixel; the published protocols show 160x210 ones."""
-NO_FRAME_RATE = ("--disable-frame-rate-limit", "--disable-gpu-vsync")
-"""Nothing moves but by our clock, so that no picture need wait for a display's next frame."""
+ARGUMENTS = ("--disable-frame-rate-limit", "--disable-gpu-vsync", "--disable-gpu", "--disable-partial-raster")
+"""Nothing moves but by our clock, so that no picture need wait for a display's next frame; and a picture as small as
+these is drawn sooner without a graphics card, and alike on every machine."""
 STEP_MS = 500
 """How far the page's clock moves on with every action: jQuery's animations take 400 ms."""
-CLOCK = "clock.js"
-"""The page's time; every episode begins on the first of January 2017, as calendars mark the present day."""
+SCRIPTS = ("clock.js", "episode.js")
+"""The page's time, and its episodes; each begins on the first of January 2017, as calendars mark the present day."""
 FOREVER_MS = 2_000_000_000
 """The page's own limit of time; a timer can be no longer than 2^31 ms."""
 READY_TRIES, READY_TRY_S = 200, 0.02
-
-REUSED = frozenset(
-    {
-        "click-button", "click-button-sequence", "click-checkboxes", "click-checkboxes-large", "click-checkboxes-soft",
-        "click-checkboxes-transfer", "click-color", "click-link", "click-option", "click-shades", "click-shape",
-        "click-test", "click-test-2", "click-test-transfer", "click-widget", "count-shape", "enter-password",
-        "enter-text", "enter-text-2", "enter-text-dynamic", "focus-text", "focus-text-2", "grid-coordinate",
-        "identify-shape", "login-user", "odd-or-even", "read-table", "simple-algebra", "simple-arithmetic",
-        "unicode-test", "visual-addition",
-    }
-)  # fmt: skip
-"""Pages that build everything anew for each episode, so that they need not be loaded again: a test compares the two."""
-
-START = """
-([seed, mode, limit, again]) => {
-  if (again) {
-    if (document.activeElement) document.activeElement.blur();
-    core.endEpisode(0);
-    __restart();
-  }
-  core.EPISODE_MAX_TIME = limit;
-  core.setDataMode(mode);
-  Math.seedrandom(String(seed));
-  core.startEpisodeReal();
-}
-"""
-BEGUN = """
-span => {
-  if (!WOB_TASK_READY) return null;
-  __advance(span);
-  const said = core.getUtterance();
-  return typeof said === 'object' ? said.utterance : said;
-}
-"""
-ADVANCE = (
-    "span => { __advance(span); return [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, String(WOB_REWARD_REASON || '')]; }"
-)
 
 
 class MiniWoBDevice:
@@ -98,7 +63,7 @@ class MiniWoBDevice:
         self._page: Any = None
         self._cdp: Any = None
         self._pointer_moved = False
-        self.chromium = Chromium(headless=headless, arguments=NO_FRAME_RATE)
+        self.chromium = Chromium(headless=headless, arguments=ARGUMENTS)
         try:
             self.chromium.run(self._open_window())
         except BaseException:
@@ -161,23 +126,25 @@ class MiniWoBDevice:
         self._page.on("crash", lambda _: self.chromium.gone("the page has crashed"))
         self._page.on("dialog", lambda dialog: dialog.accept())
         self._cdp = await context.new_cdp_session(self._page)
-        await self._page.add_init_script((files(__package__) / "assets" / CLOCK).read_text("utf-8"))
+        for script in SCRIPTS:
+            await self._page.add_init_script((files(__package__) / "assets" / script).read_text("utf-8"))
 
     async def _begin(self, name: str, seed: int, mode: str) -> str:
         page, address = self._page, page_file(name).as_uri()
-        again = page.url == address and name in REUSED
-        if not again:
+        way = way_to_begin(name) if page.url == address else "loaded"
+        if way == "loaded":
             await page.goto(address)
         if self._pointer_moved:
             await page.mouse.move(0, 0)
             self._pointer_moved = False
         self.over, self.raw_reward, self.reason = False, 0.0, ""
-        await page.evaluate(START, [seed, mode, FOREVER_MS, again])
+        given = {"seed": seed, "mode": mode, "limit": FOREVER_MS, "span": STEP_MS, "way": way}
+        goal: str | None = await page.evaluate("given => __begin(given)", given)
         for _ in range(READY_TRIES):
-            goal: str | None = await page.evaluate(BEGUN, STEP_MS)
             if goal is not None:
                 return " ".join(goal.split())
             await asyncio.sleep(READY_TRY_S)  # it reads its words from a file
+            goal = await page.evaluate("span => __begun(span)", STEP_MS)
         raise DeviceLost(f"the page {name} does not get ready")
 
     async def _perform(self, action: Action) -> dict[str, Any]:
@@ -195,14 +162,14 @@ class MiniWoBDevice:
 
     async def _advance(self, span_ms: int) -> None:
         """Move the page's clock on, and see what it says of the episode."""
-        self.over, self.raw_reward, self.reason = await self._page.evaluate(ADVANCE, span_ms)
+        self.over, self.raw_reward, self.reason = await self._page.evaluate("span => __go_on(span)", span_ms)
 
     async def _picture(self) -> Image.Image:
         clip = {"x": 0, "y": 0, "width": PAGE[0], "height": PAGE[1], "scale": self.scale}
-        answer = await self._cdp.send(
-            "Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True, "clip": clip}
-        )
-        return Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
+        enlarged = {} if self.scale == 1 else {"clip": clip}  # a clip costs the page a layout
+        answer = await self._cdp.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True, **enlarged})
+        image = Image.open(io.BytesIO(base64.b64decode(answer["data"])))
+        return image.crop((0, 0, self.frame.width, self.frame.height)).convert("RGB")
 
 
 def _element(item: dict[str, Any], scale: int) -> Element:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,8 @@ class Protocol:
     absent: tuple[str, ...] = ()
     """Pages of the published list that the package does not have."""
     note: str = ""
+    env: dict[str, Any] = field(default_factory=dict)
+    """More that the environment is made with."""
 
     def steps(self, page: str) -> int:
         """Steps after which an episode on `page` is cut off."""

@@ -20,7 +20,7 @@ def _suite(name: str, protocol: Protocol) -> Suite:
         tuple(map(task_id, protocol.pages)),
         example_goal,
         env="miniwob",
-        env_kwargs={} if protocol.name == "all" else {"protocol": protocol.name},
+        env_kwargs={} if protocol.name == "all" else {"protocol": protocol.name, **protocol.env},
         without_oracle=frozenset(task_id(page) for page in protocol.pages if page not in ORACLES),
     )
 

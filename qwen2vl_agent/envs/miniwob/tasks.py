@@ -1,7 +1,7 @@
 """The tasks of MiniWoB++: set up, scored and ended by the pages themselves."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen2vl_agent.envs.miniwob.pages import PREFIX, Protocol, page_names, protocol, task_id
@@ -41,8 +41,9 @@ class MiniWoBTasks:
 
     app_names: tuple[str, ...] = ()
 
-    def __init__(self, device: Any, protocol_name: str = "all") -> None:
-        """Score and limit the steps as the protocol says."""
+    def __init__(self, device: Any, protocol_name: str = "all", tell: bool = False) -> None:
+        """Score and limit the steps as the protocol says; with `tell`, solutions say first what they see."""
+        self._tell = tell
         self._device = device
         self._protocol: Protocol = protocol(protocol_name)
 
@@ -72,12 +73,16 @@ class MiniWoBTasks:
             ConfigError: this page has no solution.
         """
         from qwen2vl_agent.envs.miniwob.oracles import ORACLES
+        from qwen2vl_agent.envs.miniwob.telling import what_is_seen
         from qwen2vl_agent.envs.miniwob.view import View
 
         if task.page not in ORACLES:
             raise ConfigError(f"{task.id} has no bundled solution")
+        view = View(self._device, task.goal)
         try:
-            return ORACLES[task.page](View(self._device, task.goal))
+            decision = ORACLES[task.page](view)
+            seen = what_is_seen(view) if self._tell else ""
+            return replace(decision, thought=f"{seen} {decision.thought}".lstrip())
         except (LookupError, ValueError, StopIteration):  # another has led the page to where no solution passes
             return Decision("It is not known how to go on from here.", Done(status="failure"))
 

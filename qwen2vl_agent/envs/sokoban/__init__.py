@@ -1,0 +1,1 @@
+"""Sokoban: rooms drawn from the seed, and their shortest solutions."""

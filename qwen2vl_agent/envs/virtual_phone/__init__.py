@@ -1,0 +1,1 @@
+"""A drawn, stateful phone that speaks adb's own protocol."""

@@ -1,5 +1,7 @@
 """Activation checkpointing: what a block computes in forward is kept, kept in part, or computed again in backward."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -19,6 +21,19 @@ _KEPT = (
 )
 """What `selective` keeps: products and attention, which cost most to compute again. Norms, activations, rotations and
 messages are cheap beside what they hold. Source: arXiv 2205.05198 §5."""
+_again = 0
+"""How many `computed_again` there are around what is running."""
+
+
+@contextmanager
+def computed_again() -> Iterator[None]:
+    """Products in here are not kept by `selective`: they are wide beside what they cost."""
+    global _again
+    _again += 1
+    try:
+        yield
+    finally:
+        _again -= 1
 
 
 def apply_activation_checkpoint(stage: Stage, recompute: Recompute) -> None:
@@ -40,4 +55,5 @@ def recompute_block(block: nn.Module, recompute: Recompute) -> None:
 
 
 def _policy(_: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
-    return CheckpointPolicy.MUST_SAVE if str(op) in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+    keep = str(op) in _KEPT and not _again
+    return CheckpointPolicy.MUST_SAVE if keep else CheckpointPolicy.PREFER_RECOMPUTE

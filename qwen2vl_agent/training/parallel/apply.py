@@ -10,7 +10,7 @@ from qwen2vl_agent.training.parallel.lora import trained_names
 from qwen2vl_agent.training.parallel.needs import check_torch
 from qwen2vl_agent.training.parallel.stage import Stage
 from qwen2vl_agent.training.parallel.tensor_parallel import apply_tensor_parallel
-from qwen2vl_agent.training.parallel.zero import apply_zero
+from qwen2vl_agent.training.parallel.zero import apply_zero, hold_weights
 from qwen2vl_agent.training.stages import freeze_all_but
 
 
@@ -30,8 +30,8 @@ def apply_parallel(model: Qwen2VL, grid: Grid, config: TrainConfig, recompute: R
     stage.computes_in = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
     if grid.layout.tp > 1:
         apply_tensor_parallel(stage, grid.mesh["tp"])
-    stage.float()  # weights and optimizer, whatever the file had
+    locked = hold_weights(stage, trained, grid.device)
     apply_activation_checkpoint(stage, recompute)
-    apply_zero(stage, grid, config.dtype)
+    apply_zero(stage, grid, config.dtype, locked)
     freeze_all_but(stage, [name for name, _ in stage.named_parameters() if name in trained])  # after all others
     return stage

@@ -6,10 +6,9 @@
 | `scatter_sum` | sum, then each its own tokens | every process's tokens, put together |
 | `split` | each its own tokens | every process's tokens, put together |
 | `unite` | every process's tokens, put together | each its own tokens |
-| `copy` | nothing | sum |
 | `sum_parts` | sum | nothing |
 
-Tokens are the last dimension but one. The first four are sequence parallelism's, the last two are for parts whose
+Tokens are the last dimension but one. The first four are sequence parallelism's, the last is for parts whose
 activations every process holds in full. Source: Megatron-LM, arXiv 1909.08053 §3 and 2205.05198 §4.2.
 """
 
@@ -17,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
 Group = Any
@@ -45,14 +45,20 @@ def unite(x: Tensor, group: Group) -> Tensor:
     return _Unite.apply(x, group)
 
 
-def copy(x: Tensor, group: Group) -> Tensor:
-    """`x`, whose gradient each process knows a summand of."""
-    return _Copy.apply(x, group)
-
-
 def sum_parts(x: Tensor, group: Group) -> Tensor:
     """The sum of every process's `x`; its gradient is the same everywhere."""
     return _SumParts.apply(x, group)
+
+
+def filled(x: Tensor, multiple: int) -> Tensor:
+    """`[T, D]` with rows of zeros behind it, so that `multiple` divides their number."""
+    gap = -x.shape[0] % multiple
+    return F.pad(x, (0, 0, 0, gap)) if gap else x
+
+
+def cut(x: Tensor, count: int) -> Tensor:
+    """The first `count` rows; a copy, since FSDP warns of views, unless that is all."""
+    return x if len(x) == count else x[:count].clone()
 
 
 def _gathered(x: Tensor, group: Group) -> Tensor:
@@ -121,17 +127,6 @@ class _Unite(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _own(gradient, ctx.group), None
-
-
-class _Copy(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
-        ctx.group = group
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _summed(gradient, ctx.group), None
 
 
 class _SumParts(torch.autograd.Function):

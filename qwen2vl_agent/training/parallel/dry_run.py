@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from qwen2vl_agent.model.config import Qwen2VLConfig
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.parallel import activations
 from qwen2vl_agent.training.parallel.activation_checkpoint import Recompute
+from qwen2vl_agent.training.parallel.activations import Row
 from qwen2vl_agent.training.parallel.apply import apply_parallel
 from qwen2vl_agent.training.parallel.grid import Grid, make_grid, rank_at
 from qwen2vl_agent.training.parallel.layout import PATCHES_PER_TOKEN, Layout
@@ -24,10 +26,6 @@ from qwen2vl_agent.training.parallel.stage import Stage
 from qwen2vl_agent.training.parallel.step import local_part
 
 GIB = 2**30
-KEPT = {"none": 50.0, "selective": 24.0, "full": 2.0}
-"""Bytes that a block keeps for backward, for each number of its input, in half precision: an estimate. `full` keeps the
-input; `selective` what products and attention give, which in all sizes is 10 to 12 times as wide; without recomputing
-norms, activations and rotated heads about double it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +44,11 @@ class StagePlan:
     """Of those, what every tensor-parallel process has alike."""
     trained_parameters: int
     weights_gib: float
-    """Gathered for a step."""
+    """Those that train are gathered for a step; the others stay as they are, whole."""
     gradients_gib: float
     """Of all micro-batches, in float32."""
     optimizer_gib: float
-    """Float32 weights and, of those that train, AdamW's two moments, shared out among the replicas."""
+    """Float32 weights and AdamW's two moments of those that train, shared out among the replicas."""
     activations_gib: float
     """Estimate, of as many micro-batches as 1F1B keeps in flight."""
 
@@ -100,7 +98,7 @@ def _counted(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recompute)
     own = [_cut(parameter) for parameter in parameters]
     shared = sum(size for p, size in zip(parameters, own, strict=True) if size == p.numel())
     trained = sum(size for p, size in zip(parameters, own, strict=True) if p.requires_grad)
-    kept = sum(local_part(p).numel() * (12 if p.requires_grad else 4) for p in parameters)
+    kept = sum(local_part(p).numel() * 12 for p in parameters if p.requires_grad)
     return StagePlan(
         stage=grid.stage,
         layers=tuple(index for chunk in stage.chunks for index in chunk),
@@ -127,15 +125,25 @@ def _cut(parameter: Tensor) -> int:
 
 
 def _activations(stage: Stage, grid: Grid, train: TrainConfig, recompute: Recompute) -> float:
-    """Bytes of the micro-batches in flight: pp of them in the first stage, one in the last."""
-    layout, config = grid.layout, stage.config
-    scale = 1 if train.dtype == "bfloat16" else 2
-    layers = len(stage.language_model.layers)
-    held = layers * train.batch_tokens * config.text.hidden_size * KEPT[recompute] / layout.tp
+    """Bytes of the micro-batches in flight, pp in the first stage and one in the last, and of the block in work.
+
+    That is the largest block that is being computed again, or is locked and keeps nothing.
+    """
+    layout, config, tokens = grid.layout, stage.config, train.batch_tokens
+    item = 2 if train.dtype == "bfloat16" else 4
+    row = Row(tokens=tokens, patches=int(PATCHES_PER_TOKEN * tokens), item=item, parts=layout.tp)
+    held = len(stage.language_model.layers) * activations.decoder_block(config, row, recompute)
+    passing = [0.0] if recompute == "none" else [activations.decoder_block(config, row, "none")]
     if stage.visual is not None:
-        vision = config.vision
-        held += vision.depth * PATCHES_PER_TOKEN * train.batch_tokens * vision.embed_dim * KEPT[recompute]
-    logits = 0
+        sees, merges = (trains(part) for part in (stage.visual.blocks, stage.visual))
+        held += config.vision.depth * activations.vision_block(config, row, recompute) if sees else 0
+        held += activations.merger(config, row) if merges else 0
+        passing.append(activations.vision_block(config, row, "none") if recompute != "none" or not sees else 0.0)
     if stage.lm_head is not None:
-        logits = 2 * 4 * min(train.logits_chunk, train.batch_tokens) * config.text.vocab_size // layout.tp
-    return scale * held * (layout.pp - grid.stage) + logits
+        held += activations.head(config, row) + activations.logits(config, row, train.logits_chunk)
+    return held * (layout.pp - grid.stage) + max(passing)
+
+
+def trains(module: nn.Module) -> bool:
+    """Whether any of its parameters does."""
+    return any(parameter.requires_grad for parameter in module.parameters())

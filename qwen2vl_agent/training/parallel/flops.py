@@ -24,8 +24,10 @@ class Passes:
 
     @classmethod
     def of(cls, trained: Sequence[str]) -> "Passes":
-        """For the parameters that train, by name. What is locked needs no gradient of its weights, and none at all
-        before the first part that trains."""
+        """For the parameters that train, by name.
+
+        What is locked needs no gradient of its weights, and none at all before the first part that trains.
+        """
         inside = any(name.startswith(VISION) and not name.startswith(MERGER) for name in trained)
         visual = any(name.startswith(VISION) for name in trained)
         language = any(not name.startswith(VISION) and "lora" not in name for name in trained)

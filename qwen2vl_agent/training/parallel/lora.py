@@ -12,6 +12,7 @@ from qwen2vl_agent.model.linears import Linear
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import TrainConfig
+from qwen2vl_agent.training.parallel.activation_checkpoint import computed_again
 from qwen2vl_agent.training.stages import trainable_names
 
 THIN = ("lora_a", "lora_b")
@@ -29,7 +30,8 @@ class LoraLinear(Linear):
 
     def beside(self, x: Tensor) -> Tensor:
         """What the thin matrices add."""
-        return self.lora_scale * F.linear(F.linear(x, self.lora_a), self.lora_b)
+        with computed_again():
+            return self.lora_scale * F.linear(F.linear(x, self.lora_a), self.lora_b)
 
 
 def add_lora(model: Qwen2VL, rank: int, alpha: float, seed: int = 0) -> None:

@@ -49,6 +49,8 @@ class Stage(Qwen2VL):
         """Parameters whose gradient is a summand of the tensor-parallel processes'."""
         self.group: Any = None
         """The tensor-parallel processes; None for one."""
+        self.cut_vision = False
+        """Whether each of those processes has some heads of the vision encoder and, between them, its own patches."""
         self.cut_vocabulary = False
         """Whether each of those processes has a stretch of the vocabulary only."""
         self.computes_in = torch.float32

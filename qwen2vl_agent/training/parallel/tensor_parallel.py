@@ -1,15 +1,16 @@
 """Tensor and sequence parallelism: vision encoder and language model sharded together, from outside.
 
 A module gets another class, of which everything stays but where its weights come from: stored as DTensors over the
-tensor-parallel processes, used as this process's plain part. Patch embedding, merger and the vision encoder's norms
-are the same on every process and cost no message: their gradients are equal but for rounding (`reduction.py`).
-Vision encoder and vocabulary stay whole where their heads or words do not divide.
-The language model's norms and residuals hold each process's own tokens only (sequence parallelism), so that the norms'
-gradients are summands; `Sharded.partial` names them, to be summed once a step.
+tensor-parallel processes, used as this process's plain part. Patch embedding and merger are the same on every process
+and cost no message: their gradients are equal but for rounding (`reduction.py`). Vision encoder and vocabulary stay
+whole where their heads or words do not divide.
+Norms and residuals hold each process's own tokens or patches only (sequence parallelism), so that the gradients of
+norms, and of biases that are added there, are summands; `Stage.partial` names them, to be summed once a step.
 
 Source: Qwen2-VL technical report §2.3; Megatron-LM, arXiv 1909.08053 and 2205.05198.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
+from qwen2vl_agent.model.layers import Rotary
 from qwen2vl_agent.training.parallel import collectives, vocabulary
+from qwen2vl_agent.training.parallel.activation_checkpoint import computed_again
 from qwen2vl_agent.training.parallel.lora import THIN, LoraLinear
 from qwen2vl_agent.training.parallel.stage import Stage
 
@@ -49,7 +52,9 @@ class RowLinear(Local, nn.Linear):
     add_up: Any
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.add_up(self.summand(x))
+        with computed_again():
+            out = self.summand(x)
+        out = self.add_up(out)
         return out if self.bias is None else out + self.bias
 
     def summand(self, x: Tensor) -> Tensor:
@@ -76,9 +81,9 @@ class VocabularyEmbedding(Local, nn.Embedding):
 def apply_tensor_parallel(stage: Stage, mesh: DeviceMesh) -> None:
     """Shard a stage over `mesh` (one dimension). The weights may be on the meta device."""
     stage.group = mesh.get_group()
-    if stage.visual is not None and stage.config.vision.num_heads % mesh.size() == 0:
-        for block in stage.visual.blocks:
-            _vision_block(block, mesh)
+    stage.cut_vision = stage.visual is not None and stage.config.vision.num_heads % mesh.size() == 0
+    if stage.cut_vision:
+        _vision_encoder(stage.visual, mesh)
     for layer in stage.language_model.layers.values():
         _decoder_layer(layer, mesh)
     stage.cut_vocabulary = stage.config.text.vocab_size % mesh.size() == 0
@@ -94,10 +99,13 @@ def apply_tensor_parallel(stage: Stage, mesh: DeviceMesh) -> None:
 def _is_partial(stage: Stage, name: str) -> bool:
     """Whether each process finds a summand of the gradient: it saw its own tokens, or its own part of a product."""
     owner, _, own_name = name.rpartition(".")
+    row = isinstance(stage.get_submodule(owner), RowLinear)
     if own_name in THIN:
-        row = isinstance(stage.get_submodule(owner), RowLinear)
         return own_name == ("lora_b" if row else "lora_a")
-    return name.startswith("language_model.") and "norm" in owner.rsplit(".", 1)[-1]
+    if row and own_name == "bias":
+        return True
+    own_tokens = stage.cut_vision or name.startswith("language_model.")
+    return own_tokens and "norm" in owner.rsplit(".", 1)[-1]
 
 
 def _vocabulary(stage: Stage, mesh: DeviceMesh) -> None:
@@ -112,15 +120,39 @@ def _vocabulary(stage: Stage, mesh: DeviceMesh) -> None:
         _become(head, _local(type(head)))
 
 
-def _vision_block(block: Any, mesh: DeviceMesh) -> None:
+def _vision_encoder(visual: Any, mesh: DeviceMesh) -> None:
+    """Between patch embedding and merger each process holds its own patches.
+
+    Their number is made a multiple of the processes' and of a merge group by rows of zeros, which attention never sees
+    and whose tokens are dropped behind the merger. Worked example, 8 processes: 20 patches, 24 rows, 3 on each; 6
+    tokens, of which 5 go on.
+    """
+    group = mesh.get_group()
+    merged = visual.config.spatial_merge_size**2
+    rows = math.lcm(mesh.size(), merged)
+    visual.patch_embed.register_forward_hook(
+        lambda _, args, out: collectives.split(collectives.filled(out, rows), group)
+    )
+    for block in visual.blocks:
+        _vision_block(block, mesh, rows)
+    visual.merger.register_forward_pre_hook(lambda _, args: collectives.unite(args[0], group))
+    visual.register_forward_hook(lambda _, args, out: collectives.cut(out, len(args[0]) // merged))
+
+
+def _vision_block(block: Any, mesh: DeviceMesh, rows: int) -> None:
     group = mesh.get_group()
     block.attn.num_heads //= mesh.size()
-    for part in (block.attn, block.mlp):
-        part.register_forward_pre_hook(lambda _, args: (collectives.copy(args[0], group), *args[1:]))
+    block.attn.register_forward_pre_hook(lambda _, args: (_all_patches(args[0], args[1], group), *args[1:]))
+    block.mlp.register_forward_pre_hook(lambda _, args: collectives.gather(args[0], group))
     _columns(block.attn.qkv, mesh)
-    _rows(block.attn.proj, mesh, lambda x: collectives.sum_parts(x, group))
+    _rows(block.attn.proj, mesh, lambda x: collectives.scatter_sum(collectives.filled(x, rows), group))
     _columns(block.mlp.fc1, mesh)
-    _rows(block.mlp.fc2, mesh, lambda x: collectives.sum_parts(x, group))
+    _rows(block.mlp.fc2, mesh, lambda x: collectives.scatter_sum(x, group))
+
+
+def _all_patches(x_PD: Tensor, rotary: Rotary, group: Any) -> Tensor:
+    """Those that there are: as many as have places."""
+    return collectives.cut(collectives.gather(x_PD, group), rotary.cos.shape[1])
 
 
 def _decoder_layer(layer: Any, mesh: DeviceMesh) -> None:

@@ -4,26 +4,52 @@ Within a step weights are gathered once, before the first micro-batch, and gradi
 the last: as in ZeRO-1, one message each way and step. That they are gathered up front also keeps replicas together
 of which one has no picture and would never run its vision encoder.
 
+What is locked has neither gradient nor optimizer state. Every replica keeps it whole, in the products' type: gathered
+for the step it would take as much, and its share in float32 besides.
+
 Source: ZeRO, arXiv 1910.02054; `torch.distributed.fsdp.fully_shard`.
 """
 
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from qwen2vl_agent.training.parallel.grid import Grid
 from qwen2vl_agent.training.parallel.stage import Stage
 
 
-def apply_zero(stage: Stage, grid: Grid, dtype: Literal["bfloat16", "float32"]) -> None:
-    """Share the weights out. Products are computed in `dtype`; weights and sums of gradients stay in float32."""
+def hold_weights(stage: Stage, trained: set[str], device: torch.device) -> set[nn.Parameter]:
+    """Weights that train in float32, whatever the file had, the others in the products' type; gives the others."""
+    named = {id(parameter): name for name, parameter in stage.named_parameters()}
+    held: dict[int, nn.Parameter] = {}
+    for module in stage.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            if id(parameter) not in held:  # a tied head is its embedding
+                trains = named[id(parameter)] in trained
+                where = parameter.device if trains or parameter.is_meta else device  # shares are moved, not wholes
+                dtype = torch.float32 if trains else stage.computes_in
+                held[id(parameter)] = nn.Parameter(parameter.detach().to(where, dtype))
+            module._parameters[name] = held[id(parameter)]
+    return {held[number] for number, name in named.items() if name not in trained}
+
+
+def apply_zero(
+    stage: Stage, grid: Grid, dtype: Literal["bfloat16", "float32"], locked: set[nn.Parameter] | None = None
+) -> None:
+    """Share the weights out, but for the `locked` ones.
+
+    Products are computed in `dtype`; weights that train and sums of gradients stay in float32.
+    """
     policy = MixedPrecisionPolicy()
     if dtype == "bfloat16":
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     groups = [*stage.language_model.layers.values(), *([stage.visual] if stage.visual is not None else []), stage]
     for module in groups:
-        fully_shard(module, mesh=grid.mesh["dp"], reshard_after_forward=False, mp_policy=policy)
+        fully_shard(module, mesh=grid.mesh["dp"], reshard_after_forward=False, mp_policy=policy, ignored_params=locked)
     for module in _shared_out(stage):
         module.set_gradient_divide_factor(1.0)  # the loss is a share of the step's mean already
         module.set_force_sum_reduction_for_comms(True)  # gloo has no other

@@ -22,7 +22,7 @@ def every_way(grid: Grid) -> dict[str, Any]:
     return {
         "full": together(grid, "stage2", "sgd", tied=False, recompute="full"),
         "selective": together(grid, "stage2", "sgd", tied=False, recompute="selective"),
-        "odd": together(grid, "stage2", "sgd", odd=True),
+        "odd": together(grid, "stage2", "sgd", heads="odd"),
         "bfloat16": in_bfloat16(grid),
         "drift": drifting(grid),
         "kept": [kept_bytes(grid, way) for way in ("none", "full")],
@@ -87,7 +87,7 @@ def test_recomputing_changes_nothing_and_untied_heads_are_right(found, recompute
 
 @pytest.mark.multiprocess
 def test_what_cannot_be_shared_stays_whole(found):
-    assert_same(found["odd"], alone("stage2", "sgd", odd=True), "sgd", moved=1e-5)
+    assert_same(found["odd"], alone("stage2", "sgd", heads="odd"), "sgd", moved=1e-5)
 
 
 @pytest.mark.multiprocess
