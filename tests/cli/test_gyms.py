@@ -85,7 +85,7 @@ def interrupt(folder, keep):
         (("--env-id", NUMBER_LINE, "--env-kwargs", "[1"), "--env-kwargs is no JSON"),
         (("--task", "Win a game"), "name it with --env-id"),
         (("--env-id", NUMBER_LINE, "--env-set", "speed=2"), "--env-set speed: an environment has no such setting"),
-        (("--env-id", NUMBER_LINE, "--env-set", "levls=2"), "did you mean 'levels'"),
+        (("--env-id", NUMBER_LINE, "--env-set", "level=2"), "did you mean 'levels'"),
         (("--env-id", NUMBER_LINE, "--env-set", "levels=many"), "--env-set levels"),
         (("--env-id", NUMBER_LINE, "--env-set", "levels=0"), "levels is 0"),
         (("--env-id", NUMBER_LINE, "--env-set", "camera=top"), "NumberLine-v0 has no cameras to choose from"),
