@@ -1,5 +1,7 @@
 """Worlds whose rules are a table, the lake that is drawn anew, and what solutions say of what they see."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -92,11 +94,14 @@ def test_babyais_solution_says_how_far_off_the_asked_thing_lies():
     for seed in range(5):
         env.reset(seed=seed)
         world = env.env.unwrapped
-        told = dict(reversed(part.split()) for part in env.oracle().thought.split(".")[0].lower().split(", "))
+        told = {side: cells for cells, side in re.findall(r"(\d) (ahead|behind|left|right)", env.oracle().thought)}
         right = int(told.get("right", 0)) - int(told.get("left", 0))
         ahead = int(told.get("ahead", 0)) - int(told.get("behind", 0))
         place = world.agent_pos + ahead * world.dir_vec + right * world.right_vec
         assert (world.grid.get(*place).type, world.grid.get(*place).color) == ("ball", "red")
+        rows = env.oracle().thought.split(". ")[0].split()
+        assert rows[place[1]][place[0]] == "t"
+        assert rows[world.agent_pos[1]][world.agent_pos[0]] in "<>v^"
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def test_every_source_of_a_phase_gives_examples_that_can_be_encoded(phase, data,
     special = processor.tokenizer.special
     for source, _ in mixture.sources:
         for index in range(3):
-            encoded = processor.encode(source.example(index).messages)
+            encoded = source.example(index).encode(processor)
             ids, labels = encoded.inputs.input_ids, encoded.labels
             assert int(ids.max()) < len(processor.tokenizer)
             learnt = labels != -100
@@ -183,7 +183,7 @@ def test_a_phase_is_the_same_whenever_it_is_built(phase, data, processor):
     one, other = (tiny_data.mixture(RECIPE, phase, data) for _ in range(2))
     assert one.describe() == other.describe()
     for position in range(4):
-        ids = [processor.encode(built.example(position).messages).inputs.input_ids for built in (one, other)]
+        ids = [built.example(position).encode(processor).inputs.input_ids for built in (one, other)]
         assert torch.equal(*ids)
 
 
