@@ -9,8 +9,17 @@ from typing import Literal
 Way = Literal["loaded", "kept", "planted"]
 """Loaded anew, kept as it is, or kept with its body put back as it was when it had been loaded."""
 
-LOADED = frozenset({"choose-date", "navigate-tree", "scroll-text-2", "social-media", "use-slider", "use-slider-2"})
-"""Pages that remember something of an earlier episode whatever one does."""
+LOADED = frozenset(
+    {
+        *("choose-date", "choose-date-easy", "choose-date-medium", "choose-date-nodelay"),
+        *("email-inbox", "email-inbox-delete", "email-inbox-forward", "email-inbox-forward-nl"),
+        *("email-inbox-forward-nl-turk", "email-inbox-important", "email-inbox-nl-turk", "email-inbox-noscroll"),
+        *("email-inbox-reply", "email-inbox-star-reply"),
+        *("navigate-tree", "scroll-text-2", "social-media", "social-media-all", "social-media-some"),
+        *("use-slider", "use-slider-2"),
+    }
+)
+"""Pages that remember something of an earlier episode whatever one does, and those of their families."""
 PLANTED = frozenset({"form-sequence-3", "hot-cold", "order-food", "scroll-text", "use-colorwheel", "use-colorwheel-2"})
 """Pages that leave something of an earlier episode in their body."""
 
