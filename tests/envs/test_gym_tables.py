@@ -99,9 +99,11 @@ def test_babyais_solution_says_how_far_off_the_asked_thing_lies():
         ahead = int(told.get("ahead", 0)) - int(told.get("behind", 0))
         place = world.agent_pos + ahead * world.dir_vec + right * world.right_vec
         assert (world.grid.get(*place).type, world.grid.get(*place).color) == ("ball", "red")
-        rows = env.oracle().thought.split(". ")[0].split()
-        assert rows[place[1]][place[0]] == "t"
-        assert rows[world.agent_pos[1]][world.agent_pos[0]] in "<>v^"
+        (column, row), (at_column, at_row) = place, world.agent_pos
+        rows = env.oracle().thought.split(". At")[0].split()
+        assert f"rb{column}{row}" in rows[row - 1]  # a red ball
+        assert re.search(f"[<>v^]{{2}}{at_column}{at_row}", rows[at_row - 1])
+        assert f"At {at_column}{at_row} facing" in env.oracle().thought
 
 
 @pytest.mark.slow

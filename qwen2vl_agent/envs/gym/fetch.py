@@ -22,10 +22,8 @@ HELD_WIDTH = 0.06
 """Fingers nearer to each other than this, in metres, hold the block, which is 5 cm wide."""
 ABOVE, BEHIND, NEAR = 0.07, 0.09, 0.015
 """Metres: over the block before going down, behind it before pushing, and what counts as there."""
-FAR = 0.08
-"""Metres along an axis from which on something is far."""
-SIDES = (("behind", "beside", "ahead"), ("right", "straight on", "left"), ("below", "level", "above"))
-"""Of the axes x, y and z: less, the same, more."""
+SIDES = (("behind", "ahead"), ("right", "left"), ("below", "above"))
+"""Of the axes x, y and z: less and more."""
 CLEAR = 0.045
 """Metres over the block at which the hand may pass beside or over it."""
 GAIN = 10.0
@@ -86,12 +84,9 @@ class FetchAdapter(Adapter):
 
 
 def offset_words(offset: np.ndarray) -> str:
-    """Where something lies as seen from the robot, (3,) in metres, in words: `far ahead, left, level`."""
-    words = []
-    for value, (less, none, more) in zip(offset, SIDES, strict=True):
-        far = "far " if abs(value) > FAR else ""
-        words.append(none if abs(value) < NEAR else f"{far}{more if value > 0 else less}")
-    return ", ".join(words)
+    """Where something lies as seen from the robot, (3,) in metres: centimetres in words, `7 ahead, 4 right, 0 above`."""
+    numbers = [round(100 * float(value)) for value in offset]
+    return ", ".join(f"{abs(n)} {less if n < 0 else more}" for n, (less, more) in zip(numbers, SIDES, strict=True))
 
 
 def push(hand: np.ndarray, block: np.ndarray, goal: np.ndarray) -> tuple[str, np.ndarray]:

@@ -11,10 +11,10 @@ CELLS = 6
 """Of each view in `map_text`, along each side: 28 pixels each, a token of the model."""
 MIDDLE = (1.34, 0.75, 0.55)
 """What both cameras look at: the middle of what the hand can reach, in metres."""
-DISTANCE = 0.6
-"""From there to each camera, in metres."""
-FIELD = 45.0
-"""Of view, in degrees. Source: MuJoCo's default `fovy`."""
+DISTANCE = 1.1
+"""From there to each camera, in metres: so far off that what is near looks hardly larger than what is behind it."""
+FIELD = 20.0
+"""Of view, in degrees: 39 cm at the middle, of which the hand reaches 30."""
 FRONT, LEFT = 180.0, 90.0
 """Azimuths of the cameras in degrees: one sees the robot's own left and right, the other its fore and aft."""
 
@@ -32,6 +32,7 @@ class TwoViewReachEnv(MujocoFetchReachEnv):
         camera = {"distance": DISTANCE, "elevation": 0.0, "lookat": np.array(MIDDLE)}
         sides = {"width": SIDE, "height": SIDE, "default_camera_config": camera}
         super().__init__(reward_type, **{**sides, **kwargs})
+        self.model.vis.global_.fovy = FIELD
 
     def render(self) -> np.ndarray:
         """Both views side by side, (height, 2 * width, 3)."""
@@ -39,7 +40,10 @@ class TwoViewReachEnv(MujocoFetchReachEnv):
 
     @property
     def map_text(self) -> str:
-        """Where in the picture the hand (h) and the ball (b) are, cell by cell and row by row; x where both are."""
+        """Where in the picture the hand (h) and the ball (b) are, cell by cell and row by row; x where both are.
+
+        Then where both are in the room: centimetres ahead, left and above the middle.
+        """
         cells = [["."] * (2 * CELLS) for _ in range(CELLS)]
         hand, ball = self._get_obs()["achieved_goal"], self.goal
         for view, azimuth in enumerate((FRONT, LEFT)):
@@ -47,7 +51,8 @@ class TwoViewReachEnv(MujocoFetchReachEnv):
                 column, row = cell_of(place, azimuth)
                 met = cells[row][column + view * CELLS] != "."
                 cells[row][column + view * CELLS] = "x" if met else letter
-        return " ".join("".join(row) for row in cells)
+        rows = " ".join("".join(row) for row in cells)
+        return f"{rows}. Hand {_centimetres(hand)}, ball {_centimetres(ball)}"
 
     def _seen_from(self, azimuth: float) -> np.ndarray:
         self.mujoco_renderer._get_viewer(self.render_mode).cam.azimuth = azimuth
@@ -63,3 +68,7 @@ def cell_of(place: np.ndarray, azimuth: float) -> tuple[int, int]:
     across, down = offset @ right / half, -offset[2] / half
     column, row = (int(np.clip((share + 1) / 2 * CELLS, 0, CELLS - 1)) for share in (across, down))
     return column, row
+
+
+def _centimetres(place: np.ndarray) -> str:
+    return " ".join(str(round(float(value))) for value in 100 * (np.asarray(place) - MIDDLE))

@@ -33,6 +33,9 @@ ABOUT = {
 """The bot's subgoals in words."""
 FACING = (">", "v", "<", "^")
 """Of the directions 0 to 3."""
+COLOURS = {"red": "r", "green": "g", "blue": "b", "purple": "p", "yellow": "y", "grey": "e"}
+KINDS = {"key": "k", "ball": "b", "box": "x", "door": "d"}
+"""Letters of a thing in a thought's map."""
 LARGEST_MAP = 8
 """Cells along a side of a world that a thought still tells."""
 
@@ -95,21 +98,24 @@ class MiniGridAdapter(Adapter):
 
 
 def _map(world: Any) -> str:
-    """A small world cell by cell and row by row, for a mission of one thing; empty for a larger one.
+    """A small world within its walls, row by row and two characters a cell, for a mission of one thing; else empty.
 
-    # is wall, t what is asked for, o another thing; where the agent stands, the way that it faces.
+    `##` is a wall; a thing has its colour and kind, then its column and row: `rk25`, a red key. Where the agent stands,
+    twice the way that it faces: `>>16`.
     """
-    if world.width > LARGEST_MAP or not (places := _asked(world)):
+    if world.width > LARGEST_MAP or not _asked(world):
         return ""
-    rows = []
-    for y in range(world.height):
-        cells = [world.grid.get(x, y) for x in range(world.width)]
-        letters = ["." if cell is None else "#" if cell.type == "wall" else "o" for cell in cells]
-        rows.append(letters)
-    for x, y in places:
-        rows[y][x] = "t"
-    rows[world.agent_pos[1]][world.agent_pos[0]] = FACING[world.agent_dir]
+    rows = [[_cell(world, x, y) for x in range(1, world.width - 1)] for y in range(1, world.height - 1)]
     return f"{' '.join(map(''.join, rows))}. "
+
+
+def _cell(world: Any, x: int, y: int) -> str:
+    if (x, y) == tuple(world.agent_pos):
+        return f"{2 * FACING[world.agent_dir]}{x}{y}"
+    thing = world.grid.get(x, y)
+    if thing is None or thing.type == "wall":
+        return "##" if thing else ".."
+    return f"{COLOURS[thing.color]}{KINDS[thing.type]}{x}{y}"
 
 
 def _asked(world: Any) -> list[tuple[int, int]]:
@@ -117,7 +123,10 @@ def _asked(world: Any) -> list[tuple[int, int]]:
 
 
 def _where(world: Any) -> str:
-    """The way to the nearest thing that a mission of one thing asks for, as the agent stands: `2 ahead, 3 left. `."""
+    """The way to the nearest thing that a mission of one thing asks for, as the agent stands, with column and row of both.
+
+    `At 21 facing v, it is at 53: 2 ahead, 3 left. `.
+    """
     places = _asked(world)
     if not places:
         return ""
@@ -129,4 +138,6 @@ def _where(world: Any) -> str:
         for cells, names in ((ahead, ("ahead", "behind")), (right, ("right", "left")))
         if cells
     ]
-    return f"{', '.join(told) or 'here'}. ".capitalize()
+    (x, y), (to_x, to_y) = world.agent_pos, world.agent_pos + nearest
+    places_told = f"At {x}{y} facing {FACING[world.agent_dir]}, it is at {to_x}{to_y}"
+    return f"{places_told}: {', '.join(told) or 'here'}. "
