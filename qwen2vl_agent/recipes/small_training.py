@@ -29,8 +29,8 @@ class SmallRecipe:
     """Of the vision encoder, whose heads have 32 values each."""
     vision_layers: int = 2
     rope_theta: float = 1_000_000.0
-    """Rotary base. The published one turns the pairs of a picture's columns by 0.0002 a token, which a language model of
-    this size hardly sees; 100 turns them by 0.06 and forgets what was said some hundred tokens ago."""
+    """Rotary base. The published one turns the pairs of a picture's columns by 0.0002 a token, which a language model
+    of this size hardly sees; 100 turns them by 0.06, and the model forgets what was said some hundred tokens ago."""
     threads: int = 1
     data_workers: int = 0
 

@@ -84,7 +84,7 @@ class FetchAdapter(Adapter):
 
 
 def offset_words(offset: np.ndarray) -> str:
-    """Where something lies as seen from the robot, (3,) in metres: centimetres in words, `7 ahead, 4 right, 0 above`."""
+    """Where something lies as seen from the robot, (3,) in metres, in centimetres: `7 ahead, 4 right, 0 above`."""
     numbers = [round(100 * float(value)) for value in offset]
     return ", ".join(f"{abs(n)} {less if n < 0 else more}" for n, (less, more) in zip(numbers, SIDES, strict=True))
 

@@ -123,7 +123,7 @@ def _asked(world: Any) -> list[tuple[int, int]]:
 
 
 def _where(world: Any) -> str:
-    """The way to the nearest thing that a mission of one thing asks for, as the agent stands, with column and row of both.
+    """Column and row of the agent and of the nearest thing that a mission of one thing asks for, and the way there.
 
     `At 21 facing v, it is at 53: 2 ahead, 3 left. `.
     """
