@@ -1,10 +1,7 @@
 """Any gymnasium environment as an agent's: function calls in, pictures out, and an honest verdict."""
 
-import io
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -13,20 +10,18 @@ from PIL import Image
 
 from qwen2vl_agent.envs.action_space import ActionSpace
 from qwen2vl_agent.envs.clips import FPS, stepped_clip
-from qwen2vl_agent.envs.gym.adapter import Adapter, adapter_class
-from qwen2vl_agent.envs.gym.cameras import look_from
 from qwen2vl_agent.envs.gym.catalogue import Entry, entries
 from qwen2vl_agent.envs.gym.config import GymConfig
-from qwen2vl_agent.envs.gym.control import Control
 from qwen2vl_agent.envs.gym.judging import Verdict, verdict
-from qwen2vl_agent.envs.gym.making import find_spec, make_raw
-from qwen2vl_agent.envs.gym.pictures import Pictures, in_words, numbers_of
+from qwen2vl_agent.envs.gym.making import find_spec
+from qwen2vl_agent.envs.gym.opened import Opened, called, open_entry, plain
+from qwen2vl_agent.envs.gym.pictures import in_words, numbers_of
 from qwen2vl_agent.envs.screen import DEFAULT_MAX_STEPS, HIGHEST_SEED
 from qwen2vl_agent.envs.task_set import check_free_text
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.envs.wrappers import GREY
 from qwen2vl_agent.schema.actions import Done
-from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost, ToolCallError
+from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, ToolCallError
 from qwen2vl_agent.schema.geometry import Frame
 from qwen2vl_agent.schema.observation import Clip, Observation
 from qwen2vl_agent.schema.tools import ToolCall, ToolSpec, narrowed, to_action, tool_name, tool_spec
@@ -43,18 +38,6 @@ class GymTask:
     goal: str
     unseen: bool = False
     """Nothing is held out of training but seeds."""
-
-
-@dataclass(slots=True)
-class _Opened:
-    """An environment that is open, and what was found out about it."""
-
-    key: Any
-    env: Any
-    env_id: str
-    adapter: Adapter
-    pictures: Pictures
-    control: Control
 
 
 class GymEnv(gymnasium.Env[np.ndarray, Any]):
@@ -81,7 +64,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         self.task: GymTask | None = None
         self.goal = ""
         self._entries = entries()
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         self._observation: Observation | None = None
         self._info: dict[str, Any] = {}
         self.timings: dict[str, float] = {}
@@ -147,7 +130,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         task = (options or {}).get("task", self.config.task)
         self._open(self._wanted(task), self.episode_seed)
         begin = time.perf_counter()
-        with _called(self._now.env_id, "reset"):
+        with called(self._now.env_id, "reset"):
             self._last, self._info = self.env.reset(seed=self.episode_seed)
         self._now.adapter.began(self._last, self._info)
         self._set_goal(task)
@@ -209,7 +192,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
     # Inside ----------------------------------------------------------------------------------------------------------
 
     @property
-    def _now(self) -> _Opened:
+    def _now(self) -> Opened:
         if self._opened is None:
             raise ValueError("the environment is closed")
         return self._opened
@@ -232,37 +215,10 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _open(self, entry: Entry, seed: int | None) -> None:
         """Have the environment of `entry` open; one that is there already stays, unless a seed needs another."""
-        kwargs = {**entry.env_kwargs, **({} if self._stands_in else self.config.env_kwargs)}
-        key = (entry.env_id, repr(sorted(kwargs.items())), entry.levels, self._stands_in)
-        old = self._opened
-        if old is not None and old.key == key and not (old.adapter.seeded_when_made and seed is not None):
-            return
-        if old is not None and old.key == key:
-            kwargs["seed"] = seed
-        self.close()
-        env = self._made(entry.env_id, kwargs)
-        try:
-            adapter = adapter_class(env)(env, entry.env_id)
-            if adapter.seeded_when_made and seed is not None and "seed" not in kwargs:
-                env.close()
-                env = self._made(entry.env_id, {**kwargs, "seed": seed})
-                adapter = type(adapter)(env, entry.env_id)
-            pictures = Pictures(env, entry.env_id)
-            control = adapter.control(self.config.levels or entry.levels)
-        except BaseException:
-            env.close()
-            raise
-        self._opened = _Opened(key, env, entry.env_id, adapter, pictures, control)
-
-    def _made(self, env_id: str, kwargs: dict[str, Any]) -> Any:
-        env = make_raw(env_id, kwargs, self.config.modules)
-        try:
-            if self.config.camera and not self._stands_in:
-                look_from(env, env_id, self.config.camera)
-        except BaseException:
-            env.close()
-            raise
-        return env
+        config = replace(self.config, env_kwargs={}, camera="") if self._stands_in else self.config
+        if self._opened is None or not self._opened.serves(entry, config, seed):
+            self.close()
+            self._opened = open_entry(entry, config, seed)
 
     def _set_goal(self, task: str) -> None:
         own = self._now.adapter.goal(self._last)
@@ -303,7 +259,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         reward, terminated, truncated, done = 0.0, False, False, 0
         self._passed = [self.observation.image]
         while done < self._repeat and not (terminated or truncated or self._stops_here()):
-            with _called(self._now.env_id, "step"):
+            with called(self._now.env_id, "step"):
                 self._last, earned, terminated, truncated, self._info = self.env.step(raw)
             done, reward = done + 1, reward + float(earned)
             self._now.adapter.did(raw)
@@ -313,7 +269,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
                 self._passed.append(self._picture())
         rate = self.env.metadata.get("render_fps")
         lasted = {"lasted_s": round(done / float(rate), 6)} if rate else {}
-        return reward, bool(terminated), bool(truncated), {**told, "sent": _plain(raw), "times": done, **lasted}
+        return reward, bool(terminated), bool(truncated), {**told, "sent": plain(raw), "times": done, **lasted}
 
     def _stops_here(self) -> bool:
         return bool(self._solved) and self.config.end_when_solved
@@ -341,7 +297,7 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
         """What it shows now; grey, as large as at first, where nothing is to be seen."""
         if self._grey is not None:
             return self._grey
-        with _called(self._now.env_id, "render"):
+        with called(self._now.env_id, "render"):
             image: Image.Image = self._now.adapter.shown(self._now.pictures.take(self._last))
         if self.config.blind:
             self._grey = image = Image.new("RGB", image.size, GREY)
@@ -362,32 +318,6 @@ class GymEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _pixels(self) -> np.ndarray:
         return np.array(self.observation.image)
-
-
-@contextmanager
-def _called(env_id: str, call: str) -> Iterator[None]:
-    """A call of somebody else's code: what it prints is left out, for results are printed here.
-
-    Raises:
-        DeviceLost: it raised; one line for the operator, the error itself its cause.
-    """
-    try:
-        with redirect_stdout(io.StringIO()):
-            yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        words = " ".join(str(error).split())[:300]
-        raise DeviceLost(f"{env_id} failed in {call}: {type(error).__name__}: {words}") from error
-
-
-def _plain(raw: Any) -> Any:
-    """What was sent, as JSON can hold it."""
-    if isinstance(raw, dict):
-        return {str(key): _plain(value) for key, value in raw.items()}
-    if isinstance(raw, tuple | list):
-        return [_plain(value) for value in raw]
-    return raw.tolist() if isinstance(raw, np.ndarray | np.generic) else raw
 
 
 def gym_env(*, render_mode: str | None = None, **options: Any) -> GymEnv:
