@@ -28,7 +28,7 @@ MERGED = 4
 """Patches of a visual token."""
 
 
-def network(width: int, layers: int, head: int = 16) -> Qwen2VLConfig:
+def network(width: int, layers: int, head: int = 16, rope_theta: float = 1e6) -> Qwen2VLConfig:
     """A network of `width`, with heads of `head` whose frequencies are shared out as in the published sizes."""
     turning = head // 2
     text = TextConfig(
@@ -40,6 +40,7 @@ def network(width: int, layers: int, head: int = 16) -> Qwen2VLConfig:
         intermediate_size=3 * width,
         mrope_section=(turning - 2 * (3 * turning // 8), 3 * turning // 8, 3 * turning // 8),
         max_window_layers=layers,
+        rope_theta=rope_theta,
     )
     vision = VisionConfig(depth=1, embed_dim=width, num_heads=max(1, width // 16), mlp_ratio=2)
     return replace(preset("tiny").with_tokens(SPECIAL), text=text, vision=vision, tie_word_embeddings=True)
