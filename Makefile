@@ -48,7 +48,7 @@ demo: $(CORE) ## set up and watch a task being done on a virtual phone
 test: $(DEV) ## set up and run the quick tests
 	$(PYTEST) -m "$(QUICK)"
 
-test-all: $(ALL) ## the quick tests and those that take long, start several processes or need a browser or X
+test-all: $(DOCS) ## the quick tests and those that take long, start several processes or need a browser or X
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && ! dpkg -s $(DEBIAN) > /dev/null 2>&1; then \
 	  apt-get update -qq && apt-get install -qq -y --no-install-recommends $(DEBIAN) \
 	  || echo "make: without $(DEBIAN) some tests are skipped"; fi

@@ -98,24 +98,26 @@ class MiniGridAdapter(Adapter):
 
 
 def _map(world: Any) -> str:
-    """A small world within its walls, row by row and two characters a cell, for a mission of one thing; else empty.
+    """A small world within its walls, cell by cell and row by row, for a mission of one thing; else empty.
 
-    `##` is a wall; a thing has its colour and kind, then its column and row: `rk25`, a red key. Where the agent stands,
-    twice the way that it faces: `>>16`.
+    Four characters each, so that what is written of a cell always stands in the same place: column, row, and a thing's
+    colour and kind (`25rk`, a red key), `..` for none, `##` for a wall, twice the way that the agent faces (`16>>`).
     """
     if world.width > LARGEST_MAP or not _asked(world):
         return ""
-    rows = [[_cell(world, x, y) for x in range(1, world.width - 1)] for y in range(1, world.height - 1)]
-    return f"{' '.join(map(''.join, rows))}. "
+    rows = ["".join(_cell(world, x, y) for x in range(1, world.width - 1)) for y in range(1, world.height - 1)]
+    return f"{' '.join(rows)}. "
 
 
 def _cell(world: Any, x: int, y: int) -> str:
-    if (x, y) == tuple(world.agent_pos):
-        return f"{2 * FACING[world.agent_dir]}{x}{y}"
     thing = world.grid.get(x, y)
-    if thing is None or thing.type == "wall":
-        return "##" if thing else ".."
-    return f"{COLOURS[thing.color]}{KINDS[thing.type]}{x}{y}"
+    if (x, y) == tuple(world.agent_pos):
+        seen = 2 * FACING[world.agent_dir]
+    elif thing is None or thing.type == "wall":
+        seen = "##" if thing else ".."
+    else:
+        seen = COLOURS[thing.color] + KINDS[thing.type]
+    return f"{x}{y}{seen}"
 
 
 def _asked(world: Any) -> list[tuple[int, int]]:
