@@ -42,7 +42,7 @@ LETTERS, LENGTH, CELL = string.ascii_uppercase, 4, 28
 FIRST_LETTER, SAY, ASK, END = 4, 40, 41, 60
 """Ids: of A, of "what does it say", of "which is the first letter" (and the three after it), of an answer's end."""
 CONFIG = network(64, 2, rope_theta=10.0)
-"""With the published base, 1,000,000, columns turn by 0.0002 a token, and a network of this size sees no order in them."""
+"""With the published base, 1,000,000, columns turn by 0.0002 a token: a network of this size sees no order in them."""
 EXAMPLES = 48
 """Of a step."""
 HELD_OUT = 7
@@ -190,7 +190,9 @@ def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--out", type=Path, required=True)
     flags.add_argument("--runs", type=Path, default=Path("runs/three-stages"))
-    flags.add_argument("--steps", type=int, nargs=4, default=[400, 1500, 1500, 600], help="of each stage, the first is 0")
+    flags.add_argument(
+        "--steps", type=int, nargs=4, default=[400, 1500, 1500, 600], help="of each stage, the first is 0"
+    )
     given = flags.parse_args()
     torch.set_num_threads(1)
     model, found = Qwen2VL(CONFIG, seed=0), {}

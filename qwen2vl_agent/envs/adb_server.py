@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 USB_BUS = Path("/dev/bus/usb")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 START_LIMIT_S = 30.0
+START_TRIES, START_PAUSE_S = 3, 0.5
+"""Where several start it at once, one gets the port, and adb fails for the others; the next time it is there."""
 CONNECT_LIMIT_S = 10.0
 WHAT_TO_DO = {
     "offline": "unplug and replug it, or `adb disconnect` and `adb connect` it again",
@@ -80,18 +83,24 @@ def adb_client() -> adbutils.AdbClient:
                 f"no adb server answers at {client.host}:{client.port} ({error}); start it there with "
                 "`adb -a nodaemon server start`, or unset ANDROID_ADB_SERVER_HOST"
             ) from None
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            _start(client.port)
+            break
+        except (OSError, subprocess.SubprocessError) as error:
+            if not tries_left:
+                detail = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()
+                raise DeviceLost(f"the adb server does not start on port {client.port}: {detail or error}") from None
+            time.sleep(START_PAUSE_S)
+    return client
+
+
+def _start(port: int) -> None:
     environment = dict(os.environ)
     if sys.platform == "linux" and not USB_BUS.exists():
         environment.setdefault("ADB_USB", "0")  # without a bus it would wait three seconds for one
-    command = [adb_path(), "-P", str(client.port), "start-server"]
-    try:
-        subprocess.run(command, capture_output=True, check=True, timeout=START_LIMIT_S, env=environment)
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", b"") or b""
-        raise DeviceLost(
-            f"the adb server does not start on port {client.port}: {detail.decode(errors='replace').strip() or error}"
-        ) from None
-    return client
+    command = [adb_path(), "-P", str(port), "start-server"]
+    subprocess.run(command, capture_output=True, check=True, timeout=START_LIMIT_S, env=environment)
 
 
 def attached(client: adbutils.AdbClient) -> list[Attached]:

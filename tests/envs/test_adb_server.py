@@ -1,5 +1,8 @@
 """Choosing among phones, and saying what is wrong with them."""
 
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -63,6 +66,20 @@ def test_other_processes_own_phones_are_left_to_them() -> None:
 
 def test_our_own_phones_are_seen_as_private(adb_client: adbutils.AdbClient, phone_process: PhoneProcess) -> None:
     assert adb_server.Attached(phone_process.serial, "device", private=True) in adb_server.attached(adb_client)
+
+
+def test_several_that_need_a_server_at_once_all_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            clients = list(pool.map(lambda _: adb_server.adb_client(), range(6)))
+        assert {client.port for client in clients} == {port}
+        assert all(client.server_version() for client in clients)
+    finally:
+        subprocess.run([adb_server.adb_path(), "-P", str(port), "kill-server"], capture_output=True, check=False)
 
 
 def test_a_wrong_adb_binary_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
