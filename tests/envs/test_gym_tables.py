@@ -100,10 +100,10 @@ def test_babyais_solution_says_how_far_off_the_asked_thing_lies():
         place = world.agent_pos + ahead * world.dir_vec + right * world.right_vec
         assert (world.grid.get(*place).type, world.grid.get(*place).color) == ("ball", "red")
         (column, row), (at_column, at_row) = place, world.agent_pos
-        rows = env.oracle().thought.split(". At")[0].split()
-        assert f"{column}{row}rb" in rows[row - 1]  # a red ball
-        assert re.search(f"{at_column}{at_row}[<>v^]{{2}}", rows[at_row - 1])
-        assert f"At {at_column}{at_row} facing" in env.oracle().thought
+        rows = env.oracle().thought.split(". I am")[0].split()
+        assert f"rb{column}{row}" in rows[row - 1]  # a red ball
+        agent = re.search(f"[<>v^]{{2}}{at_column}{at_row}", rows[at_row - 1])
+        assert f"I am {agent[0]}, it is rb{column}{row}:" in env.oracle().thought
 
 
 @pytest.mark.slow

@@ -98,11 +98,7 @@ class MiniGridAdapter(Adapter):
 
 
 def _map(world: Any) -> str:
-    """A small world within its walls, cell by cell and row by row, for a mission of one thing; else empty.
-
-    Four characters each, so that what is written of a cell always stands in the same place: column, row, and a thing's
-    colour and kind (`25rk`, a red key), `..` for none, `##` for a wall, twice the way that the agent faces (`16>>`).
-    """
+    """A small world within its walls, cell by cell and row by row, for a mission of one thing; else empty."""
     if world.width > LARGEST_MAP or not _asked(world):
         return ""
     rows = ["".join(_cell(world, x, y) for x in range(1, world.width - 1)) for y in range(1, world.height - 1)]
@@ -110,6 +106,10 @@ def _map(world: Any) -> str:
 
 
 def _cell(world: Any, x: int, y: int) -> str:
+    """What is there, with column and row: four characters, so that what is written of a cell stands in the same place.
+
+    A thing has its colour and kind (`rk25`, a red key), nothing is `..`, a wall `##`, the agent twice the way it faces.
+    """
     thing = world.grid.get(x, y)
     if (x, y) == tuple(world.agent_pos):
         seen = 2 * FACING[world.agent_dir]
@@ -117,7 +117,7 @@ def _cell(world: Any, x: int, y: int) -> str:
         seen = "##" if thing else ".."
     else:
         seen = COLOURS[thing.color] + KINDS[thing.type]
-    return f"{x}{y}{seen}"
+    return f"{seen}{x}{y}"
 
 
 def _asked(world: Any) -> list[tuple[int, int]]:
@@ -125,9 +125,9 @@ def _asked(world: Any) -> list[tuple[int, int]]:
 
 
 def _where(world: Any) -> str:
-    """Column and row of the agent and of the nearest thing that a mission of one thing asks for, and the way there.
+    """The cells of the agent and of the nearest thing that a mission of one thing asks for, and the way there.
 
-    `At 21 facing v, it is at 53: 2 ahead, 3 left. `.
+    `I am vv21, it is rk53: 2 ahead, 3 left. `.
     """
     places = _asked(world)
     if not places:
@@ -140,6 +140,5 @@ def _where(world: Any) -> str:
         for cells, names in ((ahead, ("ahead", "behind")), (right, ("right", "left")))
         if cells
     ]
-    (x, y), (to_x, to_y) = world.agent_pos, world.agent_pos + nearest
-    places_told = f"At {x}{y} facing {FACING[world.agent_dir]}, it is at {to_x}{to_y}"
+    places_told = f"I am {_cell(world, *world.agent_pos)}, it is {_cell(world, *(world.agent_pos + nearest))}"
     return f"{places_told}: {', '.join(told) or 'here'}. "
