@@ -16,6 +16,8 @@ from typing import Any
 VIEWS = ((390, "light"), (820, "light"), (1440, "light"), (1440, "dark"))
 """Widths in pixels, and schemes of colour."""
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+PATIENCE_MS = 120_000
+"""For a page on a busy machine."""
 BROKEN = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
 
 
@@ -28,7 +30,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def look(page: Any, address: str, axe: str) -> list[str]:
     """What is wrong with a page as it is shown now."""
-    page.goto(address, wait_until="load")
+    page.goto(address, wait_until="load", timeout=PATIENCE_MS)
     found = [f"{page.evaluate(WIDER)} pixels wider than the window"] if page.evaluate(WIDER) > 0 else []
     found += [f"no picture at {source}" for source in page.evaluate(BROKEN)]
     if axe:

@@ -94,16 +94,15 @@ def test_babyais_solution_says_how_far_off_the_asked_thing_lies():
     for seed in range(5):
         env.reset(seed=seed)
         world = env.env.unwrapped
-        told = {side: cells for cells, side in re.findall(r"(\d) (ahead|behind|left|right)", env.oracle().thought)}
-        right = int(told.get("right", 0)) - int(told.get("left", 0))
-        ahead = int(told.get("ahead", 0)) - int(told.get("behind", 0))
-        place = world.agent_pos + ahead * world.dir_vec + right * world.right_vec
-        assert (world.grid.get(*place).type, world.grid.get(*place).color) == ("ball", "red")
-        (column, row), (at_column, at_row) = place, world.agent_pos
-        rows = env.oracle().thought.split(". I am")[0].split()
-        assert f"rb{column}{row}" in rows[row - 1]  # a red ball
-        agent = re.search(f"[<>v^]{{2}}{at_column}{at_row}", rows[at_row - 1])
-        assert f"I am {agent[0]}, it is rb{column}{row}:" in env.oracle().thought
+        thought = env.oracle().thought
+        told = {side: int(cells) for cells, side in re.findall(r"(\d) (right|left|down|up)", thought)}
+        column = world.agent_pos[0] + told.get("right", 0) - told.get("left", 0)
+        row = world.agent_pos[1] + told.get("down", 0) - told.get("up", 0)
+        assert (world.grid.get(column, row).type, world.grid.get(column, row).color) == ("ball", "red")
+        rows = thought.split(". I am")[0].split()
+        assert f"RR{column}{row}" in rows[row - 1]
+        agent = re.search(f"[<>v^]{{2}}{world.agent_pos[0]}{world.agent_pos[1]}", rows[world.agent_pos[1] - 1])
+        assert f"I am {agent[0]}, it is RR{column}{row}:" in thought
 
 
 @pytest.mark.slow

@@ -33,9 +33,13 @@ ABOUT = {
 """The bot's subgoals in words."""
 FACING = (">", "v", "<", "^")
 """Of the directions 0 to 3."""
-COLOURS = {"red": "r", "green": "g", "blue": "b", "purple": "p", "yellow": "y", "grey": "e"}
-KINDS = {"key": "k", "ball": "b", "box": "x", "door": "d"}
-"""Letters of a thing in a thought's map."""
+LETTERS = {
+    "key": {"red": "r", "green": "g", "blue": "b", "purple": "p", "yellow": "y", "grey": "e"},
+    "ball": {"red": "R", "green": "G", "blue": "B", "purple": "P", "yellow": "Y", "grey": "E"},
+    "box": {"red": "s", "green": "h", "blue": "c", "purple": "q", "yellow": "z", "grey": "f"},
+    "door": {"red": "S", "green": "H", "blue": "C", "purple": "Q", "yellow": "Z", "grey": "F"},
+}
+"""Of a thing in a thought's map, one each: a single letter is found again sooner than one of colour and one of kind."""
 LARGEST_MAP = 8
 """Cells along a side of a world that a thought still tells."""
 
@@ -108,7 +112,7 @@ def _map(world: Any) -> str:
 def _cell(world: Any, x: int, y: int) -> str:
     """What is there, with column and row: four characters, so that what is written of a cell stands in the same place.
 
-    A thing has its colour and kind (`rk25`, a red key), nothing is `..`, a wall `##`, the agent twice the way it faces.
+    A thing has its letter twice (`rr25`, a red key), nothing is `..`, a wall `##`, the agent twice the way it faces.
     """
     thing = world.grid.get(x, y)
     if (x, y) == tuple(world.agent_pos):
@@ -116,7 +120,7 @@ def _cell(world: Any, x: int, y: int) -> str:
     elif thing is None or thing.type == "wall":
         seen = "##" if thing else ".."
     else:
-        seen = COLOURS[thing.color] + KINDS[thing.type]
+        seen = 2 * LETTERS[thing.type][thing.color]
     return f"{seen}{x}{y}"
 
 
@@ -125,20 +129,19 @@ def _asked(world: Any) -> list[tuple[int, int]]:
 
 
 def _where(world: Any) -> str:
-    """The cells of the agent and of the nearest thing that a mission of one thing asks for, and the way there.
+    """The cells of the agent and of the nearest thing that a mission of one thing asks for, and the way on the picture.
 
-    `I am vv21, it is rk53: 2 ahead, 3 left. `.
+    `I am vv21, it is rr53: 3 right, 2 down. `.
     """
     places = _asked(world)
     if not places:
         return ""
     offsets = [np.array(place) - world.agent_pos for place in places]
     nearest = min(offsets, key=lambda offset: int(np.abs(offset).sum()))
-    ahead, right = int(nearest @ world.dir_vec), int(nearest @ world.right_vec)
     told = [
         f"{abs(cells)} {names[cells < 0]}"
-        for cells, names in ((ahead, ("ahead", "behind")), (right, ("right", "left")))
+        for cells, names in zip(map(int, nearest), (("right", "left"), ("down", "up")), strict=True)
         if cells
     ]
-    places_told = f"I am {_cell(world, *world.agent_pos)}, it is {_cell(world, *(world.agent_pos + nearest))}"
-    return f"{places_told}: {', '.join(told) or 'here'}. "
+    there = _cell(world, *(world.agent_pos + nearest))
+    return f"I am {_cell(world, *world.agent_pos)}, it is {there}: {', '.join(told) or 'here'}. "
