@@ -54,16 +54,8 @@ ROOMS = {
 def python_page() -> str:
     """A section for each room, filled by mkdocstrings; with its own list of them, for the theme's is drawn twice."""
     rooms = " · ".join(f"[{room}](#{room.lower().replace(' ', '-')})" for room in ROOMS)
-    lines = [
-        "---",
-        "hide:",
-        "  - toc",
-        "---",
-        "# Python",
-        "",
-        "What a program of your own builds on, from the docstrings of",
-    ]
-    lines += [f"the code: {rooms}.", ""]
+    about = f"What a program of your own builds on, from the docstrings of the code: {rooms}."
+    lines = ["---", "hide:", "  - toc", "---", "# Python", "", about, ""]
     for room, modules in ROOMS.items():
         lines += [f"## {room}", ""]
         for module in modules:

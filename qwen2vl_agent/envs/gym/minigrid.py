@@ -39,7 +39,7 @@ LETTERS = {
     "box": {"red": "s", "green": "h", "blue": "c", "purple": "q", "yellow": "z", "grey": "f"},
     "door": {"red": "S", "green": "H", "blue": "C", "purple": "Q", "yellow": "Z", "grey": "F"},
 }
-"""Of a thing in a thought's map, one each: a single letter is found again sooner than one of colour and one of kind."""
+"""Of a thing in a thought's map, by kind and colour."""
 LARGEST_MAP = 8
 """Cells along a side of a world that a thought still tells."""
 
@@ -120,7 +120,7 @@ def _cell(world: Any, x: int, y: int) -> str:
     elif thing is None or thing.type == "wall":
         seen = "##" if thing else ".."
     else:
-        seen = 2 * LETTERS[thing.type][thing.color]
+        seen = 2 * LETTERS.get(thing.type, {}).get(thing.color, "?")
     return f"{seen}{x}{y}"
 
 
