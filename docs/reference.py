@@ -52,10 +52,10 @@ ROOMS = {
 
 
 def python_page() -> str:
-    """A section for each room, filled by mkdocstrings; with its own list of them, for the theme's is drawn twice."""
+    """A section for each room, filled by mkdocstrings."""
     rooms = " · ".join(f"[{room}](#{room.lower().replace(' ', '-')})" for room in ROOMS)
     about = f"What a program of your own builds on, from the docstrings of the code: {rooms}."
-    lines = ["---", "hide:", "  - toc", "---", "# Python", "", about, ""]
+    lines = ["# Python", "", about, ""]
     for room, modules in ROOMS.items():
         lines += [f"## {room}", ""]
         for module in modules:
