@@ -88,7 +88,7 @@ def adb_client() -> adbutils.AdbClient:
             _start(client.port)
             break
         except (OSError, subprocess.SubprocessError) as error:
-            if not tries_left:
+            if not (tries_left and isinstance(error, subprocess.CalledProcessError)):
                 detail = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()
                 raise DeviceLost(f"the adb server does not start on port {client.port}: {detail or error}") from None
             time.sleep(START_PAUSE_S)

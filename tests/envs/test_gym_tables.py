@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from qwen2vl_agent.envs.gym.making import make_raw
 from qwen2vl_agent.envs.gym.tabular import DISCOUNT, best_actions
 from qwen2vl_agent.envs.register import make_env
+from qwen2vl_agent.envs.suites import episode_seed
 
 pytest.importorskip("pygame", reason="pygame is missing: pip install -e '.[games]'")
 
@@ -123,3 +124,12 @@ def test_fetchs_reach_is_seen_from_two_sides():
         red = (view[..., 0] > 150) & (view[..., 1] < 60) & (view[..., 2] < 60)
         assert red.sum() > 20  # the ball
     assert not np.array_equal(left, right)
+
+
+@pytest.mark.slow
+def test_a_push_that_lost_its_puck_begins_anew():
+    pytest.importorskip("metaworld", reason="metaworld is missing: pip install -e '.[robot]'")
+    env = make_env("gym", task="robots.sawyer_push", blind=True)
+    outcome, calls, _ = played(env, episode_seed(51, 0))
+    assert outcome == "success"
+    assert calls > 40  # it was stuck at first

@@ -10,6 +10,7 @@ from qwen2vl_agent.data.examples import episode_example, recorded_turns
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.recipes import registry
+from qwen2vl_agent.recipes.small_training import make_model
 from qwen2vl_agent.recipes.suite import DRAWN, SuiteRecipe, demonstrate, make_processor, shown, train
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.trajectory.store import episodes, read_header
@@ -85,3 +86,12 @@ def test_beginnings_alone_can_be_learned_from(tmp_path):
 def test_a_suite_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"no suite 'bridge'"):
         train(out=tmp_path, overrides={"suite": "bridge"})
+
+
+def test_a_heads_pairs_are_shared_out_as_asked():
+    recipe = SuiteRecipe(rope_theta=100.0, mrope_section="2,8,22")
+    text = make_model(recipe, make_processor(recipe)).config.text
+    assert (text.rope_theta, text.mrope_section) == (100.0, (2, 8, 22))
+    for wrong in ("2,8,21", "16,16", "a,b,c", ""):
+        with pytest.raises(ConfigError, match="mrope_section"):
+            SuiteRecipe(mrope_section=wrong)

@@ -22,7 +22,8 @@ from qwen2vl_agent.schema.errors import ConfigError, DeviceLost
 class Opened:
     """An environment that is open, and what was found out about it."""
 
-    wanted: str
+    key: str
+    """What it was made from."""
     env: Any
     env_id: str
     adapter: Adapter
@@ -31,7 +32,7 @@ class Opened:
 
     def serves(self, entry: Entry, config: GymConfig, seed: int | None) -> bool:
         """Whether an episode of `entry` can begin in it as it is."""
-        return self.wanted == _wanted(entry, config) and not (self.adapter.seeded_when_made and seed is not None)
+        return self.key == _key(entry, config) and not (self.adapter.seeded_when_made and seed is not None)
 
 
 def open_entry(entry: Entry, config: GymConfig, seed: int | None) -> Opened:
@@ -53,10 +54,10 @@ def open_entry(entry: Entry, config: GymConfig, seed: int | None) -> Opened:
     except BaseException:
         env.close()
         raise
-    return Opened(_wanted(entry, config), env, entry.env_id, adapter, pictures, control)
+    return Opened(_key(entry, config), env, entry.env_id, adapter, pictures, control)
 
 
-def _wanted(entry: Entry, config: GymConfig) -> str:
+def _key(entry: Entry, config: GymConfig) -> str:
     kwargs = {**entry.env_kwargs, **config.env_kwargs}
     return repr((entry.env_id, sorted(kwargs.items()), entry.levels, config.camera))
 
