@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from qwen2vl_agent.commands.models import EMBEDDED
@@ -57,25 +56,14 @@ def _processor() -> Iterator[Finding]:
         return
     import torch
 
-    flags = _cpu_flags()
-    fast = [label for flag, label in _FAST_BF16.items() if flag in flags]
+    from qwen2vl_agent.model.precision import bf16_instructions
+
+    fast = bf16_instructions()
     speed = f"bf16 in hardware: {', '.join(fast)}" if fast else "no bf16 in hardware: float32 is the fastest here"
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
     yield Finding("processor", "good", f"{threads}, {torch.backends.cpu.get_cpu_capability()}, {speed}")
     if torch.cuda.is_available():
         yield Finding("gpu", "good", torch.cuda.get_device_name())
-
-
-_FAST_BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm bf16"}
-
-
-def _cpu_flags() -> set[str]:
-    """What the processor says it can do; empty on systems without /proc."""
-    description = Path("/proc/cpuinfo")
-    if not description.exists():
-        return set()
-    match = re.search(r"^(?:flags|Features)\s*:(.*)$", description.read_text(), re.MULTILINE)
-    return set(match[1].split()) if match else set()
 
 
 def _embedded_model() -> Finding:

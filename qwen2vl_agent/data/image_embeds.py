@@ -103,8 +103,8 @@ def write_embeds(folder: Path, number: int, model: Any, images: ImageProcessor, 
         patches, batch_grids = zip(*(images(part.image) for part in parts[start : start + BATCH]), strict=True)
         grids |= set(batch_grids)
         with torch.inference_mode():
-            made = model.visual(torch.cat(patches).to(model.dtype), torch.tensor(batch_grids))
-        kept.append(made.to(torch.bfloat16).unflatten(0, (len(patches), -1)).view(torch.int16).numpy())
+            made = model.visual(torch.cat(patches).to(model.device, model.dtype), torch.tensor(batch_grids))
+        kept.append(made.to(torch.bfloat16).unflatten(0, (len(patches), -1)).view(torch.int16).cpu().numpy())
     if len(grids) != 1:
         raise RecordError(f"the pictures of a shard of embeds have several sizes: grids {sorted(grids)}")
     draft = index.with_suffix(f".{os.getpid()}.npy")

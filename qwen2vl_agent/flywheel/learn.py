@@ -15,6 +15,7 @@ from qwen2vl_agent.flywheel.frames import embed_frames
 from qwen2vl_agent.flywheel.selection import Selected
 from qwen2vl_agent.flywheel.settings import ImproveSettings
 from qwen2vl_agent.model.config import preset
+from qwen2vl_agent.model.precision import fast_dtype
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import TrainConfig
@@ -139,4 +140,4 @@ def _loss(model: Any, processor: Processor) -> LossFunction:
 
 
 def _seeing(start: str) -> Any:
-    return Qwen2VL.from_pretrained(start, "bfloat16")
+    return Qwen2VL.from_pretrained(start, fast_dtype("cpu"))

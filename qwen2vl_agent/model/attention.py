@@ -5,7 +5,8 @@ dimension. N is a multiple of K.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def attend(
     """Attention output `[B, T, N * H]`; scores are scaled by 1 / sqrt(H).
 
     It is computed in the type of the values; while training on CPU in float32, or by products in autocast's type.
-    `varlen` replaces the kernel for segments (by default flash-attn's on CUDA in half precision, where installed).
+    `varlen` replaces the kernel for segments (by default, on CUDA in half precision, flash-attn's or torch's own).
     """
     q_BTNH, k_BSKH = q_BTNH.to(v_BSKH.dtype), k_BSKH.to(v_BSKH.dtype)
     tokens = q_BTNH.shape[1]
@@ -141,8 +142,7 @@ def _by_varlen(
     q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, segments: Segments, causal: bool, kernel: VarlenKernel
 ) -> Tensor:
     """All segments in one call of a variable-length kernel (flash-attn's signature)."""
-    edges = torch.tensor((0, *segments.lengths), device=q_TNH.device).cumsum(0, dtype=torch.int32)
-    longest = max(segments.lengths)
+    edges, longest = segments.edges, max(segments.lengths)
     out_TNH = kernel(q_TNH, k_TKH, v_TKH, edges, edges, longest, longest, causal=causal)
     return out_TNH.flatten(1)
 
@@ -154,9 +154,45 @@ def _varlen_for(q: Tensor) -> VarlenKernel | None:
 
 
 @cache
-def _flash_attention() -> Any:
+def _flash_attention() -> VarlenKernel | None:
+    """flash-attn's kernel where installed, else the one that torch brings since 2.11."""
     try:
         from flash_attn import flash_attn_varlen_func
     except ImportError:
-        return None
+        return torch_varlen()
     return flash_attn_varlen_func
+
+
+def torch_varlen() -> VarlenKernel | None:
+    """torch's variable-length kernel by flash-attn's signature; None before torch 2.11."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    kernel: Any = varlen_attn
+    words = signature(kernel).parameters
+    if "window_size" not in words:  # before 2.11
+        return None
+    return partial(_by_torch_varlen, kernel, "enable_gqa" in words)
+
+
+def _by_torch_varlen(
+    kernel: VarlenKernel,
+    knows_groups: bool,
+    q_TNH: Tensor,
+    k_TKH: Tensor,
+    v_TKH: Tensor,
+    edges_q: Tensor,
+    edges_k: Tensor,
+    longest_q: int,
+    longest_k: int,
+    causal: bool,
+) -> Tensor:
+    """A window of (-1, 0) is torch's word for causal. A kernel that does not know groups is given each key as often."""
+    grouped = q_TNH.shape[1] // k_TKH.shape[1]
+    words: dict[str, Any] = {"window_size": (-1, 0) if causal else (-1, -1)}
+    if grouped > 1 and knows_groups:
+        words["enable_gqa"] = True
+    elif grouped > 1:
+        k_TKH, v_TKH = k_TKH.repeat_interleave(grouped, 1), v_TKH.repeat_interleave(grouped, 1)
+    return kernel(q_TNH, k_TKH, v_TKH, edges_q, edges_k, longest_q, longest_k, **words)

@@ -181,6 +181,8 @@ class Cache:
     def _common(self, inputs: ModelInputs, items: list[_Seen]) -> int:
         """Length of the beginning that is kept already."""
         limit = min(self.length, len(inputs.input_ids) - 1)
+        if limit == 0:  # a new cache's own ids are on no device yet
+            return 0
         ids, positions = inputs.input_ids[:limit], inputs.position_ids[:, :limit]
         differs = (ids != self._ids[:limit]) | (positions != self._positions[:, :limit]).any(0)
         common = int(differs.nonzero()[0]) if bool(differs.any()) else limit

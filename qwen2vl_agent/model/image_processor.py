@@ -13,7 +13,7 @@ from torch import Tensor
 
 from qwen2vl_agent.model.image_source import load_rgb
 from qwen2vl_agent.schema.errors import CheckpointError
-from qwen2vl_agent.schema.geometry import MERGE_SIZE, PATCH_SIZE, smart_resize
+from qwen2vl_agent.schema.geometry import MERGE_SIZE, PATCH_SIZE, RESIZE_FACTOR, smart_resize
 
 TEMPORAL_PATCH_SIZE = 2
 """Frames in one patch; an image counts as two equal frames. Source: the published `temporal_patch_size`."""
@@ -65,6 +65,16 @@ class ImageProcessor:
         for channel in range(3):
             out[:, channel] = self._normalised[channel][cells[:, channel]]  # a single frame is repeated here
         return torch.from_numpy(out.reshape(len(cells), -1)), grid
+
+    def pictures(self, frames_NHWC: Tensor) -> Tensor:
+        """Patches [n, 1176] of pictures of one size in 8 bits, wherever they lie: the same as each one's `patches`."""
+        count, height, width, _ = frames_NHWC.shape
+        rows, columns = height // RESIZE_FACTOR, width // RESIZE_FACTOR
+        split = (count, rows, MERGE_SIZE, PATCH_SIZE, columns, MERGE_SIZE, PATCH_SIZE, 3)
+        cells = frames_NHWC.view(split).permute(0, 1, 4, 2, 5, 7, 3, 6).flatten(0, 4)
+        table_3V = torch.from_numpy(self._normalised).to(frames_NHWC.device)
+        values = torch.stack([table_3V[channel][cells[:, channel].int()] for channel in range(3)], dim=1)
+        return values[:, :, None].expand(-1, -1, TEMPORAL_PATCH_SIZE, -1, -1).flatten(1)
 
     @cached_property
     def _normalised(self) -> np.ndarray:

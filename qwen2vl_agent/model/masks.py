@@ -23,6 +23,8 @@ class Segments:
     """`[P]` the token at each place of the calls; None where that is the row itself. Padding repeats a real token."""
     inverse: Tensor | None
     """`[T]` the place of each token."""
+    edges: Tensor
+    """`[segments + 1]` int32, where each begins, and the end: what a variable-length kernel is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,10 @@ def make_segments(lengths: tuple[int, ...], causal: bool, device: torch.device) 
             inverse[start : start + length] = torch.arange(place, place + length)
             place += longest
     places = torch.cat(order)
+    edges = torch.tensor((*starts, sum(lengths)), dtype=torch.int32).to(device)
     if torch.equal(places, torch.arange(sum(lengths))):
-        return Segments(lengths, calls, None, None)
-    return Segments(lengths, calls, places.to(device), inverse.to(device))
+        return Segments(lengths, calls, None, None, edges)
+    return Segments(lengths, calls, places.to(device), inverse.to(device), edges)
 
 
 def _groups(lengths: tuple[int, ...], causal: bool) -> list[list[int]]:

@@ -1,16 +1,20 @@
 """Gathers what the embedded model learns from: screens of virtual phones, at the size that it sees them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from rich.progress import Progress
 
 from qwen2vl_agent.agent.orphans import die_with_parent
+from qwen2vl_agent.data.marked import MarkedPages
+from qwen2vl_agent.data.marked_pool import SHARD as MARKED
+from qwen2vl_agent.data.marked_pool import has_marked, write_marked
 from qwen2vl_agent.data.synthetic.canvas import Item, PlacedMark
-from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, RecordedPage, write_pages
+from qwen2vl_agent.data.synthetic.page_store import SHARD, PageItem, RecordedPage, has_shard, write_pages
 from qwen2vl_agent.envs.tasks.explore import Page, random_pages
 from qwen2vl_agent.envs.tasks.readings import read_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
@@ -34,16 +38,31 @@ def harvest_pages(
 
     They are met while wandering; with `readings` they are those from which the bundled solutions read.
     """
-    shards = range(-(-pages // SHARD))
+    shards = [number for number in range(-(-pages // SHARD)) if not has_shard(folder, number)]
+    jobs = [(folder, number, seed, max_pixels, readings) for number in shards]
+    _in_processes("screens", _harvest_shard, jobs, workers, SHARD)
+
+
+def draw_pool(folder: Path, mixture: MarkedPages, icons: dict[str, int], pictures: int, workers: int) -> None:
+    """Draws the first `pictures` pictures of a mixture in shards (`data/marked_pool.py`); what is there is kept."""
+    shards = [number for number in range(-(-pictures // MARKED)) if not has_marked(folder, number)]
+    _in_processes(
+        "pictures to see", write_marked, [(folder, number, mixture, icons) for number in shards], workers, MARKED
+    )
+
+
+def _in_processes(name: str, work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int, each: int) -> None:
+    """Does all jobs, each of which counts `each`."""
+    if not jobs:
+        return
     with (
         ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool,
         Progress(transient=True) as progress,
     ):
-        bar = progress.add_task("screens", total=len(shards) * SHARD)
-        jobs = [pool.submit(_harvest_shard, folder, number, seed, max_pixels, readings) for number in shards]
-        for job in as_completed(jobs):
-            job.result()
-            progress.advance(bar, SHARD)
+        bar = progress.add_task(name, total=len(jobs) * each)
+        for done in as_completed([pool.submit(work, *job) for job in jobs]):
+            done.result()
+            progress.advance(bar, each)
 
 
 def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int, readings: bool) -> None:

@@ -35,6 +35,10 @@ class SmallRecipe:
     """Pairs of a head that turn with time, rows and columns, fastest first; 32 in all."""
     threads: int = 1
     data_workers: int = 0
+    device: str = "cpu"
+    """Or `cuda`."""
+    seconds: int = 0
+    """The training ends after so many, its rate falling with the clock, if its steps are not over before; 0: never."""
 
     def __post_init__(self) -> None:
         numbers = (item.name for item in dataclasses.fields(self) if item.type in (int, float))
@@ -80,6 +84,7 @@ def make_model(recipe: SmallRecipe, processor: Any) -> Any:
 
 def fit(recipe: SmallRecipe, model: Any, processor: Any, mixture: Any, out: Path, resume: bool) -> Path:
     """Train all of it on the mixture; gives the finished model's folder, `out/model`."""
+    from qwen2vl_agent.data.ahead import Ahead
     from qwen2vl_agent.data.loader import Loader
     from qwen2vl_agent.training.config import TrainConfig
     from qwen2vl_agent.training.trainer import Trainer
@@ -95,11 +100,14 @@ def fit(recipe: SmallRecipe, model: Any, processor: Any, mixture: Any, out: Path
         betas=(0.9, 0.98),
         ema_decay=recipe.ema_decay,
         warmup_steps=50,
+        device=recipe.device,
+        seconds_budget=recipe.seconds or None,
         seed=recipe.seed,
         threads=recipe.threads,
         log_every=20,
     )
-    with Loader(mixture, processor, recipe.batch_tokens, workers=recipe.data_workers) as loader:
-        trainer = Trainer(config, model, loader, out, processor=processor, resume=resume)
+    loader = Loader(mixture, processor, recipe.batch_tokens, workers=recipe.data_workers)
+    with loader if recipe.device == "cpu" else Ahead(loader, recipe.device) as batches:
+        trainer = Trainer(config, model, batches, out, processor=processor, resume=resume)
         assert trainer.fit().reason == "done"
     return out / "model"

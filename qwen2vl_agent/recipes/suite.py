@@ -13,6 +13,7 @@ from rich.progress import Progress
 from qwen2vl_agent.recipes.exporting import export
 from qwen2vl_agent.recipes.overrides import replaced
 from qwen2vl_agent.recipes.small_training import SmallRecipe
+from qwen2vl_agent.recipes.ways import WaySource
 from qwen2vl_agent.schema.errors import ConfigError
 
 DRAWN = 500_000
@@ -35,6 +36,8 @@ class SuiteRecipe(SmallRecipe):
     begun: float = 0.0
     """Share of the examples that are an episode's first call alone. Where all is read and thought out at first and then
     repeated, whole episodes are mostly repetition, and a model learns to repeat before it looks."""
+    ways: float = 0.0
+    """Share of the examples that are maps in words (`ways.py`), for worlds whose thoughts tell one: BabyAI's."""
     max_pixels: int = 20_000
     """Of a picture: a square one becomes 140 x 140, 25 tokens."""
     workers: int = 2
@@ -42,8 +45,9 @@ class SuiteRecipe(SmallRecipe):
 
     def __post_init__(self) -> None:
         SmallRecipe.__post_init__(self)
-        if self.begun > 1:
-            raise ConfigError(f"begun is {self.begun}; expected a share, 0 to 1")
+        for name in ("begun", "ways"):
+            if getattr(self, name) > 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected a share, 0 to 1")
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
@@ -71,13 +75,17 @@ def shown(recipe: SuiteRecipe, folder: Path) -> Any:
     from qwen2vl_agent.data.mixture import Mixture
 
     tasks = _by_task(folder)
-    sources = []
+    sources: list[tuple[Any, float]] = []
     for task, found in sorted(tasks.items()):
         several = len(tasks) > 1
         whole = EpisodeSource(found, task if several else "episodes", recipe.seed)
         share = len(found) / _screens(found) if several else 1.0
         begun = replace(whole, name=f"{task} begun" if several else "begun", first_steps=1)
         sources += [(whole, share * (1.0 - recipe.begun)), (begun, share * recipe.begun)]
+    if recipe.ways:
+        seen = (1 - recipe.ways) / sum(share for _, share in sources)
+        sources = [(source, share * seen) for source, share in sources]
+        sources.append((WaySource(name="ways", seed=recipe.seed), recipe.ways))
     return Mixture([source for source in sources if source[1] > 0], recipe.seed)
 
 

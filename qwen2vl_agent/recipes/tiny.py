@@ -98,12 +98,25 @@ class TinyRecipe:
     """Processes that train together."""
     threads: int = 1
     """Of each process."""
+    device: str = "cpu"
+    """`cuda` trains on one GPU, by one process (`replicas` 1) with larger batches (docs/log.md)."""
+    look_pool: int = 0
+    """Pictures to see that are drawn before and lie on the device; 0: each is drawn when its turn comes."""
+    text_seconds: int = 0
+    """A phase ends after so many seconds, its rate falling with the clock, if its steps are not over before; 0: by its
+    steps alone."""
+    look_seconds: int = 0
+    know_seconds: int = 0
+    act_seconds: int = 0
+    correct_seconds: int = 0
 
     def __post_init__(self) -> None:
         numbers = (name for name, kind in _kinds(self).items() if kind is not str and name != "seed")
         low = [name for name in numbers if getattr(self, name) < 0]
         if low or self.replicas < 1:
             raise ConfigError(f"{(low or ['replicas'])[0]} is too small: {getattr(self, (low or ['replicas'])[0])}")
+        if self.device != "cpu" and self.replicas > 1:
+            raise ConfigError(f"{self.replicas} replicas are for a CPU; give replicas=1 with device={self.device}")
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:
@@ -173,6 +186,7 @@ def _fit_phase(
     recipe: TinyRecipe, phase: Phase, start: Path | None, out: Path, resume: bool, replicas: Replicas | None
 ) -> None:
     """One process's part of a phase."""
+    from qwen2vl_agent.data.ahead import Ahead
     from qwen2vl_agent.data.image_embeds import ImageEmbeds
     from qwen2vl_agent.data.loader import Loader
     from qwen2vl_agent.recipes import tiny_look, tiny_model
@@ -195,8 +209,9 @@ def _fit_phase(
         pixel_dtype=tiny_model.PIXEL_DTYPE,
     )
     loss = PointingLoss(processor.tokenizer.decode, len(processor.tokenizer))
+    batches = loader if recipe.device == "cpu" else Ahead(loader, recipe.device)
     trainer = Trainer(
-        config, model, loader, out / phase.name, processor=processor, resume=resume, replicas=replicas, loss=loss
+        config, model, batches, out / phase.name, processor=processor, resume=resume, replicas=replicas, loss=loss
     )
     assert trainer.fit().reason == "done"
 
@@ -220,6 +235,7 @@ def phase_config(recipe: TinyRecipe, phase: Phase) -> TrainConfig:
         stage=phase.stage,
         trainable=TRAINED.get(phase.name),
         steps=getattr(recipe, f"{phase.name}_steps"),
+        seconds_budget=getattr(recipe, f"{phase.name}_seconds") or None,
         lr=getattr(recipe, f"{phase.name}_lr"),
         batch_tokens=getattr(recipe, f"{phase.name}_batch_tokens") // recipe.replicas,
         optimizer="muon",
@@ -227,6 +243,7 @@ def phase_config(recipe: TinyRecipe, phase: Phase) -> TrainConfig:
         betas=(0.9, 0.98),
         ema_decay=0.995,
         lr_factors=SLOWED.get(phase.name, ()),
+        device=recipe.device,
         seed=recipe.seed,
         threads=recipe.threads,
         log_every=20,

@@ -55,6 +55,7 @@ def _embed_shard(recipe: Any, model: Path, data: Path, out: Path, number: int, k
 
     from qwen2vl_agent.data.image_embeds import write_embeds
     from qwen2vl_agent.data.synthetic.page_store import PageStore
+    from qwen2vl_agent.model.precision import fast_dtype
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
     from qwen2vl_agent.recipes import tiny_data
 
@@ -65,4 +66,5 @@ def _embed_shard(recipe: Any, model: Path, data: Path, out: Path, number: int, k
     else:
         parts = [ImagePart(path, path.stem) for path in wanted]
     images = tiny_data.processor(recipe).image_processor
-    write_embeds(out, number, Qwen2VL.from_pretrained(model, "bfloat16"), images, parts)
+    encoder = Qwen2VL.from_pretrained(model, fast_dtype(recipe.device)).to(recipe.device)
+    write_embeds(out, number, encoder, images, parts)

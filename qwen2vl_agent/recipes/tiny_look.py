@@ -9,11 +9,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from qwen2vl_agent.data.marked import MarkedLoader, MarkedPages
+from qwen2vl_agent.data.marked_pool import PooledLoader
 from qwen2vl_agent.data.synthetic.canvas import text_canvas
 from qwen2vl_agent.data.synthetic.page_store import PageItem, PageStore, RecordedPage
 from qwen2vl_agent.envs.virtual_phone.icons import CODEPOINTS
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes import tiny_data
+from qwen2vl_agent.recipes.harvest import draw_pool
 from qwen2vl_agent.schema.errors import CheckpointError
 from qwen2vl_agent.schema.geometry import RESIZE_FACTOR
 from qwen2vl_agent.training.config import TrainConfig
@@ -35,14 +37,15 @@ def fit(recipe: Any, config: TrainConfig, model: Qwen2VL, out: Path, resume: boo
     rank, count = (replicas.rank, replicas.count) if replicas else (0, 1)
     if recipe.look_from:
         load_reading(reader, Path(recipe.look_from))
-    loader = MarkedLoader(
-        pictures(recipe, out.parent / "data" / "pages"),
-        processor.image_processor,
-        max(1, config.batch_tokens // tokens_of_screen(recipe)),
-        ICONS,
-        rank=rank,
-        count=count,
-    )
+    shown, images = pictures(recipe, out.parent / "data" / "pages"), processor.image_processor
+    at_once = max(1, config.batch_tokens // tokens_of_screen(recipe))
+    loader: MarkedLoader | PooledLoader
+    if recipe.look_pool:
+        pool = out.parent / "data" / "pool"
+        draw_pool(pool, shown, ICONS, recipe.look_pool, recipe.harvest_workers)
+        loader = PooledLoader(pool, shown, images, at_once, config.device)
+    else:
+        loader = MarkedLoader(shown, images, at_once, ICONS, rank=rank, count=count)
     trainer = Trainer(
         config, reader, loader, out, processor=processor, resume=resume, replicas=replicas, loss=reading_loss
     )

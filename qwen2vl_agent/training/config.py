@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from qwen2vl_agent.model.precision import fast_dtype
 from qwen2vl_agent.schema.errors import ConfigError
 
 StageName = Literal["stage1", "stage2", "stage3"]
@@ -24,6 +25,8 @@ class TrainConfig:
     """Optimizer steps of the run. It ends when steps or tokens are spent, whichever comes first."""
     token_budget: float | None = None
     """Tokens of the run, visual ones included."""
+    seconds_budget: float | None = None
+    """Seconds of training, over all sittings: the rate falls with the clock, and the run is done after so many."""
     batch_tokens: int = 8192
     """Tokens of a packed row, visual ones included; the recipe hands it to the loader."""
     accumulate: int = 1
@@ -45,8 +48,9 @@ class TrainConfig:
     """Largest norm of the gradient over all parameters."""
     ema_decay: float | None = None
     """Keep a moving average of the weights and export it in the end, for example 0.999."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """What matrix products are computed in; weights and optimizer stay float32."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """What matrix products are computed in; weights and optimizer stay float32. `auto` becomes bfloat16, or float32 on
+    a CPU that only emulates it."""
     device: str = "cpu"
     threads: int | None = None
     """Threads of a matrix product on CPU; None for torch's own choice, one for each core."""
@@ -62,8 +66,10 @@ class TrainConfig:
     """Save and stop after this long, to be resumed."""
 
     def __post_init__(self) -> None:
-        if self.steps is None and self.token_budget is None:
-            raise ConfigError("a run needs an end: give steps or token_budget")
+        if self.dtype == "auto":
+            object.__setattr__(self, "dtype", str(fast_dtype(self.device)).removeprefix("torch."))
+        if self.steps is None and self.token_budget is None and self.seconds_budget is None:
+            raise ConfigError("a run needs an end: give steps, token_budget or seconds_budget")
         for name in ("batch_tokens", "accumulate", "log_every", "keep_checkpoints", "lr", "clip_norm", "logits_chunk"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
@@ -76,8 +82,9 @@ class TrainConfig:
         """The fields as JSON values, to stand beside every checkpoint."""
         return asdict(self)
 
-    def spent(self, step: int, tokens: float) -> float:
-        """How much of the run is over after `step` steps and `tokens` tokens, 0 to 1."""
+    def spent(self, step: int, tokens: float, seconds: float = 0.0) -> float:
+        """How much of the run is over after `step` steps, `tokens` tokens and `seconds` of training, 0 to 1."""
         by_steps = step / self.steps if self.steps else 0.0
         by_tokens = tokens / self.token_budget if self.token_budget else 0.0
-        return min(1.0, max(by_steps, by_tokens))
+        by_clock = seconds / self.seconds_budget if self.seconds_budget else 0.0
+        return min(1.0, max(by_steps, by_tokens, by_clock))

@@ -33,7 +33,7 @@ class MuonAdamW(Optimizer):
             self._parts.append(AdamW(adam, lr=lr, betas=betas, eps=eps, fused=True))
         if muon:
             settings: dict[str, Any] = {"lr": lr, "momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
-            self._parts.append(SharedMuon(muon, replicas, **settings) if replicas else Muon(muon, **settings))
+            self._parts.append(SharedMuon(muon, replicas, **settings))
         super().__init__([group for part in self._parts for group in part.param_groups], {"lr": lr})
         for part in self._parts:  # the same dictionaries, so that a rate set on one is set on both
             part.param_groups = [group for group in self.param_groups if group["part"] == _mark(part)]

@@ -1,23 +1,25 @@
-"""Muon among replicas: each makes its share of the updates orthogonal, and gives the others the result.
+"""Muon with its work divided: matrices of one shape together, and among replicas each makes its share orthogonal.
 
-Alone, every replica would do all of it for the same numbers: about 140 ms a step for the tiny language model
-(`docs/log.md`). Source: K. Jordan, "Muon: an optimizer for hidden layers in neural networks"; torch's implementation,
-of which this takes the constants.
+One by one, the matrices of a small network are more calls than work on a GPU; and alone, every replica would do all of
+it for the same numbers: about 140 ms a step for the tiny language model (`docs/log.md`). Source: K. Jordan, "Muon: an
+optimizer for hidden layers in neural networks"; torch's implementation, of which this takes the constants.
 """
 
+from collections import defaultdict
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Muon
 
+from qwen2vl_agent.model.precision import fast_dtype
 from qwen2vl_agent.training.parallel.replicas import Replicas
 
 
 class SharedMuon(Muon):
     """torch's Muon, step for step, with its work divided among the processes that hold the same gradients."""
 
-    def __init__(self, groups: list[dict[str, Any]], replicas: Replicas, **settings: Any) -> None:
+    def __init__(self, groups: list[dict[str, Any]], replicas: Replicas | None, **settings: Any) -> None:
         super().__init__(groups, **settings)
         self._replicas = replicas
 
@@ -27,17 +29,28 @@ class SharedMuon(Muon):
         assert closure is None, "closures are not supported"
         moves = [(parameter, group) for group in self.param_groups for parameter in group["params"]]
         moves = [(parameter, group) for parameter, group in moves if parameter.grad is not None]
-        turns = share_out([parameter.shape for parameter, _ in moves], self._replicas.count)
         momenta = [self._momentum(parameter, group["momentum"]) for parameter, group in moves]
-        made = [
-            orthogonal(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
-            if turn == self._replicas.rank
-            else torch.zeros_like(update)
-            for update, turn, (_, group) in zip(momenta, turns, moves, strict=True)
-        ]
-        for update, (parameter, group) in zip(self._replicas.added(made), moves, strict=True):
+        made = [torch.zeros_like(update) for update in momenta]
+        for numbers in self._mine([parameter.shape for parameter, _ in moves]):
+            group = moves[numbers[0]][1]
+            together = torch.stack([momenta[number] for number in numbers])
+            results = orthogonal(together, group["ns_coefficients"], group["ns_steps"], group["eps"])
+            for number, result in zip(numbers, results, strict=True):
+                made[number] = result
+        if self._replicas is not None:
+            made = list(self._replicas.added(made))
+        for update, (parameter, group) in zip(made, moves, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(update, alpha=-group["lr"] * 0.2 * max(parameter.shape) ** 0.5)  # AdamW's usual size
+
+    def _mine(self, shapes: list[torch.Size]) -> list[list[int]]:
+        """Numbers of the matrices that are this process's, those of one shape together."""
+        rank, count = (0, 1) if self._replicas is None else (self._replicas.rank, self._replicas.count)
+        alike: dict[torch.Size, list[int]] = defaultdict(list)
+        for number, turn in enumerate(share_out(shapes, count)):
+            if turn == rank:
+                alike[shapes[number]].append(number)
+        return list(alike.values())
 
     def _momentum(self, parameter: Tensor, decay: float) -> Tensor:
         """The gradient smoothed over the steps, one look ahead (Nesterov)."""
@@ -62,13 +75,17 @@ def share_out(shapes: list[torch.Size], count: int) -> list[int]:
     return turns
 
 
-def orthogonal(update: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
-    """Nearly the orthogonal matrix closest to `update`, by Newton and Schulz's iteration in bfloat16."""
+def orthogonal(updates_NRC: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """Nearly the orthogonal matrices closest to `updates`, by Newton and Schulz's iteration in bfloat16.
+
+    In float32 on a CPU that only emulates bfloat16.
+    """
     a, b, c = coefficients
-    tall = update.shape[0] > update.shape[1]
-    x = update.bfloat16().T if tall else update.bfloat16()
-    x = x / x.norm().clamp(min=eps)
+    tall = updates_NRC.shape[1] > updates_NRC.shape[2]
+    x = updates_NRC.to(fast_dtype(updates_NRC.device))
+    x = x.mT if tall else x
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=eps)
     for _ in range(steps):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).float()
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()

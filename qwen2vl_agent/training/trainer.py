@@ -76,8 +76,11 @@ class Trainer:
         `processor`, where given, is saved beside the weights, so that every checkpoint is a complete model.
 
         Raises:
-            ConfigError: `out` holds a run already and `resume` is False, or the run's data are not the ones it had.
+            ConfigError: `out` holds a run already and `resume` is False, or the run's data are not the ones it had; or
+                replicas are to end by their clocks, which do not agree.
         """
+        if replicas is not None and config.seconds_budget is not None:
+            raise ConfigError("seconds_budget is for one process: the clocks of replicas do not agree; give steps")
         self.config = config
         self.model = model.to(config.device)
         self.progress = Progress(position=loader.position)
@@ -110,7 +113,7 @@ class Trainer:
     @property
     def spent(self) -> float:
         """How much of the run is over, 0 to 1."""
-        return self.config.spent(self.progress.step, self.progress.tokens)
+        return self.config.spent(self.progress.step, self.progress.tokens, self.progress.seconds)
 
     def fit(self) -> Finished:
         """Train until the steps, the tokens or the time are spent.

@@ -1,6 +1,7 @@
 """The seam to attention kernels gives the same numbers whichever way it takes."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -70,6 +71,22 @@ def test_flash_attention_is_chosen_on_cuda_in_half_precision_only(monkeypatch):
     assert attention._varlen_for(Somewhere("cuda", torch.bfloat16)) is varlen_reference
     assert attention._varlen_for(Somewhere("cuda", torch.float32)) is None
     assert attention._varlen_for(Somewhere("cpu", torch.bfloat16)) is None
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("knows_groups", [False, True])
+def test_torch_s_own_kernel_is_called_with_what_it_takes(causal, knows_groups):
+    def kernel(q, k, v, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, **words):
+        assert window_size == ((-1, 0) if causal else (-1, -1))
+        assert words == ({"enable_gqa": True} if knows_groups else {})
+        assert knows_groups or k.shape == v.shape == q.shape
+        return varlen_reference(q, k, v, cu_seq_q, cu_seq_k, max_q, max_k, causal=causal)
+
+    lengths = (3, 7, 3, 1)
+    q, k, v = heads(sum(lengths))
+    sees = Visibility(causal=causal, segments=make_segments(lengths, causal, CPU))
+    found = attend(q, k, v, sees, varlen=partial(attention._by_torch_varlen, kernel, knows_groups))
+    torch.testing.assert_close(found, attend(q, k, v, sees))
 
 
 def test_equal_segments_are_one_call_and_move_nothing():

@@ -45,6 +45,14 @@ def test_a_token_budget_and_a_number_of_steps_end_a_run_whichever_is_spent_first
     assert config.spent(20, 0) == 1.0
 
 
+def test_a_run_by_the_clock_ends_and_its_rate_falls_with_the_seconds_of_training():
+    config = TrainConfig(seconds_budget=200.0, lr=1.0, warmup_steps=0, min_lr_ratio=0.1)
+    assert [config.spent(5, 1e9, seconds) for seconds in (0.0, 50.0, 200.0, 900.0)] == [0.0, 0.25, 1.0, 1.0]
+    rates = [lr_at(100, config.spent(100, 0, seconds), config) for seconds in (0.0, 100.0, 200.0)]
+    assert rates == pytest.approx([1.0, 0.55, 0.1])
+    assert TrainConfig(seconds_budget=200.0, steps=10).spent(9, 0, 20.0) == 0.9
+
+
 def test_the_average_follows_the_weights_and_can_be_swapped_in_and_out():
     model = small_model()
     average = MovingAverage(model, 0.5)

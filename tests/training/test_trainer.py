@@ -122,6 +122,14 @@ def test_a_time_limit_stops_the_run_to_be_resumed(tmp_path):
     assert Checkpoints(tmp_path / "checkpoints", 2).latest() is not None
 
 
+def test_a_run_by_the_clock_is_done_when_its_seconds_are_spent(tmp_path):
+    config = replace(CONFIG, steps=None, seconds_budget=1.5)
+    ended = Trainer(config, small_model(), loader(budget=40), tmp_path).fit()
+    assert ended.reason == "done"
+    assert ended.progress.seconds >= 1.5
+    assert (tmp_path / "model" / "config.json").is_file()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_130(number, tmp_path):
     class Sending(LetterProcessor):

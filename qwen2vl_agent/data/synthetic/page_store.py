@@ -53,9 +53,9 @@ def write_pages(folder: Path, number: int, pages: Iterable[RecordedPage]) -> Non
         ValueError: there are fewer pages than a shard holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    frames_file, items_file = _files(folder, number)
-    if items_file.exists():
+    if has_shard(folder, number):
         return
+    frames_file, items_file = _files(folder, number)
     kept = list(islice(pages, SHARD))
     if len(kept) < SHARD:
         raise ValueError(f"{len(kept)} pages are too few for shard {number}: a shard holds {SHARD}")
@@ -66,6 +66,11 @@ def write_pages(folder: Path, number: int, pages: Iterable[RecordedPage]) -> Non
     draft = items_file.with_suffix(f".{os.getpid()}.tmp")
     draft.write_text(text, encoding="utf-8")
     draft.rename(items_file)
+
+
+def has_shard(folder: Path, number: int) -> bool:
+    """Whether shard `number` is there, and so complete."""
+    return _files(folder, number)[1].exists()
 
 
 class PageStore:

@@ -138,10 +138,11 @@ def _where(world: Any) -> str:
         return ""
     offsets = [np.array(place) - world.agent_pos for place in places]
     nearest = min(offsets, key=lambda offset: int(np.abs(offset).sum()))
-    told = [
-        f"{abs(cells)} {names[cells < 0]}"
-        for cells, names in zip(map(int, nearest), (("right", "left"), ("down", "up")), strict=True)
-        if cells
-    ]
     there = _cell(world, *(world.agent_pos + nearest))
-    return f"I am {_cell(world, *world.agent_pos)}, it is {there}: {', '.join(told) or 'here'}. "
+    return f"I am {_cell(world, *world.agent_pos)}, it is {there}: {way_in_words(*map(int, nearest))}. "
+
+
+def way_in_words(columns: int, rows: int) -> str:
+    """The way to a cell so many columns to the right and rows down: `3 left, 4 up`."""
+    named = ((columns, ("right", "left")), (rows, ("down", "up")))
+    return ", ".join(f"{abs(cells)} {names[cells < 0]}" for cells, names in named if cells) or "here"

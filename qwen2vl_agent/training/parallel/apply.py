@@ -32,6 +32,6 @@ def apply_parallel(model: Qwen2VL, grid: Grid, config: TrainConfig, recompute: R
         apply_tensor_parallel(stage, grid.mesh["tp"])
     locked = hold_weights(stage, trained, grid.device)
     apply_activation_checkpoint(stage, recompute)
-    apply_zero(stage, grid, config.dtype, locked)
+    apply_zero(stage, grid, stage.computes_in, locked)
     freeze_all_but(stage, [name for name, _ in stage.named_parameters() if name in trained])  # after all others
     return stage

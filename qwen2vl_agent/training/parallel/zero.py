@@ -10,7 +10,7 @@ for the step it would take as much, and its share in float32 besides.
 Source: ZeRO, arXiv 1910.02054; `torch.distributed.fsdp.fully_shard`.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,15 +37,13 @@ def hold_weights(stage: Stage, trained: set[str], device: torch.device) -> set[n
     return {held[number] for number, name in named.items() if name not in trained}
 
 
-def apply_zero(
-    stage: Stage, grid: Grid, dtype: Literal["bfloat16", "float32"], locked: set[nn.Parameter] | None = None
-) -> None:
+def apply_zero(stage: Stage, grid: Grid, dtype: torch.dtype, locked: set[nn.Parameter] | None = None) -> None:
     """Share the weights out, but for the `locked` ones.
 
     Products are computed in `dtype`; weights that train and sums of gradients stay in float32.
     """
     policy = MixedPrecisionPolicy()
-    if dtype == "bfloat16":
+    if dtype is torch.bfloat16:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     groups = [*stage.language_model.layers.values(), *([stage.visual] if stage.visual is not None else []), stage]
     for module in groups:
