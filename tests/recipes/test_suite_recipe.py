@@ -83,6 +83,15 @@ def test_beginnings_alone_can_be_learned_from(tmp_path):
         SuiteRecipe(begun=1.5)
 
 
+def test_maps_in_words_get_their_share_beside_the_episodes(tmp_path):
+    recipe = SuiteRecipe(episodes=1, workers=1, begun=0.5, ways=0.4)
+    demonstrate(recipe, tmp_path)
+    weights = shown(recipe, tmp_path).describe()["weights"]
+    assert weights == pytest.approx({"episodes": 0.3, "begun": 0.3, "ways": 0.4})
+    with pytest.raises(ConfigError, match=r"ways is 2\.0"):
+        SuiteRecipe(ways=2.0)
+
+
 def test_a_suite_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"no suite 'bridge'"):
         train(out=tmp_path, overrides={"suite": "bridge"})

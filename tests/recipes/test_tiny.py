@@ -104,6 +104,24 @@ def test_replicas_share_the_tokens_of_a_step():
     assert one == RECIPE.text_batch_tokens == 2 * two
 
 
+def test_a_gpu_is_for_one_process_which_may_train_by_the_clock():
+    recipe = TinyRecipe(device="cuda", replicas=1, look_seconds=90)
+    look = next(phase for phase in PHASES if phase.name == "look")
+    config = phase_config(recipe, look)
+    assert (config.device, config.seconds_budget, config.dtype) == ("cuda", 90, "bfloat16")
+    assert phase_config(TinyRecipe(), look).seconds_budget is None
+    with pytest.raises(ConfigError, match="2 replicas are for a CPU"):
+        TinyRecipe(device="cuda")
+
+
+def test_a_pictures_columns_turn_visibly_for_a_new_model(processor):
+    text = tiny_model.shape(processor).text
+    base, (time, rows, _) = text.rope_theta, text.mrope_section
+    pairs = sum(text.mrope_section)
+    assert base ** (-time / pairs) > 0.3
+    assert base ** (-(time + rows) / pairs) > 0.05
+
+
 def test_a_new_model_speaks_the_processors_vocabulary(processor):
     model = tiny_model.create(RECIPE, processor)
     assert model.language_model.embed_tokens.weight.shape[0] == len(processor.tokenizer) == 323
