@@ -1,6 +1,7 @@
 """The one way in which work takes up a model: its type of weights, its threads, and how finely it looks."""
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ class LoadSettings:
     """How to load a model."""
 
     dtype: Dtype = "auto"
-    """`auto`: float32 for a small model, bfloat16 for a full-size one."""
+    """`auto`: float32 for a small model; bfloat16 for a full-size one, but float32 where the processor only emulates
+    bfloat16 and half of the memory holds the weights."""
     max_pixels: int | None = None
     """Most pixels of a picture after resizing; None: the checkpoint's own, of a full-size one at most 602,112;
     0: the checkpoint's own whatever its size."""
@@ -74,7 +76,7 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
     loaded = Qwen2VL.from_pretrained(model, dtype, kind, settings.quantize_vision).eval()
     small = loaded.config.parameters < SMALL
     if settings.dtype == "auto" and not is_quantised(loaded):
-        loaded = loaded.to(torch.float32 if small else torch.bfloat16)
+        loaded = loaded.to(torch.float32 if small else full_size_dtype(loaded.config.parameters))
     if small or settings.threads:
         torch.set_num_threads(settings.threads or 1)
     processor = Processor.from_pretrained(model)
@@ -82,3 +84,13 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
     if limit is None and not small:
         limit = min(PHONE_PIXELS, processor.image_processor.max_pixels)
     return loaded, processor.limited(limit) if limit else processor
+
+
+def full_size_dtype(parameters: int) -> Any:
+    """In which type a full-size model of so many parameters answers soonest on this machine's processor."""
+    import torch
+
+    from qwen2vl_agent.model.precision import fast_dtype
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return fast_dtype("cpu") if 4 * parameters <= memory / 2 else torch.bfloat16

@@ -82,6 +82,8 @@ def plan_stage(recipe: StageRecipe, world: int, overrides: dict[str, str]) -> li
         )
     from qwen2vl_agent.training.parallel.dry_run import plan
 
+    if recipe.dtype == "auto":  # the plan is for other machines than the one that makes it
+        recipe = dataclasses.replace(recipe, dtype="bfloat16")
     config, recompute = recipe.train_config(), recipe.recompute
     return plan(network(recipe), recipe.layout, config, recompute, recipe.lora_rank)  # type: ignore[arg-type]
 

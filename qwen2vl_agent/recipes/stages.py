@@ -61,7 +61,8 @@ class StageRecipe:
     """0: until the token budget is spent."""
     lr: float = 1e-5
     warmup_steps: int = 100
-    dtype: str = "bfloat16"
+    dtype: str = "auto"
+    """Of matrix products: `bfloat16`, `float32`, or `auto`: bfloat16 unless the CPU only emulates it."""
     lora_rank: int = 0
     """Of thin matrices that learn beside the language model's, which stay (LoRA); 0: the matrices themselves learn."""
     lora_alpha: float = 32.0
@@ -90,8 +91,8 @@ class StageRecipe:
             raise ConfigError(f"there is no size {self.size!r}; expected one of {', '.join(get_args(Size))}")
         if self.recompute not in ("none", "selective", "full"):
             raise ConfigError(f"recompute is {self.recompute!r}; expected none, selective or full")
-        if self.dtype not in ("bfloat16", "float32"):
-            raise ConfigError(f"dtype is {self.dtype!r}; expected bfloat16 or float32")
+        if self.dtype not in ("auto", "bfloat16", "float32"):
+            raise ConfigError(f"dtype is {self.dtype!r}; expected auto, bfloat16 or float32")
         if self.rows_per_step < 1 or self.reconcile_every < 1:
             raise ConfigError("rows_per_step and reconcile_every must be at least 1")
         if self.lora_rank < 0 or (self.lora_rank and self.stage != "stage3"):

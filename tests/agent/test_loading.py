@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qwen2vl_agent.agent import loading
-from qwen2vl_agent.agent.loading import LoadSettings, load, recorded_settings
+from qwen2vl_agent.agent.loading import LoadSettings, full_size_dtype, load, recorded_settings
 from qwen2vl_agent.commands.models import EMBEDDED
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.quantized_checkpoint import is_quantised
@@ -33,7 +33,7 @@ def test_a_full_size_model_does_not_look_closer_than_a_phone_needs(monkeypatch):
     monkeypatch.setattr(loading, "SMALL", 1)
     monkeypatch.setattr(loading, "PHONE_PIXELS", 50_000)
     model, processor = load(str(EMBEDDED), LoadSettings(dtype="auto", threads=2))
-    assert model.dtype == torch.bfloat16
+    assert model.dtype == full_size_dtype(model.config.parameters)
     assert processor.image_processor.max_pixels == 50_000
     assert torch.get_num_threads() == 2
     assert load(str(EMBEDDED), LoadSettings(max_pixels=0))[1].image_processor.max_pixels == 112_896
@@ -66,3 +66,17 @@ def test_a_record_tells_how_its_model_was_loaded():
     assert recorded_settings(header()) == LoadSettings(dtype="float32", max_pixels=0), (
         "older records knew the checkpoint's own only"
     )
+
+
+@pytest.mark.parametrize(
+    ("instructions", "parameters", "expected"),
+    [
+        (("AVX-512",), 2_000_000_000, torch.bfloat16),
+        ((), 2_000, torch.float32),
+        ((), 10**15, torch.bfloat16),
+    ],
+    ids=["multiplies bfloat16", "emulates it", "emulates it, and memory holds no float32"],
+)
+def test_a_full_size_model_computes_in_what_the_processor_multiplies(instructions, parameters, expected, monkeypatch):
+    monkeypatch.setattr("qwen2vl_agent.model.precision.bf16_instructions", lambda: instructions)
+    assert full_size_dtype(parameters) is expected
