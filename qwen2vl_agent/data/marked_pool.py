@@ -105,7 +105,7 @@ def _read(folder: Path, device: torch.device | str) -> dict[str, Tensor]:
     for file in files:
         try:
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                for name in arrays:
+                for name in (PICTURES, *(item.name for item in fields(TokenTargets))):
                     parts.setdefault(name, []).append(torch.from_numpy(arrays[name]).to(device))
         except Exception as error:  # numpy's reader raises whatever zip and its header's parser raise
             raise RecordError(f"{file} is damaged: {error!r}; delete it and draw again") from error

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -60,9 +61,12 @@ def test_what_is_drawn_already_stays(pool, mixture):
     assert {file: file.stat().st_mtime_ns for file in pool.iterdir()} == before
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 not a zip"])
+@pytest.mark.parametrize("content", ["missing", "empty", "no zip", "other arrays"])
 def test_a_missing_or_damaged_pool_is_told(tmp_path, mixture, content):
-    if content is not None:
-        (tmp_path / "marked-00000.npz").write_bytes(content)
+    file = tmp_path / "marked-00000.npz"
+    if content == "other arrays":
+        np.savez(file, pictures=np.zeros((4, 28, 28, 3), np.uint8))
+    elif content != "missing":
+        file.write_bytes(b"PK\x03\x04 not a zip" if content == "no zip" else b"")
     with pytest.raises(RecordError, match="marked"):
         PooledLoader(tmp_path, mixture, IMAGES, 16, "cpu")
