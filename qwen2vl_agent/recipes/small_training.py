@@ -33,6 +33,10 @@ class SmallRecipe:
     of this size hardly sees; 100 turns them by 0.06, and the model forgets what was said some hundred tokens ago."""
     mrope_section: str = "8,12,12"
     """Pairs of a head that turn with time, rows and columns, fastest first; 32 in all."""
+    language: str = ""
+    """A model's folder, or `embedded`: its language model is where this one begins, shape and all, in place of
+    `width`, `layers`, `rope_theta` and `mrope_section`. One that has copied texts finds its own words again, which one
+    that has not is slow to learn (`docs/log.md`). Empty: from nothing."""
     threads: int = 1
     data_workers: int = 0
     device: str = "cpu"
@@ -56,15 +60,33 @@ class SmallRecipe:
 
 
 def make_model(recipe: SmallRecipe, processor: Any) -> Any:
-    """New weights of the recipe's shape, with the processor's vocabulary."""
+    """New weights of the recipe's shape, with the processor's vocabulary.
+
+    Raises:
+        CheckpointError: `language` names no model.
+        ConfigError: that model has another vocabulary.
+    """
     from qwen2vl_agent.model.config import preset
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
     from qwen2vl_agent.recipes.small_weights import initialise_small
 
     config = preset("tiny").with_tokens(processor.tokenizer.special)
-    text = dataclasses.replace(
-        config.text,
-        vocab_size=len(processor.tokenizer),
+    begun = _language_model(recipe.language, len(processor.tokenizer), config.image_token_id)
+    text = _text_shape(recipe, config.text, len(processor.tokenizer)) if begun is None else begun.config.text
+    vision = dataclasses.replace(
+        config.vision, depth=recipe.vision_layers, embed_dim=recipe.vision_width, num_heads=recipe.vision_width // 32
+    )
+    model = Qwen2VL(dataclasses.replace(config, text=text, vision=vision))
+    initialise_small(model, recipe.seed)
+    if begun is not None:
+        model.language_model.load_state_dict(begun.language_model.state_dict())
+    return model
+
+
+def _text_shape(recipe: SmallRecipe, preset: Any, vocabulary: int) -> Any:
+    return dataclasses.replace(
+        preset,
+        vocab_size=vocabulary,
         hidden_size=recipe.width,
         intermediate_size=2 * recipe.width,
         num_hidden_layers=recipe.layers,
@@ -74,12 +96,19 @@ def make_model(recipe: SmallRecipe, processor: Any) -> Any:
         rope_theta=recipe.rope_theta,
         mrope_section=recipe.sections,
     )
-    vision = dataclasses.replace(
-        config.vision, depth=recipe.vision_layers, embed_dim=recipe.vision_width, num_heads=recipe.vision_width // 32
-    )
-    model = Qwen2VL(dataclasses.replace(config, text=text, vision=vision))
-    initialise_small(model, recipe.seed)
-    return model
+
+
+def _language_model(folder: str, vocabulary: int, image_token_id: int) -> Any:
+    """The model whose language model is to be begun with; None: from nothing."""
+    from qwen2vl_agent.model.qwen2vl import Qwen2VL
+    from qwen2vl_agent.recipes.staged import EMBEDDED
+
+    if not folder:
+        return None
+    found = Qwen2VL.from_pretrained(EMBEDDED if folder == "embedded" else folder, "float32")
+    if (found.config.text.vocab_size, found.config.image_token_id) != (vocabulary, image_token_id):
+        raise ConfigError(f"{folder} has another vocabulary than the embedded model; its language model does not fit")
+    return found
 
 
 def fit(recipe: SmallRecipe, model: Any, processor: Any, mixture: Any, out: Path, resume: bool) -> Path:

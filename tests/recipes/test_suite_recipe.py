@@ -1,16 +1,20 @@
 """The small model that learns a suite from its solutions: what it learns from, and a run from nothing to a game."""
 
+import dataclasses
 import json
 
 import pytest
+import torch
 
 from qwen2vl_agent.agent.jobs import Job
 from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.data.examples import episode_example, recorded_turns
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.suites import get_suite
+from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes import registry
 from qwen2vl_agent.recipes.small_training import make_model
+from qwen2vl_agent.recipes.staged import EMBEDDED
 from qwen2vl_agent.recipes.suite import DRAWN, SuiteRecipe, demonstrate, make_processor, shown, train
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.trajectory.store import episodes, read_header
@@ -104,3 +108,24 @@ def test_a_heads_pairs_are_shared_out_as_asked():
     for wrong in ("2,8,21", "16,16", "a,b,c", ""):
         with pytest.raises(ConfigError, match="mrope_section"):
             SuiteRecipe(mrope_section=wrong)
+
+
+def test_a_language_model_that_has_learned_to_copy_can_be_begun_with():
+    recipe = SuiteRecipe(language="embedded", vision_layers=1)
+    processor = make_processor(recipe)
+    model, embedded = make_model(recipe, processor), Qwen2VL.from_pretrained(EMBEDDED, "float32")
+    assert model.config.text == embedded.config.text
+    for name, value in embedded.language_model.state_dict().items():
+        assert torch.equal(model.language_model.state_dict()[name], value), name
+    assert model.lm_head.weight is model.language_model.embed_tokens.weight
+    assert len(model.visual.blocks) == 1
+
+
+def test_a_language_model_of_another_vocabulary_does_not_fit(tmp_path):
+    recipe = SuiteRecipe(width=64, layers=1, vision_layers=1)
+    processor = make_processor(recipe)
+    other = make_model(recipe, processor)
+    text = dataclasses.replace(other.config.text, vocab_size=400)
+    Qwen2VL(dataclasses.replace(other.config, text=text)).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="another vocabulary"):
+        make_model(SuiteRecipe(language=str(tmp_path)), processor)
