@@ -37,6 +37,9 @@ class SmallRecipe:
     """A model's folder, or `embedded`: its language model is where this one begins, shape and all, in place of
     `width`, `layers`, `rope_theta` and `mrope_section`. One that has copied texts finds its own words again, which one
     that has not is slow to learn (`docs/log.md`). Empty: from nothing."""
+    vision: str = ""
+    """A model's folder, or `embedded`: its vision encoder is where this one begins, in place of `vision_width` and
+    `vision_layers`. Empty: from nothing."""
     threads: int = 1
     data_workers: int = 0
     device: str = "cpu"
@@ -63,23 +66,28 @@ def make_model(recipe: SmallRecipe, processor: Any) -> Any:
     """New weights of the recipe's shape, with the processor's vocabulary.
 
     Raises:
-        CheckpointError: `language` names no model.
-        ConfigError: that model has another vocabulary.
+        CheckpointError: `language` or `vision` names no model.
+        ConfigError: a model to begin with has another vocabulary, or two do not fit each other.
     """
     from qwen2vl_agent.model.config import preset
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
     from qwen2vl_agent.recipes.small_weights import initialise_small
 
     config = preset("tiny").with_tokens(processor.tokenizer.special)
-    begun = _language_model(recipe.language, len(processor.tokenizer), config.image_token_id)
-    text = _text_shape(recipe, config.text, len(processor.tokenizer)) if begun is None else begun.config.text
-    vision = dataclasses.replace(
-        config.vision, depth=recipe.vision_layers, embed_dim=recipe.vision_width, num_heads=recipe.vision_width // 32
-    )
+    speaks, sees = (_begun(name, len(processor.tokenizer), config) for name in (recipe.language, recipe.vision))
+    text = speaks.config.text if speaks else _text_shape(recipe, config.text, len(processor.tokenizer))
+    vision = sees.config.vision if sees else _vision_shape(recipe, config.vision)
     model = Qwen2VL(dataclasses.replace(config, text=text, vision=vision))
     initialise_small(model, recipe.seed)
-    if begun is not None:
-        model.language_model.load_state_dict(begun.language_model.state_dict())
+    if speaks:
+        model.language_model.load_state_dict(speaks.language_model.state_dict())
+    if sees and sees.config.text.hidden_size != text.hidden_size:
+        raise ConfigError(
+            f"the encoder of {recipe.vision} writes {sees.config.text.hidden_size} numbers a token; expected "
+            f"{text.hidden_size}, the width of the language model"
+        )
+    if sees:
+        model.visual.load_state_dict(sees.visual.state_dict())
     return model
 
 
@@ -98,16 +106,21 @@ def _text_shape(recipe: SmallRecipe, preset: Any, vocabulary: int) -> Any:
     )
 
 
-def _language_model(folder: str, vocabulary: int, image_token_id: int) -> Any:
-    """The model whose language model is to be begun with; None: from nothing."""
+def _vision_shape(recipe: SmallRecipe, preset: Any) -> Any:
+    width = recipe.vision_width
+    return dataclasses.replace(preset, depth=recipe.vision_layers, embed_dim=width, num_heads=width // 32)
+
+
+def _begun(folder: str, vocabulary: int, config: Any) -> Any:
+    """The model that is to be begun with; None: from nothing."""
     from qwen2vl_agent.model.qwen2vl import Qwen2VL
     from qwen2vl_agent.recipes.staged import EMBEDDED
 
     if not folder:
         return None
     found = Qwen2VL.from_pretrained(EMBEDDED if folder == "embedded" else folder, "float32")
-    if (found.config.text.vocab_size, found.config.image_token_id) != (vocabulary, image_token_id):
-        raise ConfigError(f"{folder} has another vocabulary than the embedded model; its language model does not fit")
+    if (found.config.text.vocab_size, found.config.image_token_id) != (vocabulary, config.image_token_id):
+        raise ConfigError(f"{folder} has another vocabulary than the embedded model; nothing of it fits")
     return found
 
 

@@ -121,6 +121,17 @@ def test_a_language_model_that_has_learned_to_copy_can_be_begun_with():
     assert len(model.visual.blocks) == 1
 
 
+def test_a_vision_encoder_can_be_begun_with_where_it_fits(tmp_path):
+    processor = make_processor(SuiteRecipe())
+    seeing = make_model(SuiteRecipe(width=256, vision_layers=1, seed=7), processor)
+    seeing.save_pretrained(tmp_path)
+    model = make_model(SuiteRecipe(language="embedded", vision=str(tmp_path)), processor)
+    for name, value in seeing.visual.state_dict().items():
+        assert torch.equal(model.visual.state_dict()[name], value), name
+    with pytest.raises(ConfigError, match=r"writes 256 numbers a token; expected 64"):
+        make_model(SuiteRecipe(width=64, vision=str(tmp_path)), processor)
+
+
 def test_a_language_model_of_another_vocabulary_does_not_fit(tmp_path):
     recipe = SuiteRecipe(width=64, layers=1, vision_layers=1)
     processor = make_processor(recipe)
