@@ -115,7 +115,8 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((one - other).norm() / other.norm().clamp(min=1e-12))
 
 
-def assert_same(found: dict[str, Any], wanted: dict[str, Any], kind: str, moved: float, rounding: float = 1e-6) -> None:
+def assert_same(found: dict[str, Any], wanted: dict[str, Any], kind: str, moved: float, rounding: float = 2e-6) -> None:
+    """Sums in float32 differ by the processor's kernels: 1.04e-6 was seen on a CPU without AVX-512, less with it."""
     assert found["losses"] == pytest.approx(wanted["losses"], rel=1e-6 if kind == "sgd" else 1e-5)
     assert found["norms"] == pytest.approx(wanted["norms"], rel=1e-5 if kind == "sgd" else 1e-4)
     assert found["gradients"].keys() == wanted["gradients"].keys()
