@@ -1,6 +1,6 @@
 """How fast the true 2B network runs on one CUDA device beside `transformers`: random weights, bfloat16, one process.
 
-    python benchmarks/gpu.py                  all keys, about two minutes
+    python benchmarks/gpu.py                  all keys; not yet run to its end (docs/not-verified.md)
     python benchmarks/gpu.py --json FILE      the same as data, with the device's name
 
 Both networks hold the same tensors; the peer is `transformers` with SDPA, its default. Times are medians by the host's

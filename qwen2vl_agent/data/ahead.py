@@ -46,6 +46,7 @@ class Ahead:
         batch = self._ready.get()
         self.waited_s += time.perf_counter() - began
         if isinstance(batch, Exception):
+            self._thread = None
             raise batch
         self.position = batch.position
         return batch

@@ -117,6 +117,10 @@ class TinyRecipe:
             raise ConfigError(f"{(low or ['replicas'])[0]} is too small: {getattr(self, (low or ['replicas'])[0])}")
         if self.device != "cpu" and self.replicas > 1:
             raise ConfigError(f"{self.replicas} replicas are for a CPU; give replicas=1 with device={self.device}")
+        alone = [name for name in _kinds(self) if name.endswith("_seconds") or name == "look_pool"]
+        asked = [name for name in alone if getattr(self, name)]
+        if asked and self.replicas > 1:
+            raise ConfigError(f"{asked[0]} is for one process; give replicas=1")
 
 
 def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None = None) -> Path:

@@ -112,6 +112,9 @@ def test_a_gpu_is_for_one_process_which_may_train_by_the_clock():
     assert phase_config(TinyRecipe(), look).seconds_budget is None
     with pytest.raises(ConfigError, match="2 replicas are for a CPU"):
         TinyRecipe(device="cuda")
+    for alone in ({"look_pool": 256}, {"act_seconds": 60}):
+        with pytest.raises(ConfigError, match="for one process"):
+            TinyRecipe(**alone)
 
 
 def test_a_pictures_columns_turn_visibly_for_a_new_model(processor):
