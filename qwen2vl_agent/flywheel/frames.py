@@ -6,8 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from qwen2vl_agent.data.image_embeds import write_embeds
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import StoredFrame
@@ -27,7 +25,7 @@ def embed_frames(folders: Iterable[Path], model: Any, processor: Any, out: Path)
         store = FrameStore(frames_folder(folder))
         for step in read_episode(folder, prompts=False).steps:
             by_size[step.frame.width, step.frame.height].setdefault(step.frame.sha256, _part(store, step.frame))
-    number, seeing = 0, model.to(torch.bfloat16).eval()
+    number, seeing = 0, model.eval()
     for size in sorted(by_size):
         rest = iter(sorted(by_size[size].items()))
         while part := list(islice(rest, SHARD)):

@@ -10,42 +10,47 @@ from dataclasses import dataclass
 
 from qwen2vl_agent.data.example import Example
 from qwen2vl_agent.data.synthetic.reading import SYSTEM
-from qwen2vl_agent.envs.gym.minigrid import FACING, LETTERS, way_in_words
+from qwen2vl_agent.envs.gym.grid_map import LETTERS, Cell, GridMap, Pose
+from qwen2vl_agent.envs.gym.minigrid import MOVES
 from qwen2vl_agent.schema.messages import Message, TextPart
 
-SIDE = 6
-"""Cells along a side, as a thought about a room of 8 x 8 tells within its walls."""
+SIDE = 8
+"""Cells along a side, walls counted, as in BabyAI's single rooms."""
 MOST = 12
 """Things in a world."""
+ASKED = 12
+"""Questions to a world."""
 LETTERS_OF_THINGS = "".join(letter for colours in LETTERS.values() for letter in colours.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WaySource:
-    """A world is given, cell by cell as thoughts tell it; the assistant says where each thing is and the way there."""
+    """A world is given, cell by cell as thoughts tell it; the assistant says where a thing is and the next move there.
+
+    Each question has the agent elsewhere, as in the course of an episode, whose map is told once.
+    """
 
     name: str
     seed: int = 0
 
     def example(self, index: int) -> Example:
         rng = random.Random(f"{self.seed}/{self.name}/{index}")
-        cells = [(x, y) for y in range(1, SIDE + 1) for x in range(1, SIDE + 1)]
-        me, *places = rng.sample(cells, 1 + rng.randint(4, MOST))
-        agent = 2 * rng.choice(FACING)
-        things = dict(zip(places, rng.sample(LETTERS_OF_THINGS, len(places)), strict=True))
-        parts = [TextPart(_map(me, agent, things))]
-        for place in rng.sample(places, len(places)):
-            way = way_in_words(place[0] - me[0], place[1] - me[1])
-            parts.append(TextPart(f"I am {agent}{me[0]}{me[1]}, it is {2 * things[place]}"))
-            parts.append(TextPart(f"{place[0]}{place[1]}: {way}.", target=True))
-            parts.append(TextPart("\n"))
+        inside = [(x, y) for y in range(1, SIDE - 1) for x in range(1, SIDE - 1)]
+        me, *places = rng.sample(inside, 1 + rng.randint(4, MOST))
+        grid = GridMap(SIDE, SIDE, dict(zip(places, rng.sample(LETTERS_OF_THINGS, len(places)), strict=True)))
+        parts = [TextPart(f"{grid.told(Pose(*me, rng.randrange(4)))}\n")]
+        free = [cell for cell in inside if cell not in grid.things]
+        for _ in range(ASKED):
+            parts += _asked(grid, Pose(*rng.choice(free), rng.randrange(4)), rng.choice(places))
         system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (TextPart("Where is what?"),))
         return Example([system, user, Message("assistant", tuple(parts))], self.name)
 
 
-def _map(me: tuple[int, int], agent: str, things: dict[tuple[int, int], str]) -> str:
-    rows = []
-    for y in range(1, SIDE + 1):
-        shown = [agent if (x, y) == me else 2 * things.get((x, y), ".") for x in range(1, SIDE + 1)]
-        rows.append("".join(f"{cell}{x}{y}" for x, cell in enumerate(shown, start=1)))
-    return " ".join(rows) + ". "
+def _asked(grid: GridMap, pose: Pose, thing: Cell) -> list[TextPart]:
+    """What is ahead, where the thing is and what to do, all but the pose and the thing's letters to be learned."""
+    move = grid.next_move(pose, thing)
+    if move is None:
+        return []
+    told = f"{grid.where(pose, thing)} Go there: {MOVES[move].about.lower()}."
+    me, ahead, it, place = told[:9], told[9:21], told[21:31], told[31:]
+    return [TextPart(me), TextPart(ahead, target=True), TextPart(it), TextPart(place, target=True), TextPart("\n")]

@@ -89,21 +89,46 @@ def test_a_thought_tells_a_sure_way_and_only_one_step_of_an_unsure_one():
     assert "," not in unsure.oracle().thought
 
 
-def test_babyais_solution_says_how_far_off_the_asked_thing_lies():
+def test_babyais_solution_tells_the_map_once_and_the_way_at_every_step():
     pytest.importorskip("minigrid", reason="minigrid is missing: pip install -e '.[games]'")
     env = make_env("gym", task="babyai.go_to_red_ball_grey")
     for seed in range(5):
         env.reset(seed=seed)
-        world = env.env.unwrapped
-        thought = env.oracle().thought
-        told = {side: int(cells) for cells, side in re.findall(r"(\d) (right|left|down|up)", thought)}
-        column = world.agent_pos[0] + told.get("right", 0) - told.get("left", 0)
-        row = world.agent_pos[1] + told.get("down", 0) - told.get("up", 0)
-        assert (world.grid.get(column, row).type, world.grid.get(column, row).color) == ("ball", "red")
-        rows = thought.split(". I am")[0].split()
-        assert f"RR{column}{row}" in rows[row - 1]
+        world, info = env.env.unwrapped, {}
+        first = env.oracle().thought
+        told, here = first.split(". I am")
+        rows = told.split()
         agent = re.search(f"[<>v^]{{2}}{world.agent_pos[0]}{world.agent_pos[1]}", rows[world.agent_pos[1] - 1])
-        assert f"I am {agent[0]}, it is RR{column}{row}:" in thought
+        assert here.startswith(f" {agent[0]}, ahead ")
+        while not info.get("outcome"):
+            thought = env.oracle().thought
+            way = {side: int(cells) for cells, side in re.findall(r"(\d) (right|left|down|up)", thought)}
+            column = world.agent_pos[0] + way.get("right", 0) - way.get("left", 0)
+            row = world.agent_pos[1] + way.get("down", 0) - way.get("up", 0)
+            assert (world.grid.get(column, row).type, world.grid.get(column, row).color) == ("ball", "red")
+            assert f"RR{column}{row}" in rows[row - 1]
+            assert re.fullmatch(rf"(.+\. )?I am ..\d\d, ahead ..\d\d, it is RR{column}{row}: .+: .+\.", thought)
+            assert (". I am" in thought) == (env.oracle().thought == first)
+            *_, info = env.step(env.oracle().action)
+        assert info["outcome"] == "success"
+
+
+def test_a_room_is_crossed_in_no_more_moves_than_babyais_bot_makes():
+    minigrid = pytest.importorskip(
+        "minigrid.utils.baby_ai_bot", reason="minigrid is missing: pip install -e '.[games]'"
+    )
+    ours = make_env("gym", task="babyai.go_to_local")
+    for seed in range(12):
+        outcome, calls, _ = played(ours, seed)
+        ours.reset(seed=seed)
+        world = ours.env.unwrapped
+        bot, action, moves, done = minigrid.BabyAIBot(world), None, 0, False
+        while not done:
+            action = bot.replan(action)
+            _, _, done, _, _ = world.step(action)
+            moves += 1
+        assert outcome == "success"
+        assert calls <= moves
 
 
 @pytest.mark.slow

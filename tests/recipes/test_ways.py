@@ -1,10 +1,15 @@
-"""The ways that are asked of a map in words are those that a thought about such a world tells."""
+"""What is asked of a map in words is what a thought about such a world tells."""
 
 import re
 
+from qwen2vl_agent.envs.gym.grid_map import FACING, FREE, GridMap, Pose
 from qwen2vl_agent.recipes.ways import SIDE, WaySource
 
-PLACE = re.compile(r"it is (\S)\1$")
+WORDS = {"turn left": 0, "turn right": 1, "go one cell forward": 2}
+LINE = re.compile(
+    r"I am (?P<facing>.).(?P<x>\d)(?P<y>\d), ahead (?P<ahead>....), it is (?P<thing>....): (?P<way>[^.]+)\. "
+    r"Go there: (?P<move>[^.]+)\."
+)
 
 
 def walked(x: int, y: int, way: str) -> tuple[int, int]:
@@ -15,25 +20,30 @@ def walked(x: int, y: int, way: str) -> tuple[int, int]:
     return x, y
 
 
-def test_every_answer_is_the_place_that_the_map_tells_and_its_way_leads_there():
+def test_every_answer_is_what_the_map_tells_and_its_move_leads_there():
     source = WaySource(name="ways", seed=5)
     for index in range(40):
-        assistant = source.example(index).messages[-1]
-        world, *rest = [part.text for part in assistant.parts]
-        cells = {(int(x), int(y)): seen for seen, x, y in re.findall(r"(\S)\1(\d)(\d)", world)}
-        assert len(cells) == SIDE**2
-        (me,) = [place for place, seen in cells.items() if seen in "<>^v"]
-        answers = list(zip(rest[::3], rest[1::3], strict=True))
-        assert len(answers) == sum(seen not in ".<>^v" for seen in cells.values())
-        for asked, answer in answers:
-            x, y, way = int(answer[0]), int(answer[1]), answer[4:]
-            assert asked.startswith(f"I am {2 * cells[me]}{me[0]}{me[1]}, ")
-            assert cells[x, y] == PLACE.search(asked)[1]
-            assert walked(*me, way) == (x, y)
+        told, *lines = "".join(part.text for part in source.example(index).messages[-1].parts).splitlines()
+        cells = {(int(x), int(y)): seen for seen, x, y in re.findall(r"(\S)\1(\d)(\d)", told)}
+        assert len(cells) == (SIDE - 2) ** 2
+        assert sum(seen in FACING for seen in cells.values()) == 1
+        things = {cell: seen for cell, seen in cells.items() if seen not in (FREE, *FACING)}
+        grid = GridMap(SIDE, SIDE, things)
+        assert len(lines) > 6
+        for line in lines:
+            found = LINE.fullmatch(line)
+            pose = Pose(int(found["x"]), int(found["y"]), FACING.index(found["facing"]))
+            place = int(found["thing"][2]), int(found["thing"][3])
+            assert found["ahead"] == grid.cell(pose.ahead)
+            assert things[place] == found["thing"][0]
+            assert walked(*pose.cell, found["way"]) == place
+            assert WORDS[found["move"]] == grid.next_move(pose, place)
 
 
-def test_the_answers_alone_are_learned_and_an_index_gives_one_example():
+def test_all_but_the_pose_and_the_asked_letters_is_learned_and_an_index_gives_one_example():
     one, again = (WaySource(name="ways", seed=5).example(7).messages[-1].parts for _ in range(2))
     assert one == again
-    assert [part.target for part in one] == [False, *[False, True, False] * (len(one) // 3)]
+    assert [part.target for part in one] == [False, *[False, True, False, True, False] * (len(one) // 5)]
+    assert all(re.fullmatch(r"I am (.)\1\d\d", part.text) for part in one[1::5])
+    assert all(re.fullmatch(r", it is (.)\1", part.text) for part in one[3::5])
     assert one != WaySource(name="ways", seed=6).example(7).messages[-1].parts

@@ -4,10 +4,9 @@ import dataclasses
 import warnings
 from typing import Any
 
-import numpy as np
-
 from qwen2vl_agent.envs.gym.adapter import Adapter
 from qwen2vl_agent.envs.gym.control import Control, functions
+from qwen2vl_agent.envs.gym.grid_map import LETTERS, WALL, Cell, GridMap, Pose
 from qwen2vl_agent.envs.gym.words import Label
 from qwen2vl_agent.envs.tasks.task import Decision
 from qwen2vl_agent.schema.errors import ConfigError
@@ -31,15 +30,6 @@ ABOUT = {
     "DropSubgoal": "Put it down",
 }
 """The bot's subgoals in words."""
-FACING = (">", "v", "<", "^")
-"""Of the directions 0 to 3."""
-LETTERS = {
-    "key": {"red": "r", "green": "g", "blue": "b", "purple": "p", "yellow": "y", "grey": "e"},
-    "ball": {"red": "R", "green": "G", "blue": "B", "purple": "P", "yellow": "Y", "grey": "E"},
-    "box": {"red": "s", "green": "h", "blue": "c", "purple": "q", "yellow": "z", "grey": "f"},
-    "door": {"red": "S", "green": "H", "blue": "C", "purple": "Q", "yellow": "Z", "grey": "F"},
-}
-"""Of a thing in a thought's map, by kind and colour."""
 LARGEST_MAP = 8
 """Cells along a side of a world that a thought still tells."""
 
@@ -59,17 +49,19 @@ class MiniGridAdapter(Adapter):
         self._bot: Any = None
         self._last: Any = None
         self._next: Any = None
+        self._acted = False
+        self._thing: Cell | None = None
 
     def did(self, raw: Any) -> None:
         """The bot is told before it says what follows."""
-        self._last, self._next = self.env.unwrapped.actions(int(raw)), None
+        self._last, self._next, self._acted = self.env.unwrapped.actions(int(raw)), None, True
 
     def solved(self, reward: float, ended: bool, info: dict[str, Any]) -> bool | None:
         """See the class."""
         return ended and reward > 0
 
     def oracle(self, control: Control) -> Decision:
-        """What BabyAI's bot would do, whatever was done before.
+        """What BabyAI's bot would do, whatever was done before; to a thing in a small world, the shortest way.
 
         Raises:
             ConfigError: a MiniGrid environment, whose missions the bot does not know.
@@ -77,10 +69,30 @@ class MiniGridAdapter(Adapter):
         world = self.env.unwrapped
         if not hasattr(world, "instrs"):
             raise ConfigError(f"{self.env_id} has no oracle: BabyAI's bot knows the missions of BabyAI only")
+        seen = self._seen(world)
         if self._next is None:
-            self._next = self._planned(world)
-        thought = f"{_map(world)}{_where(world)}{self._aim()}: {MOVES[int(self._next)].about.lower()}."
-        return Decision(thought, control.from_raw(int(self._next)))
+            self._next = self._move(world)
+        return Decision(f"{seen}{self._aim()}: {MOVES[self._next].about.lower()}.", control.from_raw(self._next))
+
+    def _seen(self, world: Any) -> str:
+        """The map of a small world at first, and where the thing is that is asked for; empty where it is several."""
+        places = _asked(world)
+        if not places:
+            self._thing = None
+            return ""
+        pose, grid = _pose(world), _grid_map(world)
+        if self._thing not in places:
+            self._thing = min(places, key=lambda place: abs(place[0] - pose.x) + abs(place[1] - pose.y))
+        told = "" if self._acted or not _is_small(world) else f"{grid.told(pose)} "
+        return f"{told}{grid.where(pose, self._thing)} "
+
+    def _move(self, world: Any) -> int:
+        """The next move of the way to the thing asked for, or of the bot where the mission is another."""
+        if self._thing and _is_small(world) and type(world.instrs).__name__ == "GoToInstr":
+            move = _grid_map(world).next_move(_pose(world), self._thing)
+            if move is not None:
+                return move
+        return int(self._planned(world))
 
     def _planned(self, world: Any) -> Any:
         with warnings.catch_warnings():
@@ -97,52 +109,31 @@ class MiniGridAdapter(Adapter):
                 return self._bot.replan(None)
 
     def _aim(self) -> str:
-        stack = self._bot.stack
-        return ABOUT.get(type(stack[-1]).__name__, "Go on") if stack else "Go on"
+        if self._bot is None:
+            return ABOUT["GoNextToSubgoal"]
+        return ABOUT.get(type(self._bot.stack[-1]).__name__, "Go on") if self._bot.stack else "Go on"
 
 
-def _map(world: Any) -> str:
-    """A small world within its walls, cell by cell and row by row, for a mission of one thing; else empty."""
-    if world.width > LARGEST_MAP or not _asked(world):
-        return ""
-    rows = ["".join(_cell(world, x, y) for x in range(1, world.width - 1)) for y in range(1, world.height - 1)]
-    return f"{' '.join(rows)}. "
+def _is_small(world: Any) -> bool:
+    return bool(world.width <= LARGEST_MAP)
 
 
-def _cell(world: Any, x: int, y: int) -> str:
-    """What is there, with column and row: four characters, so that what is written of a cell stands in the same place.
-
-    A thing has its letter twice (`rr25`, a red key), nothing is `..`, a wall `##`, the agent twice the way it faces.
-    """
-    thing = world.grid.get(x, y)
-    if (x, y) == tuple(world.agent_pos):
-        seen = 2 * FACING[world.agent_dir]
-    elif thing is None or thing.type == "wall":
-        seen = "##" if thing else ".."
-    else:
-        seen = 2 * LETTERS.get(thing.type, {}).get(thing.color, "?")
-    return f"{seen}{x}{y}"
+def _asked(world: Any) -> list[Cell]:
+    """Where the things are that a mission of one thing is content with."""
+    places = getattr(getattr(world.instrs, "desc", None), "obj_poss", None) or ()
+    return [(int(x), int(y)) for x, y in places]
 
 
-def _asked(world: Any) -> list[tuple[int, int]]:
-    return [tuple(place) for place in getattr(getattr(world.instrs, "desc", None), "obj_poss", None) or ()]
+def _pose(world: Any) -> Pose:
+    x, y = map(int, world.agent_pos)
+    return Pose(x, y, int(world.agent_dir))
 
 
-def _where(world: Any) -> str:
-    """The cells of the agent and of the nearest thing that a mission of one thing asks for, and the way on the picture.
-
-    `I am vv21, it is rr53: 3 right, 2 down. `.
-    """
-    places = _asked(world)
-    if not places:
-        return ""
-    offsets = [np.array(place) - world.agent_pos for place in places]
-    nearest = min(offsets, key=lambda offset: int(np.abs(offset).sum()))
-    there = _cell(world, *(world.agent_pos + nearest))
-    return f"I am {_cell(world, *world.agent_pos)}, it is {there}: {way_in_words(*map(int, nearest))}. "
+def _grid_map(world: Any) -> GridMap:
+    cells = ((x, y) for x in range(1, world.width - 1) for y in range(1, world.height - 1))
+    things = {cell: world.grid.get(*cell) for cell in cells}
+    return GridMap(world.width, world.height, {cell: _letter(thing) for cell, thing in things.items() if thing})
 
 
-def way_in_words(columns: int, rows: int) -> str:
-    """The way to a cell so many columns to the right and rows down: `3 left, 4 up`."""
-    named = ((columns, ("right", "left")), (rows, ("down", "up")))
-    return ", ".join(f"{abs(cells)} {names[cells < 0]}" for cells, names in named if cells) or "here"
+def _letter(thing: Any) -> str:
+    return WALL if thing.type == "wall" else LETTERS.get(thing.type, {}).get(thing.color, "?")
