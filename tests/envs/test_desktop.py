@@ -329,6 +329,17 @@ def test_it_keeps_gymnasiums_contract():
     env.close()
 
 
+@needs("mousepad", "dbus-run-session")
+def test_an_episode_begins_when_the_windows_of_the_last_one_are_gone(device):
+    for _ in range(8):
+        file = device.virtual.home / "words.txt"
+        file.write_text("of an earlier episode")
+        device.virtual.launch(["dbus-run-session", "--", "mousepad", "--disable-server", str(file)])
+        within(device.elements)
+        device.begin()
+        assert device.elements() == []
+
+
 def test_free_text_begins_on_an_empty_desktop():
     env = make_env("desktop", virtual=True, size=(320, 240), task="Do nothing")
     pixels, info = env.reset(seed=1)

@@ -31,6 +31,8 @@ from qwen2vl_agent.schema.tools import tool_name
 
 SIZE = (1280, 800)
 """Of a virtual desktop, in pixels."""
+EMPTY_WITHIN_S = 3.0
+"""How long a new episode waits for the windows of ended applications; what stays longer was opened by somebody else."""
 
 
 class DesktopDevice:
@@ -125,7 +127,14 @@ class DesktopDevice:
         self._let_go()
         if self.virtual:
             self.virtual.clear()
+            self._wait_until_empty()
         self.acted = 0
+
+    def _wait_until_empty(self) -> None:
+        """Windows outlive their applications for a moment, and the next one may have the same title."""
+        end = time.monotonic() + EMPTY_WITHIN_S
+        while self.hand.windows() and time.monotonic() < end:
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Let go of the keys and of the desktop; a virtual one ends. A second time does nothing."""
