@@ -58,9 +58,13 @@ def work(pipe: Connection, out: Path, seats: int = 1, threads: int = 1) -> None:
             with answering:
                 pipe.send((job.name, answer))
 
-    for target in (listen, *[sit] * (seats - 1)):
-        threading.Thread(target=target, daemon=True).start()
+    threading.Thread(target=listen, daemon=True).start()
+    others = [threading.Thread(target=sit, daemon=True) for _ in range(seats - 1)]
+    for other in others:
+        other.start()
     sit()
+    for other in others:  # one that still lets go of its environment would be torn out of native code at the exit
+        other.join()
 
 
 def run_job(job: Job, out: Path, env: Any, models: "Models | None" = None) -> EpisodeResult:
