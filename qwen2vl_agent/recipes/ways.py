@@ -20,6 +20,8 @@ MOST = 12
 """Things in a world."""
 ASKED = 12
 """Questions to a world."""
+BLOCKED = 0.3
+"""Share of the questions in which a thing stands in front of the agent."""
 LETTERS_OF_THINGS = "".join(letter for colours in LETTERS.values() for letter in colours.values())
 
 
@@ -39,9 +41,11 @@ class WaySource:
         me, *places = rng.sample(inside, 1 + rng.randint(4, MOST))
         grid = GridMap(SIDE, SIDE, dict(zip(places, rng.sample(LETTERS_OF_THINGS, len(places)), strict=True)))
         parts = [TextPart(f"{grid.told(Pose(*me, rng.randrange(4)))}\n")]
-        free = [cell for cell in inside if cell not in grid.things]
+        poses = [Pose(*cell, facing) for cell in inside if cell not in grid.things for facing in range(4)]
+        blocked = [pose for pose in poses if pose.ahead in grid.things] or poses
         for _ in range(ASKED):
-            parts += _asked(grid, Pose(*rng.choice(free), rng.randrange(4)), rng.choice(places))
+            pose = rng.choice(blocked if rng.random() < BLOCKED else poses)
+            parts += _asked(grid, pose, rng.choice(places))
         system, user = Message("system", (TextPart(SYSTEM),)), Message("user", (TextPart("Where is what?"),))
         return Example([system, user, Message("assistant", tuple(parts))], self.name)
 

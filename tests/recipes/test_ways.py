@@ -24,7 +24,7 @@ def test_every_answer_is_what_the_map_tells_and_its_move_leads_there():
     source = WaySource(name="ways", seed=5)
     for index in range(40):
         told, *lines = "".join(part.text for part in source.example(index).messages[-1].parts).splitlines()
-        cells = {(int(x), int(y)): seen for seen, x, y in re.findall(r"(\S)\1(\d)(\d)", told)}
+        cells = {(int(x), int(y)): seen for x, y, seen in re.findall(r"(\d)(\d)(\S)\3\1\2", told)}
         assert len(cells) == (SIDE - 2) ** 2
         assert sum(seen in FACING for seen in cells.values()) == 1
         things = {cell: seen for cell, seen in cells.items() if seen not in (FREE, *FACING)}
@@ -34,7 +34,7 @@ def test_every_answer_is_what_the_map_tells_and_its_move_leads_there():
             found = LINE.fullmatch(line)
             pose = Pose(int(found["x"]), int(found["y"]), FACING.index(found["facing"]))
             place = int(found["thing"][2]), int(found["thing"][3])
-            assert found["ahead"] == grid.cell(pose.ahead)
+            assert found["ahead"] == f"{pose.ahead[0]}{pose.ahead[1]}{2 * grid.seen(pose.ahead)}"
             assert things[place] == found["thing"][0]
             assert walked(*pose.cell, found["way"]) == place
             assert WORDS[found["move"]] == grid.next_move(pose, place)

@@ -18,6 +18,8 @@ LETTERS = {
 FREE, WALL = ".", "#"
 LEFT, RIGHT, FORWARD = 0, 1, 2
 """Source: `minigrid.core.actions.Actions`."""
+DETOUR = 4
+"""Moves that a simple way may take more than the shortest one."""
 Cell = tuple[int, int]
 """Column and row, counted from the upper left corner, which is a wall."""
 
@@ -58,58 +60,81 @@ class GridMap:
     """A character for each cell that is not free: one of `LETTERS`, or `WALL` for a wall inside."""
 
     def told(self, pose: Pose) -> str:
-        """Cell by cell and row by row, the agent among them."""
-        rows = (
-            "".join(
-                named(FACING[pose.facing], (x, y)) if (x, y) == pose.cell else self.cell((x, y))
-                for x in range(1, self.width - 1)
-            )
-            for y in range(1, self.height - 1)
-        )
-        return f"{' '.join(rows)}."
+        """Every cell in turn, row by row, the agent among them: column and row, what is there, column and row again.
 
-    def cell(self, cell: Cell) -> str:
-        """What is in a cell, with column and row: four characters, so that what is told of a cell stands in its place.
-
-        A thing has its letter twice (`rr25`, a red key), nothing is `..`, a wall `##`.
+        `11..11 21rr21`: a red key at column 2, row 1. A thing has its letter twice, nothing is `..`, a wall `##`. Who
+        looks for a cell finds what is there behind its numbers, and who looks for a thing its numbers behind it.
         """
+        cells = ((x, y) for y in range(1, self.height - 1) for x in range(1, self.width - 1))
+        seen = {cell: FACING[pose.facing] if cell == pose.cell else self.seen(cell) for cell in cells}
+        return f"{' '.join(f'{x}{y}{2 * what}{x}{y}' for (x, y), what in seen.items())}."
+
+    def seen(self, cell: Cell) -> str:
+        """What is in a cell: one of `LETTERS`, `FREE` or `WALL`."""
         inside = 0 < cell[0] < self.width - 1 and 0 < cell[1] < self.height - 1
-        return named(self.things.get(cell, FREE) if inside else WALL, cell)
+        return self.things.get(cell, FREE) if inside else WALL
 
     def where(self, pose: Pose, thing: Cell) -> str:
         """The agent, what is in front of it, and the way on the picture to a thing.
 
-        `I am vv21, ahead ..22, it is rr53: 3 right, 2 down.`
+        `I am vv21, ahead 22.., it is rr53: 3 right, 1 down.`
         """
-        me = named(FACING[pose.facing], pose.cell)
+        me, ahead = f"{2 * FACING[pose.facing]}{pose.x}{pose.y}", f"{pose.ahead[0]}{pose.ahead[1]}"
         way = way_in_words(thing[0] - pose.x, thing[1] - pose.y)
-        return f"I am {me}, ahead {self.cell(pose.ahead)}, it is {self.cell(thing)}: {way}."
+        it = f"{2 * self.seen(thing)}{thing[0]}{thing[1]}"
+        return f"I am {me}, ahead {ahead}{2 * self.seen(pose.ahead)}, it is {it}: {way}."
 
     def next_move(self, pose: Pose, thing: Cell) -> int | None:
-        """The first move of the shortest way that ends in front of a thing; None where there is none, or it is there.
+        """The next move of a short way that ends in front of a thing; None where there is none, or it is there.
 
-        Among equals: straight on before a turn, and right before left.
+        It is `straight`'s as long as that leads there with at most `DETOUR` moves more than the shortest way, else the
+        shortest way's: a rule that is easily learned, with exceptions where something stands in between.
         """
-        came: dict[Pose, int | None] = {pose: None}
+        best = self.shortest(pose, thing)
+        if not best:
+            return None
+        here, first = pose, straight(pose, thing, self._is_free(pose.ahead))
+        for _ in range(len(best) + DETOUR):
+            here = here.after(straight(here, thing, self._is_free(here.ahead)))
+            if here.ahead == thing:
+                return first
+        return best[0]
+
+    def shortest(self, pose: Pose, thing: Cell) -> tuple[int, ...]:
+        """The moves of a shortest way that ends in front of a thing; empty where there is none, or it is there."""
+        ways: dict[Pose, tuple[int, ...]] = {pose: ()}
         waiting = deque([pose])
         while waiting:
             here = waiting.popleft()
             if here.ahead == thing:
-                return came[here]
+                return ways[here]
             for move in (FORWARD, RIGHT, LEFT):
                 there = here.after(move)
-                if there not in came and (move != FORWARD or self.cell(there.cell)[0] == FREE):
-                    came[there] = move if here == pose else came[here]
+                if there not in ways and (move != FORWARD or self._is_free(there.cell)):
+                    ways[there] = (*ways[here], move)
                     waiting.append(there)
-        return None
+        return ()
+
+    def _is_free(self, cell: Cell) -> bool:
+        return self.seen(cell) == FREE
 
 
-def named(seen: str, cell: Cell) -> str:
-    """What is seen in a cell, twice, and the cell: `rr25`."""
-    return f"{2 * seen}{cell[0]}{cell[1]}"
+def straight(pose: Pose, thing: Cell, free: bool) -> int:
+    """The next move of somebody who knows where the thing is and whether the cell ahead is free, and no more.
+
+    On, as long as that leads nearer; else towards the side on which the thing lies; right where it lies behind.
+    """
+    offset = thing[0] - pose.x, thing[1] - pose.y
+
+    def nearer(facing: int) -> bool:
+        return sum(step * way for step, way in zip(STEPS[facing % 4], offset, strict=True)) > 0
+
+    if free and nearer(pose.facing):
+        return FORWARD
+    return LEFT if nearer(pose.facing - 1) and not nearer(pose.facing + 1) else RIGHT
 
 
 def way_in_words(columns: int, rows: int) -> str:
-    """The way to a cell so many columns to the right and rows down: `3 left, 4 up`."""
-    parts = ((columns, ("right", "left")), (rows, ("down", "up")))
-    return ", ".join(f"{abs(cells)} {names[cells < 0]}" for cells, names in parts if cells) or "here"
+    """The way to a cell so many columns to the right and rows down: `3 left, 4 up`, `0 right, 1 down`."""
+    across, along = ("left", "right")[columns >= 0], ("up", "down")[rows >= 0]
+    return f"{abs(columns)} {across}, {abs(rows)} {along}"
