@@ -29,11 +29,13 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     """Trains from nothing; gives the finished model's folder, `out/model`.
 
     Raises:
-        ConfigError: an override is of no field of `FindEventRecipe` or not of its type.
+        ConfigError: an override is of no field of `FindEventRecipe` or not of its type, or there is no such device.
     """
+    from qwen2vl_agent.model.precision import check_device
     from qwen2vl_agent.recipes.small_training import fit, make_model
 
     recipe = replaced(FindEventRecipe(), "find-event", overrides or {})
+    check_device(recipe.device)
     processor = make_processor()
     return fit(recipe, make_model(recipe, processor), processor, _mixture(recipe), out, resume)
 

@@ -26,7 +26,10 @@ def train_stage(recipe: StageRecipe, *, out: Path, resume: bool, overrides: dict
     Raises:
         ConfigError: a field, a file or a layout that cannot be used.
     """
+    from qwen2vl_agent.model.precision import check_device
+
     recipe = with_overrides(recipe, overrides)
+    check_device(recipe.device)
     watch = SpikeWatch(recipe.spike_factor, recipe.on_spike)  # type: ignore[arg-type]
     mixture = stage_data.mixture(recipe.data, recipe.targets, recipe.seed, recipe.cutoff)
     from qwen2vl_agent.training.parallel.needs import check_torch

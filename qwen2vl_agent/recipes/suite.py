@@ -54,11 +54,14 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     """Records the solutions and trains on them; gives the finished model's folder, `out/suite`.
 
     Raises:
-        ConfigError: an override is of no field of `SuiteRecipe` or not of its type, no such suite, or no solution.
+        ConfigError: an override is of no field of `SuiteRecipe` or not of its type, or there is no such suite, solution
+            or device.
     """
+    from qwen2vl_agent.model.precision import check_device
     from qwen2vl_agent.recipes.small_training import fit, make_model
 
     recipe = replaced(SuiteRecipe(), "suite", overrides or {})
+    check_device(recipe.device)
     demonstrate(recipe, out / "episodes")
     processor = make_processor(recipe)
     model = make_model(recipe, processor)

@@ -129,9 +129,12 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     Every part is resumable, and what is done is not done again.
 
     Raises:
-        ConfigError: an override is of no field of `TinyRecipe` or not of its type.
+        ConfigError: an override is of no field of `TinyRecipe` or not of its type, or there is no such device.
     """
+    from qwen2vl_agent.model.precision import check_device
+
     recipe = with_overrides(TinyRecipe(), overrides or {})
+    check_device(recipe.device)
     tiny_data.prepare(recipe, out / "data")
     start: Path | None = None
     for phase in PHASES:

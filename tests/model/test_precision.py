@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from qwen2vl_agent.model import precision
+from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.training.config import TrainConfig
 
 FLAGS = {
@@ -33,3 +34,11 @@ def test_a_cpu_that_only_emulates_bfloat16_computes_in_float32(described):
     assert f"torch.{TrainConfig(steps=1).dtype}" == str(expected)
     assert TrainConfig(steps=1, dtype="bfloat16").dtype == "bfloat16"
     assert TrainConfig(steps=1, device="cuda").dtype == "bfloat16"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "tpu", "cpus"])
+def test_a_device_that_is_not_here_is_told_before_anything_is_done(name):
+    precision.check_device("cpu")
+    with pytest.raises(ConfigError, match=name):
+        precision.check_device(name)
