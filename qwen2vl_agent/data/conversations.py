@@ -2,14 +2,11 @@
 
 import json
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.order import epoch_order
 from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart, VideoPart, as_messages
 
@@ -56,7 +53,7 @@ class ConversationFile:
             ConfigError: a line that is no conversation.
         """
         epoch, place = divmod(index, len(self.starts))
-        number = int(_order(len(self.starts), self.seed, epoch)[place])
+        number = int(epoch_order(len(self.starts), self.seed, epoch)[place])
         with self.path.open("rb") as file:
             file.seek(self.starts[number])
             line = file.readline()
@@ -78,8 +75,3 @@ class ConversationFile:
         if isinstance(part, VideoPart) and isinstance(part.video, Path):
             return replace(part, video=self.path.parent / part.video)
         return replace(part, target=learnt) if isinstance(part, TextPart) else part
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> npt.NDArray[Any]:
-    return np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), epoch])).permutation(count)

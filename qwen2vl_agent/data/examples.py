@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from qwen2vl_agent.data.example import Example
+from qwen2vl_agent.data.order import epoch_order
 from qwen2vl_agent.dialogue.compose import Dialogue, Turn, compose_finished
 from qwen2vl_agent.dialogue.encode import Encoded
 from qwen2vl_agent.dialogue.memory import stretches
@@ -59,7 +57,7 @@ class EpisodeSource:
     def example(self, index: int) -> "RecordedEpisode":
         """The episode with this number; after the last one they start again in another order."""
         epoch, place = divmod(index, len(self.folders))
-        number = _order(len(self.folders), self.seed, epoch)[place]
+        number = int(epoch_order(len(self.folders), self.seed, epoch)[place])
         weight = self.weights[number] if self.weights else 1.0
         return RecordedEpisode(self.folders[number], self.name, weight, epoch, self.first_steps)
 
@@ -178,9 +176,3 @@ def _turn(step: Step, frames: FrameStore) -> Turn:
         result_text=step.error,
         target=step.reply.target and not step.error,
     )
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
-    shuffled = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), epoch])).permutation(count)
-    return tuple(shuffled.tolist())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from qwen2vl_agent.data.marked import MarkedBatch, MarkedPages
+from qwen2vl_agent.data.order import epoch_order
 from qwen2vl_agent.data.synthetic.marks import TokenTargets, token_targets
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.schema.errors import RecordError
@@ -81,8 +82,8 @@ class PooledLoader:
     def __next__(self) -> MarkedBatch:
         batches = len(self._images) // self._pictures
         epoch, number = divmod(self.position // self._pictures, batches)
-        order = np.random.default_rng((self.mixture.seed, epoch)).permutation(len(self._images))
-        chosen = torch.from_numpy(order[number * self._pictures : (number + 1) * self._pictures])
+        order = epoch_order(len(self._images), self.mixture.seed, epoch)
+        chosen = torch.tensor(order[number * self._pictures : (number + 1) * self._pictures])
         chosen = chosen.to(self._images.device)
         self.position += self._pictures
         frames = self._images[chosen]

@@ -1,9 +1,21 @@
-"""An order of any number of documents that needs no list: a permutation computed place by place."""
+"""Orders of documents, another one in each epoch: as a list, or computed place by place for any number of them."""
 
 import hashlib
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
 
 ROUNDS = 4
 """Of the Feistel network. Source: Luby and Rackoff 1988: four give a pseudo-random permutation."""
+
+
+@lru_cache(maxsize=8)
+def epoch_order(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """The numbers 0 .. count - 1 in a random order, read-only; that of a seed's epoch is the same everywhere."""
+    order = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), epoch])).permutation(count)
+    order.setflags(write=False)
+    return order
 
 
 def shuffled(place: int, count: int, seed: int, epoch: int = 0) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qwen2vl_agent.data.mixture import Mixture, Source
+from qwen2vl_agent.data.order import epoch_order
 from qwen2vl_agent.data.text_store import StoredSource
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -83,8 +84,7 @@ class TokenLine:
     def _epoch(self, epoch: int) -> tuple[Array, Array]:
         """The documents in the epoch's order, and where each begins. The last two epochs are kept."""
         if epoch not in self._epochs:
-            key = [self.seed & (2**64 - 1), epoch]
-            order = np.random.Generator(np.random.Philox(key=key)).permutation(len(self.tokens))
+            order = epoch_order(len(self.tokens), self.seed, epoch)
             self._epochs[epoch] = order, np.cumsum(self.tokens[order]) - self.tokens[order]
             for old in [other for other in self._epochs if abs(other - epoch) > 1]:
                 del self._epochs[old]

@@ -149,12 +149,12 @@ def _by_varlen(
 
 def _varlen_for(q: Tensor) -> VarlenKernel | None:
     if q.device.type == "cuda" and q.dtype in (torch.float16, torch.bfloat16):
-        return _flash_attention()
+        return _varlen_kernel()
     return None
 
 
 @cache
-def _flash_attention() -> VarlenKernel | None:
+def _varlen_kernel() -> VarlenKernel | None:
     """flash-attn's kernel where installed, else the one that torch brings since 2.11."""
     try:
         from flash_attn import flash_attn_varlen_func

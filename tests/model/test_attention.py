@@ -67,7 +67,7 @@ def test_flash_attention_is_chosen_on_cuda_in_half_precision_only(monkeypatch):
         def __init__(self, kind, dtype):
             self.device, self.dtype = torch.device(kind), dtype
 
-    monkeypatch.setattr(attention, "_flash_attention", lambda: varlen_reference)
+    monkeypatch.setattr(attention, "_varlen_kernel", lambda: varlen_reference)
     assert attention._varlen_for(Somewhere("cuda", torch.bfloat16)) is varlen_reference
     assert attention._varlen_for(Somewhere("cuda", torch.float32)) is None
     assert attention._varlen_for(Somewhere("cpu", torch.bfloat16)) is None
