@@ -49,6 +49,8 @@ class Command:
     """longest answer where a request names no length"""
     conversations: int = 4
     """conversations whose beginnings are kept, so that each goes on without being read again"""
+    parallel: int = 4
+    """answers that are written together, a new one joining at once: several agents at one model"""
     max_body_mb: int = 64
     """largest request"""
     dtype: Dtype = "auto"
@@ -69,7 +71,7 @@ class Command:
         """Serves until it is interrupted."""
         from qwen2vl_agent.serve.running import address, bound_socket, require_extra, run_in_foreground
 
-        for flag in ("max_new_tokens", "conversations", "max_body_mb"):
+        for flag in ("max_new_tokens", "conversations", "parallel", "max_body_mb"):
             at_least_one(f"--{flag.replace('_', '-')}", getattr(self, flag))
         require_extra()
         given = self._given_token()
@@ -82,7 +84,7 @@ class Command:
 
         console = output.console(self.json)
         console.print(f"loading {name}", markup=False, soft_wrap=True)
-        limits = Limits(max_new_tokens=self.max_new_tokens, caches=self.conversations)
+        limits = Limits(max_new_tokens=self.max_new_tokens, caches=self.conversations, parallel=self.parallel)
         engine = Engine(*load(name, settings), self.name or self._name(name), limits)
         app = make_app(engine, self._rules(listening, token))
         url = f"{address(listening)}/v1"

@@ -53,31 +53,70 @@ def generate_many(model: "Qwen2VL", requests: Sequence[Request]) -> list[Generat
     return [answer for answer in answers if isinstance(answer, GenerationResult)]
 
 
-@torch.inference_mode()
 def answer_many(model: "Qwen2VL", requests: Sequence[Request]) -> list[GenerationResult | Exception]:
     """The same, with what a sequence's own constraint or listener raised in place of its result."""
-    if len({id(request.cache) for request in requests}) < len(requests):
-        raise ValueError("a cache is given twice; give each sequence its own, for example by branch()")
-    begun = time.perf_counter()
-    rows = [_Row(model, request) for request in requests]
-    embedded = [model.embed(row.rest, row.cache.vision) for row in rows]
-    encoded = time.perf_counter()
-    logits = _read_prompts(model, rows, embedded)
-    read = time.perf_counter()
-    running = rows
+    batch, answers = ContinuousBatch(model), dict[int, GenerationResult | Exception]()
     try:
-        while running:
-            ended = [row.write(rows_RV) for row, rows_RV in zip(running, logits, strict=True)]
-            now = time.perf_counter()
-            for row, over in zip(running, ended, strict=True):
-                if over:
-                    row.result.timings = {"vit": encoded - begun, "prefill": read - encoded, "decode": now - read}
-            running = [row for row, over in zip(running, ended, strict=True) if not over]
-            logits = _read_written(model, running) if running else []
+        for request in requests:
+            batch.add(request)
+        while batch:
+            answers.update({id(request): answer for request, answer in batch.advance()})
     finally:
-        for row in rows:
+        batch.close()
+    return [answers[id(request)] for request in requests]
+
+
+class ContinuousBatch:
+    """Sequences written together, each from the pass after it was added until its own end.
+
+    Source of the idea: iteration-level scheduling (Orca, Yu et al. 2022), which vLLM calls continuous batching.
+    """
+
+    def __init__(self, model: "Qwen2VL") -> None:
+        self._model = model
+        self._joining: list[_Row] = []
+        self._running: list[_Row] = []
+
+    def __len__(self) -> int:
+        return len(self._joining) + len(self._running)
+
+    @torch.inference_mode()
+    def add(self, request: Request) -> None:
+        """Take a sequence in; it is read in the next pass.
+
+        Raises:
+            ValueError: another sequence under way has the same cache.
+        """
+        if any(row.cache is request.cache for row in (*self._joining, *self._running)):
+            raise ValueError("a cache is given twice; give each sequence its own, for example by branch()")
+        self._joining.append(_Row(self._model, request))
+
+    @torch.inference_mode()
+    def advance(self) -> list[tuple[Request, GenerationResult | Exception]]:
+        """One pass: what is new of the prompts of those that joined, else what comes next of all; those that ended.
+
+        Raises:
+            Exception: that of the model itself, which ends all of them.
+        """
+        if self._joining:
+            rows, self._joining = self._joining, []
+            self._running += rows
+            logits = _read_prompts(self._model, rows)
+        else:
+            rows = self._running
+            logits = _read_written(self._model, rows) if rows else []
+        ended = [row for row, rows_RV in zip(rows, logits, strict=True) if row.write(rows_RV)]
+        self._running = [row for row in self._running if row not in ended]
+        for row in ended:
+            row.end()
+        return [(row.request, row.error or row.result) for row in ended]
+
+    @torch.inference_mode()
+    def close(self) -> None:
+        """Let go of all sequences under way; their caches keep what was read and written."""
+        for row in (*self._joining, *self._running):
             row.keep()
-    return [row.error or row.result for row in rows]
+        self._joining, self._running = [], []
 
 
 class _Row:
@@ -85,7 +124,7 @@ class _Row:
 
     def __init__(self, model: "Qwen2VL", request: Request) -> None:
         inputs, foresight = request.inputs, request.foresight
-        self.inputs, self.cache = inputs, request.cache
+        self.request, self.inputs, self.cache = request, inputs, request.cache
         self.rest = request.cache.rest(inputs, model.config)
         self.layers = request.cache.layers(model.config.text.num_hidden_layers)
         self.error: Exception | None = None
@@ -99,6 +138,8 @@ class _Row:
             foresight.constraint,
             _lookup(model, inputs, foresight),
         )
+        self._config = model.config
+        self._read_at = 0.0
         self._prompt = inputs.input_ids.numel()
         self._first = inputs.position_ids.max() + 1
         self._held = 0
@@ -112,6 +153,17 @@ class _Row:
             return True
         finally:
             self.result.tokens["written"] = len(self.result.token_ids)
+
+    def end(self) -> None:
+        """The text is written: its cache keeps it, and its result tells how long that took."""
+        self.result.timings["decode"] = time.perf_counter() - self._read_at
+        self.keep()
+
+    def prompt_read(self, vit_s: float, prefill_s: float) -> None:
+        """Note how long all prompts took that were read together."""
+        self.cache.keep(self.inputs, self._config)
+        self.result.timings = {"vit": vit_s, "prefill": prefill_s, "decode": 0.0}
+        self._read_at = time.perf_counter()
 
     def coming(self) -> tuple[list[int], Tensor]:
         """The ids to be read next, from the last one written, and their places `[3, R]`."""
@@ -154,15 +206,19 @@ class _SideBySide:
         return torch.cat([layer.attend(q, k, v, text_visibility(q.shape[1])) for layer, q, k, v in rows], dim=1)
 
 
-def _read_prompts(model: "Qwen2VL", rows: Sequence[_Row], embedded: Sequence[Tensor]) -> list[Tensor]:
+def _read_prompts(model: "Qwen2VL", rows: Sequence[_Row]) -> list[Tensor]:
     """Read what is new of every prompt; logits `[1, V]` after the last token of each."""
+    begun = time.perf_counter()
+    embedded = [model.embed(row.rest, row.cache.vision) for row in rows]
+    encoded = time.perf_counter()
     sizes = [x_1RD.shape[1] for x_1RD in embedded]
     positions_3T = torch.cat([row.rest.position_ids for row in rows], dim=1)
-    hidden_1TD = _states(model, rows, torch.cat(list(embedded), dim=1), positions_3T, sizes)
-    for row in rows:
-        row.cache.keep(row.inputs, model.config)
+    hidden_1TD = _states(model, rows, torch.cat(embedded, dim=1), positions_3T, sizes)
     last = torch.tensor(sizes, device=hidden_1TD.device).cumsum(0) - 1
-    return list(model.lm_head(hidden_1TD[:, last])[0].split(1))
+    logits = list(model.lm_head(hidden_1TD[:, last])[0].split(1))
+    for row in rows:
+        row.prompt_read(encoded - begun, time.perf_counter() - encoded)
+    return logits
 
 
 def _read_written(model: "Qwen2VL", rows: Sequence[_Row]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""The model behind the server: one request at a time, each going on from what an earlier one has read."""
+"""The model behind the server: several requests at a time, each going on from what an earlier one has read."""
 
 import threading
 from collections import OrderedDict
@@ -10,11 +10,14 @@ from qwen2vl_agent.agent.model_policy import DRAFT_TOKENS, call_confidence
 from qwen2vl_agent.dialogue.constrain import CallConstraint, Constrainer
 from qwen2vl_agent.dialogue.tool_call import FUNCTION, OPEN, cut_at_stop, parse_call, stop_sequences
 from qwen2vl_agent.model.cache import Cache
-from qwen2vl_agent.model.generate import GenerationResult
+from qwen2vl_agent.model.generate import Ending, Foresight, GenerationResult
+from qwen2vl_agent.model.generate_many import Request
 from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.sampling import Sampler, SamplingConfig
 from qwen2vl_agent.model.vision_cache import VisionCache
 from qwen2vl_agent.schema.errors import ConfigError, MediaError, ToolCallError
 from qwen2vl_agent.schema.tools import ToolCall
+from qwen2vl_agent.serve.batching import Batching
 from qwen2vl_agent.serve.chat_messages import Manner, translated
 from qwen2vl_agent.serve.chat_request import ChatRequest
 from qwen2vl_agent.serve.media import media_folder
@@ -38,6 +41,8 @@ class Limits:
     """Longest answer where a request names no length."""
     caches: int = 4
     """Conversations whose keys and values are kept."""
+    parallel: int = 4
+    """Answers that are written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Written:
 
 
 class Engine:
-    """A model and its processor. Its methods are called from one thread, but for `remember` and `recall`."""
+    """A model and its processor. Any thread may ask."""
 
     def __init__(self, model: Any, processor: Any, name: str, limits: Limits | None = None) -> None:
         self.name, self.limits = name, limits or Limits()
@@ -63,6 +68,7 @@ class Engine:
         self._vision = VisionCache()
         self._caches: list[Cache] = []
         self._constrainer: Constrainer | None = None
+        self._batching = Batching(model)
         self._replies: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -113,19 +119,27 @@ class Engine:
             if token_id not in eos:
                 pieces(token_id)
 
-        result = self._model.generate(
-            inputs,
-            max_new_tokens=limit,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
-            seed=request.seed,
-            stop=stop_sequences(self.manner.form, self._processor.tokenizer) if request.tools and calls is None else (),
-            cache=self._cache(inputs),
-            on_token=on_token,
-            constraint=self._constraint(request, calls),
-            draft_tokens=DRAFT_TOKENS,
-        )
+        stop = stop_sequences(self.manner.form, self._processor.tokenizer) if request.tools and calls is None else ()
+        sampling = SamplingConfig(temperature=request.temperature, top_p=request.top_p, top_k=request.top_k)
+        constraint, caches = self._constraint(request, calls), list[Cache]()
+
+        def sequence() -> Request:
+            if cancelled.is_set():
+                raise Cancelled
+            caches.append(self._taken(inputs))
+            return Request(
+                inputs=inputs,
+                ending=Ending(max_new_tokens=limit, eos_token_ids=eos, stop=tuple(map(tuple, stop))),
+                sampler=Sampler(sampling, request.seed),
+                cache=caches[0],
+                on_token=on_token,
+                foresight=Foresight(constraint=constraint, draft_tokens=DRAFT_TOKENS),
+            )
+
+        try:
+            result = self._batching.answer(sequence)
+        finally:
+            self._given_back(caches)
         holdback.finish()
         text, call = self._read(request, self._processor.decode(result.token_ids))
         return Written(text, call, result, inputs.input_ids.tolist(), call_confidence(result, calls))
@@ -150,8 +164,9 @@ class Engine:
         """The grammar of calls; None where no call is wanted, or a schema says more than the grammar can."""
         if not request.tools:
             return None
-        if self._constrainer is None:
-            self._constrainer = Constrainer(self._processor.tokenizer)
+        with self._lock:
+            if self._constrainer is None:
+                self._constrainer = Constrainer(self._processor.tokenizer)
         try:
             return self._constrainer(request.legal, self.manner.form, limit)
         except ConfigError as error:
@@ -177,18 +192,23 @@ class Engine:
         places = [place for stop in request.stop if (place := text.find(stop)) >= 0]
         return text[: min(places, default=len(text))], None
 
-    def _cache(self, inputs: ModelInputs) -> Cache:
+    def _taken(self, inputs: ModelInputs) -> Cache:
         """The cache to go on from: that of a conversation which `inputs` continue, else one that begins alike.
 
         Two conversations with one beginning, such as the same tools, share what was read of it: the second one branches
-        off, and the first one keeps its own.
+        off, and the first one keeps its own. A cache that is being written to is nobody else's until it is given back.
         """
         config = self._model.config
-        best = max(self._caches, key=lambda cache: cache.common(inputs, config), default=None)
-        shared = best.common(inputs, config) if best is not None else 0
-        if best is not None and shared == best.length:
+        with self._lock:
+            best = max(self._caches, key=lambda cache: cache.common(inputs, config), default=None)
+            shared = best.common(inputs, config) if best is not None else 0
+            if best is None or not shared:
+                return Cache(self._vision)
+            if shared < best.length:
+                return best.branch()
             self._caches.remove(best)
-        else:
-            best = best.branch() if best is not None and shared else Cache(self._vision)
-        self._caches = [*self._caches, best][-self.limits.caches :]
-        return best
+            return best
+
+    def _given_back(self, caches: list[Cache]) -> None:
+        with self._lock:
+            self._caches = [*self._caches, *caches][-self.limits.caches :]

@@ -21,7 +21,7 @@ from qwen2vl_agent.serve.metrics import Metrics
 from qwen2vl_agent.serve.request_error import RequestError
 
 MOST_WAITING = 32
-"""Requests that wait for the one that is being answered; more are turned away."""
+"""Requests that wait for those that are being answered; more are turned away."""
 LOOK_S = 0.5
 """How often to see whether a client is still there."""
 GONE = 499
@@ -31,11 +31,11 @@ OWNER = "qwen2vl-agent"
 
 
 class Desk:
-    """Takes requests to the model, one after the other, and drops those that nobody waits for."""
+    """Takes requests to the model, a few at a time, and drops those that nobody waits for."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.metrics = engine, Metrics()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._workers = ThreadPoolExecutor(engine.limits.parallel, thread_name_prefix="request")
 
     def ask(
         self, request: ChatRequest, on_text: Callable[[str], None], cancelled: threading.Event
@@ -45,12 +45,12 @@ class Desk:
         Raises:
             RequestError: too many wait already.
         """
-        if self.metrics.waiting > MOST_WAITING:
+        if self.metrics.waiting >= MOST_WAITING + self.engine.limits.parallel:
             raise RequestError(
                 f"{MOST_WAITING} requests are waiting already; try again later", status=503, retry_after_s=5
             )
         self.metrics.waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._worker, self._answer, request, on_text, cancelled)
+        future = asyncio.get_running_loop().run_in_executor(self._workers, self._answer, request, on_text, cancelled)
         future.add_done_callback(self._gone)
         return future
 
