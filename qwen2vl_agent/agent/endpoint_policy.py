@@ -41,7 +41,7 @@ LINKS_KEPT = 64
 class Asking:
     """How the model is to choose its words."""
 
-    max_new_tokens: int = 256
+    max_new_tokens: int = 512
     temperature: float = 0.0
     constrained: bool = True
     """Ask for replies that are always calls, where the server offers that."""

@@ -34,7 +34,7 @@ DRAFT_TOKENS = 4
 class SamplingConfig:
     """How tokens are chosen."""
 
-    max_new_tokens: int = 256
+    max_new_tokens: int = 512
     """Longest reply; what is cut off there cannot be read, and the model is told so."""
     temperature: float = 0.0
     """0: the likeliest token."""

@@ -38,6 +38,8 @@ class SuiteRecipe(SmallRecipe):
     repeated, whole episodes are mostly repetition, and a model learns to repeat before it looks."""
     ways: float = 0.0
     """Share of the examples that are maps in words (`ways.py`), for worlds whose thoughts tell one: BabyAI's."""
+    other_after: int = 0
+    """The finished model's agent tries another call where one was made so often on the same screen; 0: never."""
     max_pixels: int = 20_000
     """Of a picture: a square one becomes 140 x 140, 25 tokens."""
     workers: int = 2
@@ -146,10 +148,10 @@ def make_processor(recipe: SuiteRecipe) -> Any:
     from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
 
     images = ImageProcessor(28 * 28, recipe.max_pixels)
-    return Processor(spelled_tokenizer(), images, agent_settings=_agent().to_json())
+    return Processor(spelled_tokenizer(), images, agent_settings=_agent(recipe.other_after).to_json())
 
 
-def _agent() -> Any:
+def _agent(other_after: int = 0) -> Any:
     from qwen2vl_agent.agent.settings import AgentConfig
 
-    return AgentConfig(detail="bare")
+    return AgentConfig(detail="bare", other_after=other_after)

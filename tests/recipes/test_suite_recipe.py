@@ -87,6 +87,11 @@ def test_beginnings_alone_can_be_learned_from(tmp_path):
         SuiteRecipe(begun=1.5)
 
 
+def test_a_model_is_saved_with_how_soon_its_agent_tries_another_call():
+    assert make_processor(SuiteRecipe()).agent_settings["other_after"] == 0
+    assert make_processor(SuiteRecipe(other_after=2)).agent_settings["other_after"] == 2
+
+
 def test_maps_in_words_get_their_share_beside_the_episodes(tmp_path):
     recipe = SuiteRecipe(episodes=1, workers=1, begun=0.5, ways=0.4)
     demonstrate(recipe, tmp_path)

@@ -1,4 +1,4 @@
-"""Answers that are written together are those of each request alone, and what happens to one is nobody else's matter."""
+"""Answers written together are those of each request alone; what happens to one is nobody else's matter."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
