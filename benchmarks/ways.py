@@ -31,7 +31,7 @@ class Part:
 
 
 def kind(name: str, found: re.Match[str]) -> str:
-    """What a part is called: some are harder where a thing stands ahead, or where there is none of a direction."""
+    """What a part is called; some are harder where something stands ahead."""
     if name == "seen":
         return {".": "ahead: nothing", "#": "ahead: a wall"}.get(found["seen"][0], "ahead: a thing")
     if name == "move":
