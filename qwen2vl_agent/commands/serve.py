@@ -48,7 +48,8 @@ class Command:
     max_new_tokens: int = 1024
     """longest answer where a request names no length"""
     conversations: int = 4
-    """conversations whose beginnings are kept, so that each goes on without being read again"""
+    """conversations whose beginnings are kept, so that each goes on without being read again; as many as --parallel at
+    least"""
     parallel: int = 4
     """answers that are written together, a new one joining at once: several agents at one model"""
     max_body_mb: int = 64
@@ -84,7 +85,8 @@ class Command:
 
         console = output.console(self.json)
         console.print(f"loading {name}", markup=False, soft_wrap=True)
-        limits = Limits(max_new_tokens=self.max_new_tokens, caches=self.conversations, parallel=self.parallel)
+        kept = max(self.conversations, self.parallel)
+        limits = Limits(max_new_tokens=self.max_new_tokens, caches=kept, parallel=self.parallel)
         engine = Engine(*load(name, settings), self.name or self._name(name), limits)
         app = make_app(engine, self._rules(listening, token))
         url = f"{address(listening)}/v1"
