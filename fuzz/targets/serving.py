@@ -101,8 +101,9 @@ class _Engine:
 
     def __init__(self) -> None:
         from qwen2vl_agent.serve.chat_messages import Manner
+        from qwen2vl_agent.serve.engine import Limits
 
-        self.manner = Manner()
+        self.manner, self.limits = Manner(), Limits()
 
     def answer(self, request: Any, on_text: Any, cancelled: Any) -> Any:
         from qwen2vl_agent.model.generate import GenerationResult
