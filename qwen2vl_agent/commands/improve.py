@@ -54,6 +54,10 @@ class Command:
     """folders of earlier episodes that are learned along, against forgetting; earlier rounds are by themselves"""
     replay_share: float = 0.3
     """of the examples, those from there and from earlier rounds"""
+    lessons: Path | None = None
+    """the folder data/ of a `train tiny`, whose lessons in looking, reading and copying are learned along"""
+    lessons_share: float = 0.5
+    """of the examples, those"""
     size: str = ""
     """of the virtual phone's screen while collecting, for example 540x1200; its full size if left out"""
     steps: int = 400
@@ -108,11 +112,13 @@ class Command:
             name: getattr(self, name)
             for name in ("suite", "method", "rounds", "episodes", "attempts", "temperature", "seed", "held_out_seed")
         }
-        same |= {name: getattr(self, name) for name in ("held_out", "replay_share", "steps", "lr", "batch_tokens")}
+        more = ("held_out", "replay_share", "lessons_share", "steps", "lr", "batch_tokens")
+        same |= {name: getattr(self, name) for name in more}
         return ImproveSettings(
             **same,
             model=resolve(self.model),
             replay=tuple(map(str, self.replay)),
+            lessons=str(self.lessons or ""),
             size=read_size(self.size) if self.size else None,
             workers=worker_count(self.workers, self.parallel),
             parallel=self.parallel,

@@ -23,24 +23,25 @@ BATCH = 8
 
 
 class ImageEmbeds:
-    """The embeds of a folder, by the pictures' content."""
+    """The embeds of some folders, by the pictures' content."""
 
-    def __init__(self, folder: Path | str) -> None:
-        """Maps every shard of a folder into memory.
+    def __init__(self, *folders: Path | str) -> None:
+        """Maps every shard of the folders into memory.
 
         Raises:
             RecordError: there are none, or they are damaged.
         """
-        self._folder = Path(folder)
+        self._folders = tuple(map(Path, folders))
         self._shards: list[tuple[Any, Grid]] = []
         self._places: dict[str, tuple[int, int]] = {}
-        for index in sorted(self._folder.glob("embeds-*.json")):
-            bits, grid, keys = _shard(index)
-            self._shards.append((bits, grid))
-            number = len(self._shards) - 1
-            self._places.update({key: (number, row) for row, key in enumerate(keys)})
-        if not self._shards:
-            raise RecordError(f"{folder} holds no embeds; expected embeds-*.json")
+        for folder in self._folders:
+            found = sorted(folder.glob("embeds-*.json"))
+            if not found:
+                raise RecordError(f"{folder} holds no embeds; expected embeds-*.json")
+            for index in found:
+                bits, grid, keys = _shard(index)
+                self._places.update({key: (len(self._shards), row) for row, key in enumerate(keys)})
+                self._shards.append((bits, grid))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -53,14 +54,14 @@ class ImageEmbeds:
         """
         key = embed_key(part)
         if key not in self._places:
-            raise RecordError(f"{self._folder} has no embeds of the picture {key}")
+            raise RecordError(f"{', '.join(map(str, self._folders))}: no embeds of the picture {key}")
         shard, row = self._places[key]
         bits, grid = self._shards[shard]
         return torch.from_numpy(np.array(bits[row])).view(torch.bfloat16), grid
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process maps the same files."""
-        return ImageEmbeds, (self._folder,)
+        return ImageEmbeds, self._folders
 
 
 def _shard(index: Path) -> tuple[Any, Grid, list[str]]:

@@ -1,6 +1,7 @@
 """The flywheel itself: collect, select, train, measure on held-out episodes, and promote what is better for certain.
 
     out/settings.json   what was asked for; another run into the same folder must ask for the same
+    out/lessons/        what the vision encoder makes of the lessons' pictures, where lessons are learned along
     out/round-00/       the model to begin with, measured
     out/round-NN/       episodes/  selection.json  selection.md  train/model  held-out/
     out/results.json, curve.png
@@ -21,6 +22,7 @@ from qwen2vl_agent.bench.run import bench_jobs, run_bench
 from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.flywheel.gather import gather, round_jobs
 from qwen2vl_agent.flywheel.learn import imitate, reinforce
+from qwen2vl_agent.flywheel.lessons import prepare_lessons
 from qwen2vl_agent.flywheel.results import NO_CHOICE, Improvement, RoundResult
 from qwen2vl_agent.flywheel.select import SelectSettings
 from qwen2vl_agent.flywheel.selection import Selected, read_selection, select_below, write_selection
@@ -103,7 +105,8 @@ def _train(settings: ImproveSettings, number: int, start: str, chosen: Sequence[
         return reinforce(settings, start, episodes(folder / "episodes"), folder / "train")
     earlier = [one for before in range(1, number) for one in read_selection(round_folder(out, before))]
     replayed = [Selected(found, 1.0) for root in settings.replay for found in _successes(Path(root))]
-    return imitate(settings, start, chosen, [*earlier, *replayed], folder / "train")
+    lessons = prepare_lessons(settings, out / "lessons")
+    return imitate(settings, start, chosen, [*earlier, *replayed], folder / "train", lessons)
 
 
 def _successes(root: Path) -> list[Path]:

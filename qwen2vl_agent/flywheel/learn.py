@@ -12,6 +12,7 @@ from qwen2vl_agent.data.loader import Loader
 from qwen2vl_agent.data.mixture import Mixture
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.flywheel.frames import embed_frames
+from qwen2vl_agent.flywheel.lessons import Lessons
 from qwen2vl_agent.flywheel.selection import Selected
 from qwen2vl_agent.flywheel.settings import ImproveSettings
 from qwen2vl_agent.model.config import preset
@@ -32,23 +33,34 @@ IMITATION_LR, POLICY_LR = 3e-4, 1e-5
 
 
 def imitate(
-    settings: ImproveSettings, start: str, fresh: Sequence[Selected], earlier: Sequence[Selected], out: Path
+    settings: ImproveSettings,
+    start: str,
+    fresh: Sequence[Selected],
+    earlier: Sequence[Selected],
+    out: Path,
+    lessons: Lessons | None = None,
 ) -> Path:
-    """Learn from episodes, a share of them earlier ones; the folder of the new model. Goes on where it was stopped."""
+    """Learn from episodes, a share of them earlier ones, and from lessons; the folder of the new model.
+
+    Goes on where it was stopped.
+    """
     done = out / "model"
     if (done / "config.json").is_file():
         return done
     if not fresh:
         raise ConfigError("no episode is left to learn from; the round's selection.md tells why of each")
     model, processor = Qwen2VL.from_pretrained(start, dtype="float32"), Processor.from_pretrained(start)
-    mixture = _mixture(settings, fresh, earlier)
+    sources = _episode_sources(settings, fresh, earlier)
+    if lessons:
+        sources = [(source, share * (1 - settings.lessons_share)) for source, share in sources]
+        sources += [(source, share * settings.lessons_share) for source, share in lessons.sources]
     embed_frames([one.folder for one in (*fresh, *earlier)], _seeing(start), processor, out / "embeds")
-    reader = processor.with_embeds(ImageEmbeds(out / "embeds"))
+    reader = processor.with_embeds(ImageEmbeds(out / "embeds", *([lessons.embeds] if lessons else [])))
     config = train_config(settings, small=_is_tiny(model))
     trainer = Trainer(
         config,
         model,
-        Loader(mixture, reader, config.batch_tokens, workers=1),
+        Loader(Mixture(sources, settings.seed), reader, config.batch_tokens, workers=1),
         out,
         processor=processor,
         resume=(out / "checkpoints").is_dir(),
@@ -114,11 +126,13 @@ def train_config(settings: ImproveSettings, small: bool) -> TrainConfig:
     )
 
 
-def _mixture(settings: ImproveSettings, fresh: Sequence[Selected], earlier: Sequence[Selected]) -> Mixture:
-    sources: list[tuple[Any, float]] = [(_source("round", settings, fresh), 1.0 - settings.replay_share)]
-    if earlier and settings.replay_share:
-        sources.append((_source("earlier", settings, earlier), settings.replay_share))
-    return Mixture(sources, settings.seed)
+def _episode_sources(
+    settings: ImproveSettings, fresh: Sequence[Selected], earlier: Sequence[Selected]
+) -> list[tuple[Any, float]]:
+    """Those of a round and of before, with shares that add up to 1."""
+    share = settings.replay_share if earlier else 0.0
+    sources = [(_source("round", settings, fresh), 1.0 - share)]
+    return sources + ([(_source("earlier", settings, earlier), share)] if share else [])
 
 
 def _source(name: str, settings: ImproveSettings, chosen: Sequence[Selected]) -> EpisodeSource:

@@ -47,6 +47,10 @@ class ImproveSettings:
     """Folders of earlier episodes that are learned along, against forgetting."""
     replay_share: float = 0.3
     """Of the examples, those that come from there and from earlier rounds."""
+    lessons: str = ""
+    """Folder of the embedded model's lessons (`data/` of a `train tiny`) that are learned along; empty: none."""
+    lessons_share: float = 0.5
+    """Of the examples, those that are lessons."""
     size: tuple[int, int] | None = None
     """Of the virtual phone's screen while collecting; None: the suite's own."""
     steps: int = 400
@@ -74,8 +78,9 @@ class ImproveSettings:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if not 0 <= self.replay_share < 1:
-            raise ConfigError(f"replay_share is {self.replay_share}; expected a share below 1")
+        for name in ("replay_share", "lessons_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected a share below 1")
         if self.seed <= self.held_out_seed <= self.seed + self.rounds:
             raise ConfigError(f"held_out_seed {self.held_out_seed} is one that rounds collect: choose another")
         if self.method == "grpo" and self.attempts < 2:

@@ -32,14 +32,21 @@ SILENT_IDS = ("system:",)
 
 
 def harvest_pages(
-    folder: Path, *, pages: int, max_pixels: int, seed: int, workers: int, readings: bool = False
+    folder: Path,
+    *,
+    pages: int,
+    max_pixels: int,
+    seed: int,
+    workers: int,
+    readings: bool = False,
+    edition: str = "first",
 ) -> None:
     """Records `pages` screens in shards; what is there already is kept, so that a stopped harvest goes on.
 
     They are met while wandering; with `readings` they are those from which the bundled solutions read.
     """
     shards = [number for number in range(-(-pages // SHARD)) if not has_shard(folder, number)]
-    jobs = [(folder, number, seed, max_pixels, readings) for number in shards]
+    jobs = [(folder, number, seed, max_pixels, readings, edition) for number in shards]
     _in_processes("screens", _harvest_shard, jobs, workers, SHARD)
 
 
@@ -65,11 +72,14 @@ def _in_processes(name: str, work: Callable[..., None], jobs: list[tuple[Any, ..
             progress.advance(bar, each)
 
 
-def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int, readings: bool) -> None:
+def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int, readings: bool, edition: str) -> None:
     """Every second pair of shards shows invented words."""
     seed, size = seed * 100_003 + number, DRAWN_SIZES[number % len(DRAWN_SIZES)]
     split: Split = "invented" if number // len(DRAWN_SIZES) % 2 else "train"
-    met = read_pages(seed, size, split) if readings else random_pages(seed, size, Words.of(split, seed))
+    if readings:
+        met = read_pages(seed, size, split, edition)
+    else:
+        met = random_pages(seed, size, Words.of(split, seed), edition)
     write_pages(folder, number, _recorded(met, max_pixels))
 
 

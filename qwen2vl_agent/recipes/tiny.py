@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from qwen2vl_agent.data.mixture import Share
+from qwen2vl_agent.envs.tasks import SUITES
 from qwen2vl_agent.recipes import tiny_data, tiny_embeds
 from qwen2vl_agent.recipes.exporting import export, model_of
 from qwen2vl_agent.recipes.overrides import replaced
@@ -55,6 +56,10 @@ class TinyRecipe:
     """What `train tiny` does; any field can be set from the command line."""
 
     seed: int = 0
+    suite: str = "phone"
+    """The tasks and, with them, the edition of the phone: `phone` or `phone-full`."""
+    start_from: str = ""
+    """Folder of a model of this vocabulary to begin the first phase with; empty: new weights."""
     max_pixels: int = 112_896
     """Of an image: a phone's screen becomes 224 x 476 pixels, 136 tokens."""
     pages: int = 15_360
@@ -117,6 +122,8 @@ class TinyRecipe:
             raise ConfigError(f"{(low or ['replicas'])[0]} is too small: {getattr(self, (low or ['replicas'])[0])}")
         if self.device != "cpu" and self.replicas > 1:
             raise ConfigError(f"{self.replicas} replicas are for a CPU; give replicas=1 with device={self.device}")
+        if self.suite not in SUITES:
+            raise ConfigError(f"suite is {self.suite!r}; expected one of {', '.join(SUITES)}")
         alone = [name for name in _kinds(self) if name.endswith("_seconds") or name == "look_pool"]
         asked = [name for name in alone if getattr(self, name)]
         if asked and self.replicas > 1:
@@ -136,12 +143,15 @@ def train(*, out: Path, resume: bool = False, overrides: dict[str, str] | None =
     recipe = with_overrides(TinyRecipe(), overrides or {})
     check_device(recipe.device)
     tiny_data.prepare(recipe, out / "data")
-    start: Path | None = None
+    start = Path(recipe.start_from) if recipe.start_from else None
     for phase in PHASES:
         if not getattr(recipe, f"{phase.name}_steps"):
             continue
         if phase.name in ACTING and not _finished(out / phase.name):
-            assert start is not None
+            if start is None:
+                raise ConfigError(
+                    f"the phase {phase.name} needs a model: leave an earlier phase in, or give start_from"
+                )
             if phase.name == "act":
                 tiny_data.demonstrate(recipe, out / "data" / "episodes")
             else:
@@ -172,8 +182,10 @@ def _score(recipe: TinyRecipe, model: Path, file: Path, episodes: int) -> None:
         if episodes:
             config = dataclasses.replace(tiny_data.AGENT, blind=blind)
             policy, folder = ModelPolicy(loaded, processor), file.parent / f"episodes-{name}"
-            skills.acted = tiny_acting.action_accuracy(policy, config, SCORED_SEED, episodes)
-            skills.solved = tiny_acting.solved(model, config, folder, SCORED_SEED, episodes, recipe.harvest_workers)
+            skills.acted = tiny_acting.action_accuracy(policy, config, SCORED_SEED, episodes, recipe.suite)
+            skills.solved = tiny_acting.solved(
+                model, config, folder, SCORED_SEED, episodes, recipe.harvest_workers, recipe.suite
+            )
         scores[name] = skills.to_json()
     file.write_text(json.dumps(scores, indent=2) + "\n", "utf-8")
     Console(stderr=True).print(tiny_skills.table(scores))

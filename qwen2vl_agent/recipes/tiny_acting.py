@@ -12,7 +12,7 @@ from qwen2vl_agent.agent.rollouts import collect_episodes
 from qwen2vl_agent.agent.scripted import OraclePolicy
 from qwen2vl_agent.agent.settings import AgentConfig, EpisodePlan
 from qwen2vl_agent.envs.register import make_env
-from qwen2vl_agent.envs.tasks import task_ids
+from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.recipes.score import Score
 from qwen2vl_agent.schema.trajectory import Reply
 
@@ -38,15 +38,16 @@ class Compared:
         return wanted
 
 
-def action_accuracy(policy: Policy, config: AgentConfig, seed: int, episodes: int) -> Score:
+def action_accuracy(policy: Policy, config: AgentConfig, seed: int, episodes: int, suite: str = "phone") -> Score:
     """Steps of the bundled solutions at which the policy would do the same; so many `episodes` of every task.
 
     The steps before are the solution's, so that one mistake is counted once.
     """
-    compared, env = Compared(policy), make_env()
+    compared, tasks = Compared(policy), get_suite(suite)
+    env = make_env(**tasks.env_kwargs)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for task in task_ids():
+            for task in tasks.tasks:
                 for number in range(episodes):
                     plan = EpisodePlan(
                         out=Path(folder) / f"{task}-{number}", task=task, split="test", seed=seed + number, sync=False
@@ -57,11 +58,22 @@ def action_accuracy(policy: Policy, config: AgentConfig, seed: int, episodes: in
     return compared.score
 
 
-def solved(model: Path, config: AgentConfig, out: Path, seed: int, episodes: int, workers: int) -> Score:
+def solved(
+    model: Path, config: AgentConfig, out: Path, seed: int, episodes: int, workers: int, suite: str = "phone"
+) -> Score:
     """Tasks that the model in a folder solves; so many `episodes` of every task, recorded in `out`."""
+    tasks = get_suite(suite)
     jobs: list[Any] = [
-        Job(task=task, seed=seed + number, policy="model", split="test", model=str(model), agent=config)
-        for task in task_ids()
+        Job(
+            task=task,
+            seed=seed + number,
+            policy="model",
+            split="test",
+            model=str(model),
+            env_kwargs=tasks.env_kwargs,
+            agent=config,
+        )
+        for task in tasks.tasks
         for number in range(episodes)
     ]
     score = Score()

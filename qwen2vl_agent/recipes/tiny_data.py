@@ -20,7 +20,7 @@ from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, lines_p
 from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
 from qwen2vl_agent.data.synthetic.pages import PageSource
 from qwen2vl_agent.dialogue.processor import Processor
-from qwen2vl_agent.envs.tasks import task_ids
+from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.recipes.harvest import DRAWN_SIZE, harvest_pages
 from qwen2vl_agent.recipes.spelled_vocabulary import spelled_tokenizer
@@ -58,6 +58,8 @@ SHARES = {
     },
 }
 """The sources of every phase that learns from conversations, with their shares of its examples."""
+EPISODES = ("episodes", "corrections")
+"""Those of them that are recorded episodes."""
 CORRECTED = 500_000
 """Seeds of corrections begin so far behind those of demonstrations."""
 COLUMNS, ROWS = 8, 17
@@ -75,6 +77,7 @@ def prepare(recipe: Any, folder: Path) -> None:
             seed=recipe.seed + 1,
             workers=recipe.harvest_workers,
             readings=readings,
+            edition=get_suite(recipe.suite).env_kwargs.get("edition", "first"),
         )
 
 
@@ -92,10 +95,10 @@ def demonstrate(recipe: Any, folder: Path) -> None:
             seed=recipe.seed * 1_000_000 + number,
             split="invented" if number % 2 else "train",
             noise=recipe.noise if number % 3 else 0.0,
-            env_kwargs={"size": list(DRAWN_SIZE)},
+            env_kwargs=_phone(recipe),
             agent=AGENT,
         )
-        for task in task_ids()
+        for task in get_suite(recipe.suite).tasks
         for number in range(recipe.episodes_per_task)
     ]
     _record("demonstrations", jobs, folder, recipe.harvest_workers)
@@ -110,13 +113,17 @@ def correct(recipe: Any, model: Path, folder: Path) -> None:
             split="invented" if number % 2 else "train",
             policy="dagger",
             model=str(model),
-            env_kwargs={"size": list(DRAWN_SIZE)},
+            env_kwargs=_phone(recipe),
             agent=AGENT,
         )
-        for task in task_ids()
+        for task in get_suite(recipe.suite).tasks
         for number in range(recipe.corrected_per_task)
     ]
     _record("corrections", jobs, folder, recipe.harvest_workers)
+
+
+def _phone(recipe: Any) -> dict[str, Any]:
+    return get_suite(recipe.suite).env_kwargs | {"size": list(DRAWN_SIZE)}
 
 
 def _record(kind: str, jobs: list[Job], folder: Path, workers: int) -> None:
@@ -138,6 +145,13 @@ def mixture(recipe: Any, phase: str, folder: Path) -> Mixture:
     """The sources of a phase with their shares."""
     sources = _sources(recipe, phase, folder)
     return Mixture([(sources[name](), share) for name, share in SHARES[phase].items()], recipe.seed)
+
+
+def lessons(recipe: Any, folder: Path) -> list[tuple[Any, float]]:
+    """What `correct` learns beside episodes, with shares that add up to 1: looking, reading, copying, comparing."""
+    shares = {name: share for name, share in SHARES["correct"].items() if name not in EPISODES}
+    sources, whole = _sources(recipe, "correct", folder), sum(shares.values())
+    return [(sources[name](), share / whole) for name, share in shares.items()]
 
 
 def _sources(recipe: Any, phase: str, folder: Path) -> dict[str, Callable[[], Any]]:

@@ -11,7 +11,7 @@ from PIL import ImageFont
 
 from qwen2vl_agent.data.synthetic import fonts
 from qwen2vl_agent.data.synthetic.scripts import HELD_OUT, SCRIPTS, is_held_out
-from qwen2vl_agent.data.synthetic.shaping import as_seen
+from qwen2vl_agent.schema.bidi import as_seen
 from qwen2vl_agent.schema.errors import ConfigError
 
 NAMED = {"vietnamese": "LATIN", "hangul": "HANGUL SYLLABLE", "han": "CJK UNIFIED"}

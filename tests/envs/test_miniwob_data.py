@@ -16,6 +16,7 @@ def test_every_protocol_lists_known_pages_once_and_names_its_source():
     assert sizes["all"] == sizes["browsergym"] == 125
     assert sizes["webgum"] == 56
     assert sizes["small"] == 20
+    assert sizes["seeclick"] == 35
     assert set(protocol("small").pages) <= set(ORACLES)
     assert sizes["pix2act"] + len(protocol("pix2act").absent) == 59
     for item in protocols().values():
@@ -28,12 +29,13 @@ def test_a_protocol_limits_the_steps_of_each_page():
     assert protocol("browsergym").steps("click-test") == 10
     assert protocol("all").steps("click-test") == 30
     assert protocol("all").steps("stock-market") == 100
+    assert (protocol("seeclick").steps("use-slider"), protocol("seeclick").above) == (30, 0.8)
     with pytest.raises(ConfigError, match="no protocol 'webarena'"):
         protocol("webarena")
 
 
 def test_the_suites_are_named_after_the_protocols():
-    assert {"miniwob", "miniwob-browsergym", "miniwob-webgum", "miniwob-pix2act"} <= set(suites())
+    assert {"miniwob", "miniwob-browsergym", "miniwob-webgum", "miniwob-pix2act", "miniwob-seeclick"} <= set(suites())
     suite = get_suite("miniwob-browsergym")
     assert (suite.env, suite.env_kwargs) == ("miniwob", {"protocol": "browsergym"})
     assert get_suite("miniwob.click-test").tasks == ("miniwob.click-test",)

@@ -63,6 +63,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         {"held_out_seed": 3},
         {"rounds": 0},
         {"replay_share": 1.0},
+        {"lessons_share": 1.0},
         {"method": "grpo", "attempts": 1},
         {"temperature": -1.0},
     ):
@@ -102,7 +103,7 @@ class Stage:
         number = int(Path(job.model).name.removeprefix("model-")) if "model-" in job.model else 0
         return job.policy == "dagger" or place % 10 < self._solves[number]
 
-    def imitate(self, given: Any, start: str, fresh: list[Any], earlier: list[Any], out: Path) -> Path:
+    def imitate(self, given: Any, start: str, fresh: list[Any], earlier: list[Any], out: Path, _: None) -> Path:
         self.trained.append((Path(start).name, len(earlier)))
         assert fresh
         return out / f"model-{int(out.parent.name.removeprefix('round-'))}"

@@ -6,6 +6,7 @@ import pytest
 
 from qwen2vl_agent.data.synthetic.page_store import SHARD, PageStore
 from qwen2vl_agent.envs.tasks.explore import Page, random_pages
+from qwen2vl_agent.envs.tasks.readings import read_pages
 from qwen2vl_agent.envs.virtual_phone.apps.decoys import BOOKS, GAMES, SITES
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import CHOICES
 from qwen2vl_agent.envs.virtual_phone.words import Words, is_held_out
@@ -71,3 +72,14 @@ def test_a_harvest_fills_whole_shards_and_is_not_done_twice(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     harvest_pages(tmp_path, pages=SHARD, max_pixels=28 * 28 * 30, seed=0, workers=1)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_the_full_edition_has_screens_of_its_apps() -> None:
+    words = Words.train()
+    first, full = (
+        {screen.page.split("/")[0] for screen in islice(random_pages(6, (270, 600), words, edition), 250)}
+        for edition in ("first", "full")
+    )
+    assert {"shop", "todo", "expenses"} <= full - first
+    names = {screen.page.split("/")[0] for screen in islice(read_pages(2, (270, 600), edition="full"), 40)}
+    assert names & {"shop", "expenses", "browser", "mail"}

@@ -11,6 +11,7 @@ from qwen2vl_agent.data.mixture import BLOCK, Mixture
 from qwen2vl_agent.data.synthetic.drills import lines_page
 from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
 from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
 from qwen2vl_agent.recipes import registry, tiny, tiny_data, tiny_model
@@ -22,6 +23,7 @@ from qwen2vl_agent.training.token_heads import TokenReader
 from qwen2vl_agent.trajectory.store import episodes, read_header
 
 RECIPE = TinyRecipe(max_pixels=28 * 28 * 40, episodes_per_task=1, harvest_workers=1)
+TWO = Suite("phone", ("settings.toggle", "launcher.open_app"), str)
 ASKING = [phase.name for phase in PHASES if phase.stage != "stage1"]
 """Phases that learn from conversations."""
 
@@ -41,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = (lines_page(random.Random(number), 2, 2) for number in range(SHARD))
     write_pages(folder / "lines", 0, lines)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+        patched.setattr(tiny_data, "get_suite", lambda _: TWO)
         tiny_data.demonstrate(RECIPE, folder / "episodes")
     (folder / "corrections").symlink_to("episodes")
     return folder
@@ -156,7 +158,7 @@ def test_demonstrations_are_of_the_training_split_and_not_recorded_twice(data, m
         assert header.config["split"] == "train"
         assert header.config["agent"]["detail"] == "bare"
     before = {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")}
-    monkeypatch.setattr(tiny_data, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+    monkeypatch.setattr(tiny_data, "get_suite", lambda _: TWO)
     tiny_data.demonstrate(RECIPE, data / "episodes")
     assert {path: path.stat().st_mtime_ns for path in (data / "episodes").rglob("*.json*")} == before
 

@@ -4,13 +4,15 @@ import pytest
 
 from qwen2vl_agent.agent.scripted import NoOpPolicy, OraclePolicy
 from qwen2vl_agent.agent.settings import AgentConfig
+from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.recipes import tiny_acting
 from qwen2vl_agent.recipes.tiny_acting import action_accuracy
 
 
 @pytest.fixture(autouse=True)
 def two_tasks(monkeypatch):
-    monkeypatch.setattr(tiny_acting, "task_ids", lambda: ["contacts.read_number", "launcher.open_app"])
+    two = Suite("phone", ("contacts.read_number", "launcher.open_app"), str)
+    monkeypatch.setattr(tiny_acting, "get_suite", lambda _: two)
 
 
 def test_one_who_does_as_the_solution_is_always_right():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from qwen2vl_agent.agent.settings import taught_settings
 from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes import tiny, tiny_acting, tiny_data
 from qwen2vl_agent.recipes.tiny import ACTING, PHASES
@@ -40,9 +41,10 @@ SMALLEST = {
 
 @pytest.fixture(scope="module", autouse=True)
 def two_tasks():
+    two = Suite("phone", ("settings.toggle", "launcher.open_app"), str)
     with pytest.MonkeyPatch.context() as patched:
         for module in (tiny_data, tiny_acting):
-            patched.setattr(module, "task_ids", lambda: ["settings.toggle", "launcher.open_app"])
+            patched.setattr(module, "get_suite", lambda _: two)
         # a model that has learned nothing writes as long as it may, at every step that it is given
         patched.setattr(tiny_data, "AGENT", replace(tiny_data.AGENT, max_steps=6))
         yield

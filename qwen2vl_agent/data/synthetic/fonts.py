@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import ImageFont
 
 from qwen2vl_agent.data.synthetic.scripts import SCRIPTS
-from qwen2vl_agent.data.synthetic.shaping import as_seen
+from qwen2vl_agent.schema.bidi import as_seen
 from qwen2vl_agent.schema.errors import ConfigError
 
 ROBOTO = ("Roboto-Regular.ttf", "Roboto-Medium.ttf")

@@ -10,7 +10,7 @@ from qwen2vl_agent.data.synthetic.canvas import Item, ink_and_paper, to_grid
 from qwen2vl_agent.data.synthetic.fonts import font, fonts_of, writable
 from qwen2vl_agent.data.synthetic.reading import box_text, conversation, read
 from qwen2vl_agent.data.synthetic.scripts import SCRIPTS
-from qwen2vl_agent.data.synthetic.shaping import as_seen
+from qwen2vl_agent.schema.bidi import as_seen
 from qwen2vl_agent.schema.geometry import RESIZE_FACTOR
 
 READ_ALL = "Read the text."

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from qwen2vl_agent.envs.virtual_phone.app_list import APPS
+from qwen2vl_agent.envs.virtual_phone.app_list import App, installed
 from qwen2vl_agent.envs.virtual_phone.draw import Mark
+from qwen2vl_agent.envs.virtual_phone.full.pages import FULL_BUILDERS
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import CHOICES, Group, walk
 from qwen2vl_agent.envs.virtual_phone.state import random_state
@@ -37,11 +38,13 @@ class Page:
     """Its letters and icons."""
 
 
-def random_pages(seed: int, size: tuple[int, int] = (540, 1200), words: Words | None = None) -> Iterator[Page]:
-    """Screens without end, the same for the same seed; no two in a row look alike."""
+def random_pages(
+    seed: int, size: tuple[int, int] = (540, 1200), words: Words | None = None, edition: str = "first"
+) -> Iterator[Page]:
+    """Screens of an edition of the phone without end, the same for the same seed; no two in a row look alike."""
     rng, words = Random(seed), words or Words.train()
     while True:
-        phone = VirtualPhone(random_state(rng.randrange(1 << 31), words), size)
+        phone = VirtualPhone(random_state(rng.randrange(1 << 31), words, edition), size)
         seen: list[Element] | None = None
         for _ in _wander(phone, rng, words):
             if phone.elements() != seen:
@@ -80,10 +83,14 @@ def _enter(phone: VirtualPhone, rng: Random) -> None:
     elif first == "shade":
         _swipe(phone, 0.01, 0.5)
     elif first == "app":
-        weights = [MAIN_APP_WEIGHT if app.main else 1 for app in APPS]
-        phone.launch(rng.choices(APPS, weights)[0].package)
+        apps = installed(phone.state.edition)
+        phone.launch(rng.choices(apps, [_weight(app, phone.state.edition) for app in apps])[0].package)
     elif first == "settings page":
         phone.launch("settings", rng.choice(SETTINGS_PAGES))
+
+
+def _weight(app: App, edition: str) -> int:
+    return MAIN_APP_WEIGHT if app.main or (edition == "full" and app.id in FULL_BUILDERS) else 1
 
 
 def _move(phone: VirtualPhone, rng: Random, words: Words) -> None:

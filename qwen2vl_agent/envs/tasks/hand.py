@@ -6,6 +6,7 @@ from dataclasses import replace
 from qwen2vl_agent.envs.tasks.task import Decision, Screen
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
 from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState
+from qwen2vl_agent.envs.virtual_phone.widgets import scale_of
 from qwen2vl_agent.schema.actions import Answer, Done, PressKey, Swipe, Tap, TypeText
 from qwen2vl_agent.schema.geometry import Frame, Point
 from qwen2vl_agent.schema.observation import Element
@@ -15,8 +16,6 @@ READABLE_DP = 28
 ALL_APPS = "All apps"
 UNDER = 'Under "'
 """How a thought that reads begins."""
-SCREEN_DP = 360
-"""Width of the phone's screen in dp. Source: the virtual phone's layout."""
 
 
 def here(label: str, what: str) -> str:
@@ -196,7 +195,7 @@ class Hand:
 
     def _readable(self, element: Element) -> bool:
         _, top, _, bottom = element.bounds
-        return (bottom - top) * SCREEN_DP >= READABLE_DP * self.screen.size[0]
+        return bottom - top >= READABLE_DP * scale_of(self.screen.size)
 
     def _point(self, x: int, y: int) -> Point:
         return Point(x, y, Frame("device", *self.screen.size))

@@ -22,19 +22,31 @@ READING_TASKS = (
     "multi.note_from_message",
     "multi.alarm_from_event",
 )
-"""Templates whose solutions read."""
+"""Templates whose solutions read; the full edition has them, too."""
+FULL_READING_TASKS = (
+    *(f"full.{task}" for task in READING_TASKS),
+    "full.notices.read",
+    "full.browser.read",
+    "full.shop.price",
+    "full.shop.cheapest",
+    "full.expenses.read",
+    "full.mail.newest",
+    "full.multi.expense_from_shop",
+)
 
 
-def read_pages(seed: int, size: tuple[int, int] = (540, 1200), split: Split = "train") -> Iterator[Page]:
+def read_pages(
+    seed: int, size: tuple[int, int] = (540, 1200), split: Split = "train", edition: str = "first"
+) -> Iterator[Page]:
     """Screens without end from which a solution reads at its next step, the same for the same seed."""
     from qwen2vl_agent.envs.register import make_env
 
     rng = Random(seed)
-    env = make_env(size=size)
+    env, tasks = make_env(size=size, edition=edition), FULL_READING_TASKS if edition == "full" else READING_TASKS
     device = env.device
     assert isinstance(device, VirtualPhoneDevice)
     while True:
-        task = rng.choice(READING_TASKS)
+        task = rng.choice(tasks)
         env.reset(seed=rng.randrange(1 << 31), options={"task": task, "split": split})
         over = False
         while not over:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width, wrap
+from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, wrap
+from qwen2vl_agent.envs.virtual_phone.lettering import text_width
 from qwen2vl_agent.envs.virtual_phone.theme import Theme, mix
 from qwen2vl_agent.envs.virtual_phone.widgets import TITLE_SIZE, Handler, Paint, Placed, Target
 

@@ -1,26 +1,17 @@
 """A canvas in dp: anti-aliased shapes, text and icons on a PIL image, fast because every mask is kept."""
 
 import functools
-from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from qwen2vl_agent.envs.virtual_phone.icons import CODEPOINTS
+from qwen2vl_agent.envs.virtual_phone.lettering import font, paint_line, text_width
 from qwen2vl_agent.envs.virtual_phone.theme import Colour
 
-ASSETS = Path(__file__).parent / "assets"
-FONTS = {
-    "regular": "Roboto-Regular.ttf",
-    "medium": "Roboto-Medium.ttf",
-    "icons": "MaterialIcons-Regular.ttf",
-}
 CAP_HEIGHT = 0.711
 """Height of a capital letter, in ems. Source: Roboto's OS/2 table."""
 SUPERSAMPLING = 4
-MEASURE_PX = 100
-"""Font size at which widths are measured, so that layout does not depend on the resolution."""
 ELLIPSIS = "…"
 DIRECTED_ICONS = frozenset(("arrow_back", "arrow_left", "send", "backspace", "keyboard_return"))
 """Icons that are mirrored where the layout is."""
@@ -159,14 +150,13 @@ class Canvas:
             text = fit(text, size, weight, max_width)
         baseline = round((y + CAP_HEIGHT * size / 2) * self.scale)
         pixels = round(size * self.scale, 2)
-        mask, left, top, width = _run(text, weight, pixels)
+        line = paint_line(text, weight, pixels)
         if self._mirror_dp is not None:
             x, align = self._across(x), {"left": "right", "right": "left"}.get(align, align)
-        start = x * self.scale - {"left": 0.0, "middle": width / 2, "right": width}[align]
+        start = x * self.scale - {"left": 0.0, "middle": line.width / 2, "right": line.width}[align]
         if self.marks is not None:
-            middles = zip(text, letter_middles(_font(weight, pixels), text), strict=True)
-            self.marks += [Mark(letter, start + x, y * self.scale) for letter, x in middles if letter != " "]
-        self.image.paste(colour, (round(start) + left, baseline + top), mask)
+            self.marks += [Mark(letter, start + x, y * self.scale) for letter, x in line.letters if letter != " "]
+        self.image.paste(colour, (round(start) + line.left, baseline + line.top), line.mask)
 
     def icon(self, x: float, y: float, name: str, size: float, colour: Colour) -> None:
         """An icon with its middle at a point."""
@@ -195,18 +185,6 @@ class Canvas:
         if self._mirror_dp is not None:
             rect = Rect(self._across(rect.right), rect.top, self._across(rect.left), rect.bottom)
         return round(rect[0] * scale), round(rect[1] * scale), round(rect[2] * scale), round(rect[3] * scale)
-
-
-def letter_middles(font: ImageFont.FreeTypeFont, text: str) -> list[float]:
-    """The middle of every letter of a line, in pixels from its start."""
-    ends = [font.getlength(text[:end]) for end in range(len(text) + 1)]
-    return [(left + right) / 2 for left, right in pairwise(ends)]
-
-
-@functools.lru_cache(maxsize=20_000)
-def text_width(text: str, size: float, weight: str = "regular") -> float:
-    """Width of a line in the unit of `size`."""
-    return _font(weight, MEASURE_PX).getlength(text) * size / MEASURE_PX
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -248,28 +226,11 @@ def _head(word: str, size: float, weight: str, max_width: float) -> str:
     return word[:length]
 
 
-@functools.lru_cache(maxsize=256)
-def _font(name: str, pixels: float) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(ASSETS / FONTS[name]), pixels, layout_engine=ImageFont.Layout.BASIC)
-
-
-@functools.lru_cache(maxsize=3000)
-def _run(text: str, weight: str, pixels: float) -> tuple[Image.Image, int, int, float]:
-    """Mask of a line; its offset from the start of the baseline; its advance. All in pixels."""
-    font = _font(weight, pixels)
-    left, top, right, bottom = font.getbbox(text, anchor="ls")
-    left, top = int(left) - 1, int(top) - 1
-    mask = Image.new("L", (max(1, int(right) + 1 - left), max(1, int(bottom) + 1 - top)))
-    ImageDraw.Draw(mask).text((-left, -top), text, font=font, fill=255, anchor="ls")
-    return mask, left, top, font.getlength(text)
-
-
 @functools.lru_cache(maxsize=1000)
 def _icon_mask(name: str, pixels: int) -> Image.Image:
     """Mask of an icon in its square."""
     mask = Image.new("L", (pixels, pixels))
-    font = _font("icons", pixels)
-    ImageDraw.Draw(mask).text((0, pixels), CODEPOINTS[name], font=font, fill=255, anchor="ls")
+    ImageDraw.Draw(mask).text((0, pixels), CODEPOINTS[name], font=font("icons", pixels), fill=255, anchor="ls")
     return mask
 
 

@@ -7,7 +7,7 @@ from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.pages import build_scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Theme, mix
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Handler, Placed, Target
+from qwen2vl_agent.envs.virtual_phone.widgets import Handler, Placed, Target
 
 KEY_HEIGHT = 58.0
 HEIGHT = 4 * KEY_HEIGHT + 12
@@ -16,43 +16,45 @@ ROWS = {
     "upper": ("QWERTYUIOP", "ASDFGHJKL", "ZXCVBNM"),
     "symbols": ("1234567890", "@#$_&-+()", "*\"':;!?"),
 }
-KEY_WIDTH = WIDTH / 10
-WIDE_KEY_WIDTH = KEY_WIDTH * 1.5
+KEYS_ACROSS = 10
+WIDE = 1.5
+"""Widths of a letter that a key with a word or a sign has."""
 
 
-def place(layer: str, top: float, *, mirrored: bool = False) -> Iterator[Placed]:
+def place(layer: str, top: float, width: float, *, mirrored: bool = False) -> Iterator[Placed]:
     """The keyboard's keys, its upper edge at `top`; `mirrored` letters keep their order on a mirrored screen."""
-    area = Rect(0, top, WIDTH, top + HEIGHT)
+    area = Rect(0, top, width, top + HEIGHT)
+    each = width / KEYS_ACROSS
 
     def paint(canvas: Canvas, theme: Theme) -> None:
         canvas.fill(area, theme.surface if theme.dark else mix(theme.background, theme.surface_high, 0.5))
 
     yield Placed(area, paint, Target("keyboard:surface", "image", "", blocks=True, listed=False))
     for index, letters in enumerate(ROWS[layer]):
-        left = (WIDTH - KEY_WIDTH * len(letters)) / 2
+        left = (width - each * len(letters)) / 2
         row_top = top + 6 + index * KEY_HEIGHT
         for position, letter in enumerate(reversed(letters) if mirrored else letters):
-            spot = left + position * KEY_WIDTH
-            yield _letter(Rect(spot, row_top, spot + KEY_WIDTH, row_top + KEY_HEIGHT), letter)
-    yield from _special_keys(layer, top + 6 + 2 * KEY_HEIGHT)
+            spot = left + position * each
+            yield _letter(Rect(spot, row_top, spot + each, row_top + KEY_HEIGHT), letter)
+    yield from _special_keys(layer, top + 6 + 2 * KEY_HEIGHT, width)
 
 
-def _special_keys(layer: str, top: float) -> Iterator[Placed]:
+def _special_keys(layer: str, top: float, width: float) -> Iterator[Placed]:
     middle, bottom = top + KEY_HEIGHT, top + 2 * KEY_HEIGHT
-    left = Rect(0, top, WIDE_KEY_WIDTH, middle)
+    each, wide = width / KEYS_ACROSS, WIDE * width / KEYS_ACROSS
+    left = Rect(0, top, wide, middle)
     if layer == "symbols":
         yield _word(left, "more", "=\\<", lambda state: None)
     else:
         shifted = layer == "upper"
         yield _special(left, "shift", "arrow_upward", "Shift", _set_layer("lower" if shifted else "upper"), lit=shifted)
-    yield _special(Rect(WIDTH - WIDE_KEY_WIDTH, top, WIDTH, middle), "delete", "backspace", "Delete", _delete)
+    yield _special(Rect(width - wide, top, width, middle), "delete", "backspace", "Delete", _delete)
     name, next_layer = ("ABC", "lower") if layer == "symbols" else ("?123", "symbols")
-    yield _word(Rect(0, middle, WIDE_KEY_WIDTH, bottom), "layer", name, _set_layer(next_layer))
-    comma = WIDE_KEY_WIDTH
-    yield _letter(Rect(comma, middle, comma + KEY_WIDTH, bottom), ",")
-    yield _space(Rect(comma + KEY_WIDTH, middle, WIDTH - comma - KEY_WIDTH, bottom))
-    yield _letter(Rect(WIDTH - comma - KEY_WIDTH, middle, WIDTH - comma, bottom), ".")
-    enter = Rect(WIDTH - WIDE_KEY_WIDTH, middle, WIDTH, bottom)
+    yield _word(Rect(0, middle, wide, bottom), "layer", name, _set_layer(next_layer))
+    yield _letter(Rect(wide, middle, wide + each, bottom), ",")
+    yield _space(Rect(wide + each, middle, width - wide - each, bottom))
+    yield _letter(Rect(width - wide - each, middle, width - wide, bottom), ".")
+    enter = Rect(width - wide, middle, width, bottom)
     yield _special(enter, "enter", "keyboard_return", "Enter", press_enter, lit=True)
 
 

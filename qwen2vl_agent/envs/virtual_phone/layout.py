@@ -9,7 +9,7 @@ from qwen2vl_agent.envs.virtual_phone.full import notices
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Theme
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Paint, Placed, Target, Widget
+from qwen2vl_agent.envs.virtual_phone.widgets import Paint, Placed, Target, Widget
 
 FAB_ROOM = 100.0
 """Free height at the end of a list under a floating button, so that its last row can be reached."""
@@ -34,14 +34,13 @@ class Arrangement:
     max_scroll: float
 
 
-def arrange(scene: Scene, state: PhoneState, height: float) -> Arrangement:
-    """The places of all that a scene and the system show on a screen of 360 dp by `height`."""
-    screen = Rect(0, 0, WIDTH, height)
-    bottom = height - system_ui.NAV_BAR_HEIGHT
+def arrange(scene: Scene, state: PhoneState, screen: Rect) -> Arrangement:
+    """The places of all that a scene and the system show on a screen, in dp."""
+    bottom = screen.bottom - system_ui.NAV_BAR_HEIGHT
     keyboard_top = bottom - keyboard.HEIGHT if state.keyboard.visible else bottom
     body_top = system_ui.STATUS_BAR_HEIGHT + sum(widget.height for widget in scene.header)
     body_bottom = keyboard_top - sum(widget.height for widget in scene.footer)
-    body = Rect(0, body_top, WIDTH, max(body_top, body_bottom))
+    body = screen._replace(top=body_top, bottom=max(body_top, body_bottom))
     shows_fab = scene.fab is not None and not state.keyboard.visible
     content = sum(widget.height for widget in scene.body) + (FAB_ROOM if shows_fab else 8.0)
     max_scroll = max(0.0, content - body.height)
@@ -50,28 +49,27 @@ def arrange(scene: Scene, state: PhoneState, height: float) -> Arrangement:
 
     parts = _list(scene, body, scroll, max_scroll)
     if not scene.over_wallpaper:
-        parts.append(_cover(Rect(0, 0, WIDTH, body.top), screen))
-        parts.append(_cover(Rect(0, body.bottom, WIDTH, height), screen))
+        parts.append(_cover(screen._replace(bottom=body.top), screen))
+        parts.append(_cover(screen._replace(top=body.bottom), screen))
     parts += _column(scene.header, system_ui.STATUS_BAR_HEIGHT, screen)
     parts += _column(scene.footer, body.bottom, screen)
     if shows_fab and scene.fab is not None:
         room = system_ui.TOAST_HEIGHT if state.toast else 0
         parts.append(Part(scene.fab.placed(body._replace(bottom=body.bottom - room)), screen))
     if state.toast:
-        parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, body.bottom)]
+        parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, body)]
     if state.keyboard.visible:
-        parts += [
-            Part(placed, screen)
-            for placed in keyboard.place(state.keyboard.layer, keyboard_top, mirrored=state.extra.mirrored)
-        ]
-    parts += [Part(placed, screen) for placed in system_ui.status_bar(state, over_wallpaper=scene.over_wallpaper)]
+        keys = keyboard.place(state.keyboard.layer, keyboard_top, screen.width, mirrored=state.extra.mirrored)
+        parts += [Part(placed, screen) for placed in keys]
+    bright = scene.over_wallpaper
+    parts += [Part(placed, screen) for placed in system_ui.status_bar(state, screen, over_wallpaper=bright)]
     if scene.overlay is not None:
         parts += [Part(placed, screen) for placed in scene.overlay.placed(screen)]
     if state.shade_open:
         parts += [Part(placed, screen) for placed in system_ui.shade(state, screen)]
         if state.edition == "full":
             parts += [Part(placed, screen) for placed in notices.place(state, screen)]
-    parts += [Part(placed, screen) for placed in system_ui.navigation_bar(height, over_wallpaper=scene.over_wallpaper)]
+    parts += [Part(placed, screen) for placed in system_ui.navigation_bar(screen, over_wallpaper=bright)]
     return Arrangement(parts, body, scroll, max_scroll)
 
 
@@ -89,7 +87,7 @@ def _column(widgets: list[Widget], top: float, clip: Rect) -> list[Part]:
     for widget in widgets:
         bottom = top + widget.height
         if bottom > clip.top and top < clip.bottom:
-            parts += [Part(placed, clip) for placed in widget.place(0, top, WIDTH)]
+            parts += [Part(placed, clip) for placed in widget.place(0, top, clip.width)]
         top = bottom
     return parts
 

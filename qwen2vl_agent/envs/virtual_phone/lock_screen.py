@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH
+from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, scale_of, screen_of
 
 SWIPE_DP = 60.0
 """A finger that moves up this far opens the lock, or the pad for the PIN."""
@@ -46,30 +46,31 @@ class Lock:
             self.typed += key
         return False
 
-    def key_at(self, x: float, y: float) -> str:
+    def key_at(self, screen: Rect, x: float, y: float) -> str:
         """The key of the pad at a place in dp; empty where there is none."""
-        column, row = int(x // (WIDTH / 3)), int((y - PAD_TOP_DP) // KEY_DP)
+        column, row = int((x - screen.centre[0] + WIDTH / 2) // (WIDTH / 3)), int((y - PAD_TOP_DP) // KEY_DP)
         return KEYS[3 * row + column] if self.pad and y >= PAD_TOP_DP and 0 <= row < 4 and 0 <= column < 3 else ""
 
-    def key_middles(self) -> dict[str, tuple[float, float]]:
+    def key_middles(self, screen: Rect) -> dict[str, tuple[float, float]]:
         """Where the pad's keys are, in dp; empty while it is not shown."""
         if not self.pad:
             return {}
         return {
-            key: ((index % 3 + 0.5) * WIDTH / 3, PAD_TOP_DP + (index // 3 + 0.5) * KEY_DP)
+            key: (screen.centre[0] + (index % 3 - 1) * WIDTH / 3, PAD_TOP_DP + (index // 3 + 0.5) * KEY_DP)
             for index, key in enumerate(KEYS)
         }
 
     def paint(self, size: tuple[int, int], clock: str) -> Image.Image:
         """The screen of the phone, in its natural orientation."""
-        canvas = Canvas(Image.new("RGB", size, GROUND), size[0] / WIDTH)
+        canvas, screen = Canvas(Image.new("RGB", size, GROUND), scale_of(size)), screen_of(size)
+        middle = screen.centre[0]
         if self.pad:
             words = "Wrong PIN" if self.failed else "*" * len(self.typed) or "Enter PIN"
-            canvas.text(WIDTH / 2, 250, words, 26, INK, align="middle")
-            for key, (x, y) in self.key_middles().items():
+            canvas.text(middle, 250, words, 26, INK, align="middle")
+            for key, (x, y) in self.key_middles(screen).items():
                 canvas.round(Rect(x - 50, y - 38, x + 50, y + 38), 30, KEY_COLOUR)
                 canvas.text(x, y, {"⌫": "del", "↵": "OK"}.get(key, key), 30, INK, align="middle")
         else:
-            canvas.text(WIDTH / 2, 200, clock, 64, INK, align="middle")
-            canvas.text(WIDTH / 2, 600, "Swipe up to unlock", 20, INK, align="middle")
+            canvas.text(middle, 200, clock, 64, INK, align="middle")
+            canvas.text(middle, 600, "Swipe up to unlock", 20, INK, align="middle")
         return canvas.image

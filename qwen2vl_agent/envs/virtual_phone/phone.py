@@ -20,7 +20,7 @@ from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, MAX_LEVEL
 from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import STATUS_BAR_HEIGHT
 from qwen2vl_agent.envs.virtual_phone.theme import font_scale_of, theme_of
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Handler, Target
+from qwen2vl_agent.envs.virtual_phone.widgets import Handler, Target, scale_of, screen_of
 from qwen2vl_agent.schema.observation import Element
 
 EVENT_S = 1.0
@@ -34,7 +34,7 @@ SWIPE_DP = 60.0
 
 
 class VirtualPhone:
-    """A phone of 360 dp width at any size in pixels.
+    """A phone of any size in pixels, 360 dp wide if it is upright (`widgets.screen_of`).
 
     Every method that touches it is one event: it moves the phone's clock and takes the last notice away. Between
     events nothing changes. `state` may be replaced or edited from outside, then `refresh()` must be called.
@@ -42,8 +42,7 @@ class VirtualPhone:
 
     def __init__(self, state: PhoneState, size: tuple[int, int] = (1080, 2400)) -> None:
         self.size = size
-        self._scale = size[0] / WIDTH
-        self._height = size[1] / self._scale
+        self._scale, self._screen = scale_of(size), screen_of(size)
         self._state = state
         self.refresh()
 
@@ -276,7 +275,7 @@ class VirtualPhone:
 
     def _arrangement_now(self) -> Arrangement:
         if self._arrangement is None:
-            self._arrangement = arrange(self._scene_now(), self._state, self._height)
+            self._arrangement = arrange(self._scene_now(), self._state, self._screen)
         return self._arrangement
 
     def _target_at(self, x: int, y: int) -> Target | None:
@@ -287,7 +286,7 @@ class VirtualPhone:
 
     def _across(self, x: float) -> float:
         """Where in the layout, in dp, a place on the screen lies."""
-        return WIDTH - x if self._state.extra.mirrored else x
+        return self._screen.width - x if self._state.extra.mirrored else x
 
     def _paint(self, *, mark: bool = False) -> Canvas:
         if not self._state.screen_on:
@@ -295,7 +294,7 @@ class VirtualPhone:
         theme = theme_of(self._state)
         scene = self._scene_now()
         image = Image.new("RGB", self.size, theme.background)
-        mirror_dp = WIDTH if self._state.extra.mirrored else None
+        mirror_dp = self._screen.width if self._state.extra.mirrored else None
         canvas = Canvas(image, self._scale, font_scale_of(self._state), mark=mark, mirror_dp=mirror_dp)
         if scene.backdrop is not None:
             scene.backdrop(canvas, theme)

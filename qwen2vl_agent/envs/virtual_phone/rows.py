@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width
+from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
+from qwen2vl_agent.envs.virtual_phone.lettering import text_width
 from qwen2vl_agent.envs.virtual_phone.theme import LARGEST_FONT, Theme
 from qwen2vl_agent.envs.virtual_phone.widgets import (
     CARD_GAP,

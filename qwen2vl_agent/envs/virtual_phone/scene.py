@@ -54,17 +54,20 @@ class Dialog:
         """The dialog in the middle of the screen, over a dimmed page."""
         lines = wrap(self.text, 19 * LARGEST_FONT, "regular", 264) if self.text else ()
         height = 84 + 27 * len(lines) + 20 + 64
-        middle = area.centre[1]
-        rect = Rect(24, middle - height / 2, 336, middle + height / 2)
+        x, y = area.centre
+        rect = Rect(x - 156, y - height / 2, x + 156, y + height / 2)
+        inner = rect.inset(24, 0)
         yield Placed(area, _dim, Target(f"{self.id}.scrim", "image", "", navigation.close_dialog, listed=False))
         yield _surface(self.id, rect, 28)
-        yield label(Rect(48, rect.top + 16, 312, rect.top + 72), f"{self.id}.title", self.title, 24, weight="medium")
+        title = inner._replace(top=rect.top + 16, bottom=rect.top + 72)
+        yield label(title, f"{self.id}.title", self.title, 24, weight="medium")
         for index, line in enumerate(lines):
             top = rect.top + 74 + 27 * index
-            yield label(Rect(48, top, 312, top + 27), f"{self.id}.text", line, 19, colour="secondary_text")
+            box = inner._replace(top=top, bottom=top + 27)
+            yield label(box, f"{self.id}.text", line, 19, colour="secondary_text")
         each = 280 / len(self.buttons)
         for index, button in enumerate(self.buttons):
-            left = 40 + index * each
+            left = x - 140 + index * each
             yield button.placed(Rect(left + 4, rect.bottom - 72, left + each - 4, rect.bottom - 16))
 
 
@@ -78,7 +81,7 @@ class Menu:
 
     def placed(self, area: Rect) -> Iterator[Placed]:
         """The menu in the upper right corner."""
-        rect = Rect(140, 42, 348, 42 + 16 + 60 * len(self.entries))
+        rect = Rect(area.right - 220, 42, area.right - 12, 42 + 16 + 60 * len(self.entries))
         yield Placed(area, None, Target(f"{self.id}.scrim", "image", "", navigation.close_dialog, listed=False))
         yield _surface(self.id, rect, 14, high=True)
         for index, (id, text, on_tap) in enumerate(self.entries):

@@ -12,7 +12,7 @@ from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import clock_text
 from qwen2vl_agent.envs.virtual_phone.turning import Turning
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH
+from qwen2vl_agent.envs.virtual_phone.widgets import scale_of, screen_of
 from qwen2vl_agent.schema.observation import Element
 
 LATIN_IME = "com.android.inputmethod.latin/.LatinIME"
@@ -105,7 +105,7 @@ class System:
 
     def _lock_elements(self) -> list[Element]:
         assert self.lock is not None
-        scale = self.phone.size[0] / WIDTH
+        scale = scale_of(self.phone.size)
         if not self.phone.state.screen_on:
             return []
         return [
@@ -115,19 +115,19 @@ class System:
                 (round((x - 50) * scale), round((y - 38) * scale), round((x + 50) * scale), round((y + 38) * scale)),
                 f"lock:{key}",
             )
-            for key, (x, y) in self.lock.key_middles().items()
+            for key, (x, y) in self.lock.key_middles(screen_of(self.phone.size)).items()
         ]
 
     # Touch on the lock screen ----------------------------------------------------------------------------------------
 
     def touch_lock(self, x1: float, y1: float, x2: float, y2: float) -> None:
         """A finger on the lock screen, in the phone's own pixels."""
-        scale = self.phone.size[0] / WIDTH
+        scale = scale_of(self.phone.size)
         if self.lock is None or not self.phone.state.screen_on:
             return
         if (y1 - y2) / scale > SWIPE_DP:
             self._open_if(self.lock.swipe_up())
-        elif key := self.lock.key_at(x2 / scale, y2 / scale):
+        elif key := self.lock.key_at(screen_of(self.phone.size), x2 / scale, y2 / scale):
             self._open_if(self.lock.press(key))
 
     def key_lock(self, key: str) -> None:
@@ -151,8 +151,8 @@ class System:
 
     @property
     def physical_density(self) -> int:
-        """Dots per inch at which the physical width is 360 dp."""
-        return round(self.physical_size[0] * 160 / 360)
+        """Dots per inch at which a dp of the layout is one of Android's, of which an inch has 160."""
+        return round(160 * scale_of(self.physical_size))
 
     def load(self, state: PhoneState) -> None:
         """Put the phone into `state`, or look anew at the one it has."""

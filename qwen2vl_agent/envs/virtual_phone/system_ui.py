@@ -8,7 +8,7 @@ from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Colour, Theme
-from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, Handler, Paint, Placed, Target, label
+from qwen2vl_agent.envs.virtual_phone.widgets import Handler, Paint, Placed, Target, label
 
 STATUS_BAR_HEIGHT = 36.0
 NAV_BAR_HEIGHT = 48.0
@@ -25,6 +25,8 @@ QUICK_TILES = (
     ("battery.saver", "Saver", "battery_full"),
 )
 """Setting, short label and icon of each quick tile."""
+SHADE_DP = 96 + 84.0 * (len(QUICK_TILES) // 2) + 20
+"""Height of the quick settings."""
 
 
 def clock_text(state: PhoneState) -> str:
@@ -62,14 +64,14 @@ def status_icons(state: PhoneState) -> list[tuple[str, str]]:
     return icons
 
 
-def status_bar(state: PhoneState, *, over_wallpaper: bool) -> Iterator[Placed]:
+def status_bar(state: PhoneState, screen: Rect, *, over_wallpaper: bool) -> Iterator[Placed]:
     """Clock on the left, signs on the right."""
     ink: Colour | str = WHITE if over_wallpaper else "text"
     middle = STATUS_BAR_HEIGHT / 2
     yield label(Rect(20, 0, 120, STATUS_BAR_HEIGHT), "system:clock", clock_text(state), 17, colour=ink, weight="medium")
-    x = WIDTH - 26.0
+    x = screen.right - 26.0
     if state.settings.get("battery.percentage"):
-        box = Rect(WIDTH - 70, 0, WIDTH - 18, STATUS_BAR_HEIGHT)
+        box = Rect(screen.right - 70, 0, screen.right - 18, STATUS_BAR_HEIGHT)
         yield label(box, "system:battery", f"{state.battery}%", 15.5, colour=ink, align="right")
         x -= 42
     for icon, text in status_icons(state):
@@ -84,17 +86,17 @@ def _sign(x: float, y: float, icon: str, text: str, ink: Colour | str) -> Placed
     return Placed(Rect(x - 10, y - 10, x + 10, y + 10), paint, Target(f"system:{icon}", "image", text))
 
 
-def navigation_bar(height: float, *, over_wallpaper: bool) -> Iterator[Placed]:
+def navigation_bar(screen: Rect, *, over_wallpaper: bool) -> Iterator[Placed]:
     """Back, home and recents."""
-    top = height - NAV_BAR_HEIGHT
-    third = WIDTH / 3
+    top = screen.bottom - NAV_BAR_HEIGHT
+    third = screen.width / 3
     keys: tuple[tuple[str, str, Handler], ...] = (
         ("back", "Back", navigation.back),
         ("home", "Home", navigation.go_home),
         ("recents", "Recents", navigation.show_recents),
     )
     for index, (name, text, on_tap) in enumerate(keys):
-        rect = Rect(index * third, top, (index + 1) * third, height)
+        rect = Rect(index * third, top, (index + 1) * third, screen.bottom)
         yield Placed(rect, _key_painter(name, rect, over_wallpaper), Target(f"system:{name}", "icon", text, on_tap))
 
 
@@ -113,9 +115,9 @@ def _key_painter(name: str, rect: Rect, over_wallpaper: bool) -> Paint:
     return paint
 
 
-def toast(text: str, bottom: float) -> Iterator[Placed]:
+def toast(text: str, body: Rect) -> Iterator[Placed]:
     """A short notice over the lower edge of the page."""
-    rect = Rect(16, bottom - TOAST_HEIGHT, WIDTH - 16, bottom - 10)
+    rect = Rect(16, body.bottom - TOAST_HEIGHT, body.right - 16, body.bottom - 10)
 
     def paint(canvas: Canvas, theme: Theme) -> None:
         canvas.round(rect, 14, theme.text)
@@ -126,8 +128,7 @@ def toast(text: str, bottom: float) -> Iterator[Placed]:
 
 def shade(state: PhoneState, screen: Rect) -> Iterator[Placed]:
     """The quick settings, pulled down over the page."""
-    rows = len(QUICK_TILES) // 2
-    panel = Rect(0, 0, WIDTH, 96 + 84.0 * rows + 20)
+    panel = screen._replace(bottom=SHADE_DP)
 
     def paint(canvas: Canvas, theme: Theme) -> None:
         canvas.shade(0.5)
@@ -136,11 +137,13 @@ def shade(state: PhoneState, screen: Rect) -> Iterator[Placed]:
     yield Placed(screen, paint, Target("shade:scrim", "image", "", _close_shade, listed=False))
     yield Placed(panel, None, Target("shade:surface", "image", "", blocks=True, listed=False))
     yield label(Rect(24, 24, 160, 88), "shade:clock", clock_text(state), 34, weight="medium")
-    yield label(Rect(160, 24, 336, 88), "shade:date", date_text(state), 18, colour="secondary_text", align="right")
+    date = Rect(screen.right - 200, 24, screen.right - 24, 88)
+    yield label(date, "shade:date", date_text(state), 18, colour="secondary_text", align="right")
     tiles = random.Random(state.seed).sample(QUICK_TILES, len(QUICK_TILES))
     for index, (setting, text, icon) in enumerate(tiles):
-        left, top = 14 + 168 * (index % 2), 92 + 84.0 * (index // 2)
-        yield _tile(Rect(left, top, left + 160, top + 74), setting, text, icon, bool(state.settings.get(setting)))
+        each = (screen.width - 24) / 2
+        left, top = 14 + each * (index % 2), 92 + 84.0 * (index // 2)
+        yield _tile(Rect(left, top, left + each - 8, top + 74), setting, text, icon, bool(state.settings.get(setting)))
 
 
 def _tile(rect: Rect, setting: str, text: str, icon: str, on: bool) -> Placed:
@@ -148,7 +151,7 @@ def _tile(rect: Rect, setting: str, text: str, icon: str, on: bool) -> Placed:
         ink = theme.on_primary if on else theme.text
         canvas.round(rect, 26, theme.primary if on else theme.surface_high)
         canvas.icon(rect.left + 32, rect.centre[1], icon, 28, ink)
-        canvas.text(rect.left + 56, rect.centre[1], text, 20, ink, weight="medium", max_width=98)
+        canvas.text(rect.left + 56, rect.centre[1], text, 20, ink, weight="medium", max_width=rect.width - 62)
 
     def on_tap(state: PhoneState) -> None:
         state.settings[setting] = not state.settings.get(setting)

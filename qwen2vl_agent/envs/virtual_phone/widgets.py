@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width, wrap
+from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, wrap
+from qwen2vl_agent.envs.virtual_phone.lettering import text_width
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import LARGEST_FONT, Colour, Theme, oklch
 
@@ -15,7 +16,10 @@ DragHandler = Callable[[PhoneState, float, float], None]
 """What a finger does that moves by so many dp to the right and down."""
 
 WIDTH = 360.0
-"""Width of every phone in dp."""
+"""Width in dp of a phone that is held upright; what is wider is at least `LEAST_HEIGHT` high."""
+LEAST_HEIGHT = 780.0
+"""Height in dp in which every page has room: a tablet or a screen that lies on its side shows everything smaller
+instead, and has more room beside it."""
 TITLE_SIZE = 21.0
 DETAIL_SIZE = 16.5
 APP_BAR_HEIGHT = 64.0
@@ -26,6 +30,20 @@ CARD_GAP = 2.0
 CARD_RADIUS = 22.0
 """Of the outer corners of a group of cards."""
 INNER_RADIUS = 5.0
+
+
+def scale_of(size: tuple[int, int]) -> float:
+    """Pixels per dp of a screen of `size` pixels.
+
+    Worked example: a phone of 1080 x 2400 has 3, and 360 x 800 dp; a tablet of 1280 x 800 has 1.03, and 1248 x 780 dp.
+    """
+    return min(size[0] / WIDTH, size[1] / LEAST_HEIGHT)
+
+
+def screen_of(size: tuple[int, int]) -> Rect:
+    """The whole of a screen of `size` pixels, in dp."""
+    scale = scale_of(size)
+    return Rect(0, 0, max(WIDTH, size[0] / scale), size[1] / scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from qwen2vl_agent.envs.tasks.hand import SCREEN_DP, Hand
+from qwen2vl_agent.envs.tasks.hand import Hand
 from qwen2vl_agent.envs.tasks.task import Decision, Screen
 from qwen2vl_agent.envs.virtual_phone.full.prompts import is_online
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
+from qwen2vl_agent.envs.virtual_phone.widgets import scale_of
 from qwen2vl_agent.schema.actions import Swipe, Wait
 from qwen2vl_agent.schema.geometry import Frame, Point
 
@@ -22,7 +23,7 @@ def drag(screen: Screen, start: tuple[int, int], end: tuple[float, float], thoug
 
 def dp(screen: Screen, distance: float) -> float:
     """A distance in dp as one in pixels."""
-    return distance * screen.size[0] / SCREEN_DP
+    return distance * scale_of(screen.size)
 
 
 def wait() -> Decision:

@@ -7,8 +7,9 @@ from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.apps.contacts import matching
 from qwen2vl_agent.envs.virtual_phone.content import Conversation, Message
 from qwen2vl_agent.envs.virtual_phone.controls import Button, Fab
-from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width, wrap
+from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, wrap
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.lettering import text_width
 from qwen2vl_agent.envs.virtual_phone.rows import Row, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Dialog, Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState

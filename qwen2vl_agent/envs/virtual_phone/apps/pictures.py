@@ -171,7 +171,7 @@ class Town:
                 canvas.fill(Rect(x - 5, area.top, x + 5, area.bottom), street)
             for y in rows:
                 canvas.fill(Rect(area.left, area.top + y - 4, area.right, area.top + y + 4), street)
-            canvas.icon(180, area.top + rows[5] - 14, "place", 44, theme.error)
+            canvas.icon(area.centre[0], area.top + rows[5] - 14, "place", 44, theme.error)
 
         return paint
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qwen2vl_agent.envs.virtual_phone.controls import Button, Buttons
-from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect, text_width
+from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.full.content import Place
 from qwen2vl_agent.envs.virtual_phone.full.parts import first_page, inner_page, listed, opener, page_scene, setter
+from qwen2vl_agent.envs.virtual_phone.lettering import text_width
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState

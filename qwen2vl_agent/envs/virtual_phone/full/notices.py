@@ -7,11 +7,11 @@ from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.full.content import Notice
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
-from qwen2vl_agent.envs.virtual_phone.system_ui import WHITE
+from qwen2vl_agent.envs.virtual_phone.system_ui import SHADE_DP, WHITE
 from qwen2vl_agent.envs.virtual_phone.theme import Theme
 from qwen2vl_agent.envs.virtual_phone.widgets import Handler, Paint, Placed, Target, label, tone
 
-TOP = 462.0
+TOP = SHADE_DP + 10
 ROW_DP = 76.0
 DISMISS_DP = 80.0
 """A finger that moves this far aside takes a notification along."""
@@ -38,7 +38,9 @@ def _row(rect: Rect, notice: Notice) -> Iterator[Placed]:
         canvas.round(rect, 20, theme.surface)
         canvas.circle(rect.left + 34, rect.centre[1], 20, tone(theme, app.hue))
         canvas.icon(rect.left + 34, rect.centre[1], app.icon, 24, WHITE)
-        canvas.text(rect.left + 66, rect.top + 23, notice.title, 20, theme.text, weight="medium", max_width=258)
+        canvas.text(
+            rect.left + 66, rect.top + 23, notice.title, 20, theme.text, weight="medium", max_width=rect.width - 78
+        )
 
     def aside(state: PhoneState, dx: float, dy: float) -> None:
         if abs(dx) > max(DISMISS_DP, abs(dy)):
