@@ -5,9 +5,11 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+Compute = Literal["auto", "cpu", "cuda"]
 Quantize = Literal["none", "int8", "int4"]
 SMALL = 50_000_000
 """Parameters below which one thread is faster: a second one meets the first at every operation, and on two cores the
@@ -24,6 +26,8 @@ class LoadSettings:
     dtype: Dtype = "auto"
     """`auto`: float32 for a small model; bfloat16 for a full-size one, but float32 where the processor only emulates
     bfloat16 and half of the memory holds the weights."""
+    compute: Compute = "auto"
+    """Where it runs; `auto`: a full-size model on the GPU where there is one, small and quantised ones on the CPU."""
     max_pixels: int | None = None
     """Most pixels of a picture after resizing; None: the checkpoint's own, of a full-size one at most 602,112;
     0: the checkpoint's own whatever its size."""
@@ -46,7 +50,7 @@ class LoadSettings:
 
     def to_json(self) -> dict[str, Any]:
         """For the record: what decides the tokens and the numbers."""
-        kept = ("dtype", "max_pixels", "quantize", "quantize_vision")
+        kept = ("dtype", "max_pixels", "quantize", "quantize_vision", *(["compute"] if self.compute != "auto" else []))
         return {name: getattr(self, name) for name in kept}
 
 
@@ -62,7 +66,7 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
 
     Raises:
         CheckpointError: it is missing or damaged.
-        ConfigError: it cannot be quantised so on this machine.
+        ConfigError: it cannot be quantised so on this machine, or there is no such device.
     """
     import torch
 
@@ -74,9 +78,11 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
     dtype = None if settings.dtype == "auto" else settings.dtype
     kind = None if settings.quantize == "none" else settings.quantize
     loaded = Qwen2VL.from_pretrained(model, dtype, kind, settings.quantize_vision).eval()
-    small = loaded.config.parameters < SMALL
-    if settings.dtype == "auto" and not is_quantised(loaded):
-        loaded = loaded.to(torch.float32 if small else full_size_dtype(loaded.config.parameters))
+    small, quantised = loaded.config.parameters < SMALL, is_quantised(loaded)
+    device = place_of(settings.compute, small, quantised)
+    if settings.dtype == "auto" and not quantised:
+        loaded = loaded.to(torch.float32 if small else full_size_dtype(loaded.config.parameters, device))
+    loaded = loaded.to(device)
     if small or settings.threads:
         torch.set_num_threads(settings.threads or 1)
     processor = Processor.from_pretrained(model)
@@ -86,11 +92,31 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
     return loaded, processor.limited(limit) if limit else processor
 
 
-def full_size_dtype(parameters: int) -> Any:
-    """In which type a full-size model of so many parameters answers soonest on this machine's processor."""
+def place_of(compute: Compute, small: bool, quantised: bool) -> str:
+    """The device that a model goes to.
+
+    Raises:
+        ConfigError: there is none, or the model is quantised, which only the CPU computes.
+    """
+    import torch
+
+    from qwen2vl_agent.model.precision import check_device
+
+    if compute == "auto":
+        return "cuda" if torch.cuda.is_available() and not (small or quantised) else "cpu"
+    check_device(compute)
+    if quantised and compute != "cpu":
+        raise ConfigError("quantised weights are multiplied on the CPU; give --compute cpu, or leave --quantize out")
+    return compute
+
+
+def full_size_dtype(parameters: int, device: str = "cpu") -> Any:
+    """In which type a full-size model of so many parameters answers soonest on this machine."""
     import torch
 
     from qwen2vl_agent.model.precision import fast_dtype
 
+    if device != "cpu":
+        return fast_dtype(device)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return fast_dtype("cpu") if 4 * parameters <= memory / 2 else torch.bfloat16

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from qwen2vl_agent.agent.loading import Dtype, Quantize
+from qwen2vl_agent.agent.loading import Compute, Dtype, Quantize
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import (
     PolicyName,
@@ -86,6 +86,8 @@ class Command:
     """folder for records and report; a new one below runs/ if left out"""
     dtype: Dtype = "auto"
     """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    compute: Compute = "auto"
+    """where the model runs; auto: a full-size one on the GPU where there is one, others on the CPU"""
     quantize: Quantize = "none"
     """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
     quantize_vision: bool = False

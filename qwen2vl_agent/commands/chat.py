@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
-from qwen2vl_agent.agent.loading import Dtype, Quantize, load
+from qwen2vl_agent.agent.loading import Compute, Dtype, Quantize, load
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import at_least_one, load_settings
 from qwen2vl_agent.commands.models import resolve
@@ -58,6 +58,8 @@ class Command:
     """another seed gives other answers, where the temperature is not 0"""
     dtype: Dtype = "auto"
     """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    compute: Compute = "auto"
+    """where the model runs; auto: a full-size one on the GPU where there is one, others on the CPU"""
     quantize: Quantize = "none"
     """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
     quantize_vision: bool = False

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from qwen2vl_agent.agent.loading import Dtype, Quantize
+from qwen2vl_agent.agent.loading import Compute, Dtype, Quantize
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import (
     PolicyName,
@@ -77,6 +77,8 @@ class Command:
     """of the virtual phone's screen, for example 540x1200; its full size if left out"""
     dtype: Dtype = "auto"
     """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    compute: Compute = "auto"
+    """where the model runs; auto: a full-size one on the GPU where there is one, others on the CPU"""
     quantize: Quantize = "none"
     """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
     quantize_vision: bool = False

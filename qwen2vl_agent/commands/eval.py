@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from qwen2vl_agent.agent.loading import Dtype, Quantize
+from qwen2vl_agent.agent.loading import Compute, Dtype, Quantize
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.answers_file import KeptAnswers
 from qwen2vl_agent.commands.flags import at_least_one, load_settings
@@ -84,6 +84,8 @@ class Command:
     """longest answer"""
     dtype: Dtype = "auto"
     """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    compute: Compute = "auto"
+    """where the model runs; auto: a full-size one on the GPU where there is one, others on the CPU"""
     quantize: Quantize = "none"
     """bits of the language model's weights"""
     quantize_vision: bool = False

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize
+from qwen2vl_agent.agent.loading import Compute, Dtype, LoadSettings, Quantize
 from qwen2vl_agent.commands.user_config import fitted
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -54,6 +54,8 @@ class Loading(Protocol):
     @property
     def dtype(self) -> Dtype: ...
     @property
+    def compute(self) -> Compute: ...
+    @property
     def max_pixels(self) -> int | None: ...
     @property
     def quantize(self) -> Quantize: ...
@@ -70,6 +72,7 @@ def load_settings(flags: Loading, threads: int | None = None) -> LoadSettings:
     try:
         return LoadSettings(
             dtype=flags.dtype,
+            compute=flags.compute,
             max_pixels=flags.max_pixels,
             quantize=flags.quantize,
             quantize_vision=flags.quantize_vision,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from qwen2vl_agent.agent.loading import Dtype, LoadSettings, Quantize
+from qwen2vl_agent.agent.loading import Compute, Dtype, LoadSettings, Quantize
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.devices import AtHand, DeviceName, device_at_hand, wish_of
 from qwen2vl_agent.commands.flags import (
@@ -122,6 +122,8 @@ class Command:
     """a model's words are guessed from what was written before; without, it takes longer to write the same"""
     dtype: Dtype = "auto"
     """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    compute: Compute = "auto"
+    """where the model runs; auto: a full-size one on the GPU where there is one, others on the CPU"""
     quantize: Quantize = "none"
     """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
     quantize_vision: bool = False

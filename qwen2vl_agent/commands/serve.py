@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from qwen2vl_agent.agent.loading import Dtype, Quantize, load
+from qwen2vl_agent.agent.loading import Compute, Dtype, Quantize, load
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.flags import at_least_one, load_settings
 from qwen2vl_agent.commands.models import is_embedded, resolve
@@ -56,6 +56,8 @@ class Command:
     """largest request"""
     dtype: Dtype = "auto"
     """type of the weights; auto: bfloat16 for a full-size model, float32 for a small one"""
+    compute: Compute = "auto"
+    """where the model runs; auto: a full-size one on the GPU where there is one, others on the CPU"""
     quantize: Quantize = "none"
     """bits of the language model's weights: a full-size model then writes two to three times as fast on a CPU"""
     quantize_vision: bool = False

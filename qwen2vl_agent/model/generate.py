@@ -103,7 +103,7 @@ def generate_one(
 ) -> GenerationResult:
     """Continue one sequence. The cache then holds it with all that was written but the last token."""
     cache = Cache() if cache is None else cache
-    result = GenerationResult()
+    inputs, result = inputs.to(model.device), GenerationResult()
     with _timed(result.timings, "vit"):
         rest = cache.rest(inputs, model.config)
         x_1TD = model.embed(rest, cache.vision)

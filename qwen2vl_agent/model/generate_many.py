@@ -123,7 +123,7 @@ class _Row:
     """One of the sequences under way."""
 
     def __init__(self, model: "Qwen2VL", request: Request) -> None:
-        inputs, foresight = request.inputs, request.foresight
+        inputs, foresight = request.inputs.to(model.device), request.foresight
         self.request, self.inputs, self.cache = request, inputs, request.cache
         self.rest = request.cache.rest(inputs, model.config)
         self.layers = request.cache.layers(model.config.text.num_hidden_layers)

@@ -42,4 +42,4 @@ def check_device(name: str) -> None:
         raise ConfigError(f"device is {name!r}; expected cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
         built = "finds no GPU" if torch.version.cuda else "was built for the CPU only"
-        raise ConfigError(f"device is {name!r}, but PyTorch {torch.__version__} {built} here; give device=cpu")
+        raise ConfigError(f"device is {name!r}, but PyTorch {torch.__version__} {built} here; give cpu")

@@ -2,14 +2,12 @@
 
 import pytest
 import torch
+from other_device import sequence, small
 
 from qwen2vl_agent.model.attention import attend, torch_varlen
 from qwen2vl_agent.model.cache import Cache
-from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig, VisionConfig
-from qwen2vl_agent.model.inputs import ModelInputs, pack
+from qwen2vl_agent.model.inputs import pack
 from qwen2vl_agent.model.masks import Visibility, make_segments
-from qwen2vl_agent.model.mrope import mrope_positions
-from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.training.config import TrainConfig
 from qwen2vl_agent.training.optim import make_optimizer
 from qwen2vl_agent.training.step import train_step
@@ -17,43 +15,6 @@ from qwen2vl_agent.training.step import train_step
 pytestmark = pytest.mark.gpu
 GPU = torch.device("cuda")
 LENGTHS = (40, 7, 129, 64)
-IMAGE = 60
-
-
-def small(head_dim=64):
-    """A network whose heads are as wide as the published ones' may be."""
-    text = TextConfig(
-        vocab_size=64,
-        hidden_size=4 * head_dim,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=256,
-        mrope_section=(head_dim // 8, head_dim // 8 + head_dim // 16, head_dim // 8 + head_dim // 16),
-        max_window_layers=3,
-    )
-    config = Qwen2VLConfig(
-        text=text,
-        vision=VisionConfig(depth=2, embed_dim=160, num_heads=2),
-        image_token_id=IMAGE,
-        video_token_id=61,
-        vision_start_token_id=62,
-        vision_end_token_id=63,
-        eos_token_ids=(),
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(1)
-    return Qwen2VL(config).eval()
-
-
-def sequence(model, seed, text=20, side=8):
-    """Text, a picture of side x side patches, text."""
-    generator = torch.Generator().manual_seed(seed)
-    before, after = torch.randint(0, 50, (2, text), generator=generator)
-    ids = torch.cat([before, torch.full((side * side // 4,), IMAGE), after])
-    grid = torch.tensor([[1, side, side]])
-    pixels = torch.randn(side * side, 1176, generator=generator)
-    return ModelInputs(ids, mrope_positions(ids, grid, None, model.config), pixels, grid)
 
 
 @pytest.mark.parametrize("causal", [False, True])
