@@ -1,6 +1,7 @@
-"""Makes the README's picture of the virtual phone: `python docs/make_images.py`.
+"""Makes the pictures of the virtual phone: `python docs/make_images.py`.
 
-Six phones side by side, each with another seed's contents and looks, led to a screen by touching it.
+Six phones side by side, each with another seed's contents and looks, led to a screen by touching it; and phones of other
+shapes, one of which has names in many scripts.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.state import random_state
 from qwen2vl_agent.envs.virtual_phone.words import Words
 
-OUT = Path(__file__).parent / "images" / "virtual-phone.png"
+IMAGES = Path(__file__).parent / "images"
 DRAWN = (1080, 2400)
 SHOWN = (270, 600)
 GAP = 14
@@ -91,16 +92,66 @@ def screen(shot: Shot, first_seed: int) -> tuple[Image.Image, int]:
     raise AssertionError("a theme that no seed has")
 
 
-def main() -> None:
-    """Draw, put side by side, and write."""
+NAMES = ("Ada Lovelace", "王小明", "佐藤 さくら", "김민준", "محمد أحمد", "דוד כהן", "Ελένη Παππά", "Ольга Иванова", "आदित्य शर्मा",
+         "สมชาย ใจดี", "გიორგი ბერიძე", "Đặng Thị Hà")  # fmt: skip
+
+
+def many_scripts(phone: VirtualPhone) -> None:
+    """Contacts with names of all over the world."""
+    for contact, name in zip(phone.state.contacts, NAMES, strict=False):
+        contact.name = name
+    del phone.state.contacts[len(NAMES) :]
+    phone.launch("com.android.contacts")
+
+
+def note(phone: VirtualPhone) -> None:
+    """A note in two directions."""
+    phone.launch("notes")
+    touch(phone, "notes:add")
+    touch(phone, "notes:title")
+    phone.type_text("购物清单 groceries")
+    touch(phone, "notes:body")
+    phone.type_text("牛奶、鸡蛋和面包。明天下午三点钟在图书馆见面。\nپنجشنبه ساعت 12:30 جلسه")
+
+
+SHAPES = (
+    ((800, 1280), (375, 600), many_scripts),
+    ((2400, 1080), (1008, 454), calculator),
+    (DRAWN, SHOWN, note),
+)
+"""Size in pixels, size in the picture, and what is shown: a tablet, a phone on its side, an upright one."""
+
+
+def shapes() -> Image.Image:
+    """Phones of several shapes, their lower edges in line."""
+    width = sum(shown[0] + GAP for _, shown, _ in SHAPES) - GAP
+    picture, left = Image.new("RGB", (width, SHOWN[1]), "white"), 0
+    for seed, (drawn, shown, lead) in enumerate(SHAPES, 40):
+        phone = VirtualPhone(random_state(seed, Words.test(), "full"), drawn)
+        phone.state.extra.mirrored = False
+        lead(phone)
+        picture.paste(phone.image().resize(shown, Image.Resampling.LANCZOS), (left, SHOWN[1] - shown[1]))
+        left += shown[0] + GAP
+    return picture
+
+
+def six() -> Image.Image:
+    """The six phones."""
     width = len(SHOTS) * (SHOWN[0] + GAP) - GAP
     picture, seed = Image.new("RGB", (width, SHOWN[1]), "white"), 0
     for place, shot in enumerate(SHOTS):
         image, seed = screen(shot, seed + 1)
         picture.paste(image, (place * (SHOWN[0] + GAP), 0))
-    OUT.parent.mkdir(exist_ok=True)
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT, optimize=True)
-    print(f"{OUT}: {picture.width} x {picture.height}, {OUT.stat().st_size // 1024} kB")
+    return picture
+
+
+def main() -> None:
+    """Draw, put side by side, and write."""
+    IMAGES.mkdir(exist_ok=True)
+    for name, picture in (("virtual-phone", six()), ("phone-shapes", shapes())):
+        out = IMAGES / f"{name}.png"
+        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(out, optimize=True)
+        print(f"{out}: {picture.width} x {picture.height}, {out.stat().st_size // 1024} kB")
 
 
 if __name__ == "__main__":
