@@ -1,7 +1,7 @@
 """Makes the pictures of the virtual phone: `python docs/make_images.py`.
 
-Six phones side by side, each with another seed's contents and looks, led to a screen by touching it; and phones of other
-shapes, one of which has names in many scripts.
+Six phones side by side, each with another seed's contents and looks, led to a screen by touching it; and phones of
+other shapes, one of which has names in many scripts.
 """
 
 import itertools
@@ -92,8 +92,10 @@ def screen(shot: Shot, first_seed: int) -> tuple[Image.Image, int]:
     raise AssertionError("a theme that no seed has")
 
 
-NAMES = ("Ada Lovelace", "王小明", "佐藤 さくら", "김민준", "محمد أحمد", "דוד כהן", "Ελένη Παππά", "Ольга Иванова", "आदित्य शर्मा",
-         "สมชาย ใจดี", "გიორგი ბერიძე", "Đặng Thị Hà")  # fmt: skip
+NAMES = (
+    *("Ada Lovelace", "王小明", "佐藤 さくら", "김민준", "محمد أحمد", "דוד כהן", "Ελένη Παππά"),
+    *("Ольга Иванова", "आदित्य शर्मा", "สมชาย ใจดี", "გიორგი ბერიძე", "Đặng Thị Hà"),
+)
 
 
 def many_scripts(phone: VirtualPhone) -> None:

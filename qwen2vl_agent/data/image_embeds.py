@@ -46,6 +46,9 @@ class ImageEmbeds:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __contains__(self, part: ImagePart) -> bool:
+        return embed_key(part) in self._places
+
     def get(self, part: ImagePart) -> tuple[Tensor, Grid]:
         """`[tokens, hidden_size]` in bfloat16, and the grid of patches.
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from qwen2vl_agent.data.image_embeds import write_embeds
+from qwen2vl_agent.data.image_embeds import ImageEmbeds, write_embeds
 from qwen2vl_agent.schema.messages import ImagePart
 from qwen2vl_agent.schema.trajectory import StoredFrame
 from qwen2vl_agent.trajectory.frames import FrameStore
@@ -15,8 +15,10 @@ from qwen2vl_agent.trajectory.store import frames_folder, read_episode
 SHARD = 512
 
 
-def embed_frames(folders: Iterable[Path], model: Any, processor: Any, out: Path) -> int:
-    """Write the embeds of all screens of some episodes below `out`; how many screens they have.
+def embed_frames(
+    folders: Iterable[Path], model: Any, processor: Any, out: Path, known: ImageEmbeds | None = None
+) -> int:
+    """Write the embeds of all screens of some episodes below `out`, but of those that are `known`; how many these are.
 
     Screens of one size share a shard; what is there already stays, so the episodes must be the same when it goes on.
     """
@@ -24,7 +26,9 @@ def embed_frames(folders: Iterable[Path], model: Any, processor: Any, out: Path)
     for folder in folders:
         store = FrameStore(frames_folder(folder))
         for step in read_episode(folder, prompts=False).steps:
-            by_size[step.frame.width, step.frame.height].setdefault(step.frame.sha256, _part(store, step.frame))
+            screen = _part(store, step.frame)
+            if known is None or screen not in known:
+                by_size[step.frame.width, step.frame.height].setdefault(step.frame.sha256, screen)
     number, seeing = 0, model.eval()
     for size in sorted(by_size):
         rest = iter(sorted(by_size[size].items()))

@@ -106,7 +106,9 @@ def _train(settings: ImproveSettings, number: int, start: str, chosen: Sequence[
     earlier = [one for before in range(1, number) for one in read_selection(round_folder(out, before))]
     replayed = [Selected(found, 1.0) for root in settings.replay for found in _successes(Path(root))]
     lessons = prepare_lessons(settings, out / "lessons")
-    return imitate(settings, start, chosen, [*earlier, *replayed], folder / "train", lessons)
+    encoded = [round_folder(out, before) / "train" / "embeds" for before in range(1, number)]
+    encoded = [place for place in encoded if place.is_dir()]
+    return imitate(settings, start, chosen, [*earlier, *replayed], folder / "train", lessons, encoded)
 
 
 def _successes(root: Path) -> list[Path]:

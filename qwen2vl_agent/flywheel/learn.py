@@ -39,10 +39,11 @@ def imitate(
     earlier: Sequence[Selected],
     out: Path,
     lessons: Lessons | None = None,
+    encoded: Sequence[Path] = (),
 ) -> Path:
     """Learn from episodes, a share of them earlier ones, and from lessons; the folder of the new model.
 
-    Goes on where it was stopped.
+    Goes on where it was stopped. `encoded` are folders of embeds that were made by the same vision encoder before.
     """
     done = out / "model"
     if (done / "config.json").is_file():
@@ -54,8 +55,9 @@ def imitate(
     if lessons:
         sources = [(source, share * (1 - settings.lessons_share)) for source, share in sources]
         sources += [(source, share * settings.lessons_share) for source, share in lessons.sources]
-    embed_frames([one.folder for one in (*fresh, *earlier)], _seeing(start), processor, out / "embeds")
-    reader = processor.with_embeds(ImageEmbeds(out / "embeds", *([lessons.embeds] if lessons else [])))
+    folders, known = [one.folder for one in (*fresh, *earlier)], [*encoded, *([lessons.embeds] if lessons else [])]
+    made = embed_frames(folders, _seeing(start), processor, out / "embeds", ImageEmbeds(*known) if known else None)
+    reader = processor.with_embeds(ImageEmbeds(*([out / "embeds"] if made else []), *known))
     config = train_config(settings, small=_is_tiny(model))
     trainer = Trainer(
         config,

@@ -103,7 +103,7 @@ class Stage:
         number = int(Path(job.model).name.removeprefix("model-")) if "model-" in job.model else 0
         return job.policy == "dagger" or place % 10 < self._solves[number]
 
-    def imitate(self, given: Any, start: str, fresh: list[Any], earlier: list[Any], out: Path, _: None) -> Path:
+    def imitate(self, given: Any, start: str, fresh: list[Any], earlier: list[Any], out: Path, *_: Any) -> Path:
         self.trained.append((Path(start).name, len(earlier)))
         assert fresh
         return out / f"model-{int(out.parent.name.removeprefix('round-'))}"

@@ -97,6 +97,21 @@ def test_what_no_model_wrote_is_refused(tmp_path: Path, embedded: tuple[Any, Any
         policy_rows(tmp_path / "a", embedded[1], 1.0)
 
 
+def test_screens_that_were_encoded_before_are_not_encoded_again(
+    attempts: list[Path], embedded: tuple[Any, Any], tmp_path: Path
+) -> None:
+    model, processor = embedded
+    first = embed_frames(attempts[:1], model, processor, tmp_path / "first")
+    both = embed_frames(attempts, model, processor, tmp_path / "both")
+    rest = embed_frames(attempts, model, processor, tmp_path / "rest", ImageEmbeds(tmp_path / "first"))
+    assert 0 < rest == both - first
+    joined = ImageEmbeds(tmp_path / "rest", tmp_path / "first")
+    assert len(joined) == both == len(ImageEmbeds(tmp_path / "both"))
+    known = ImageEmbeds(tmp_path / "both")
+    assert embed_frames(attempts, model, processor, tmp_path / "none", known) == 0
+    assert not (tmp_path / "none").exists()
+
+
 def _likelihoods(model: Any, rows: list[Any]) -> list[float]:
     model.eval()
     with torch.inference_mode():
