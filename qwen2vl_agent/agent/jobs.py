@@ -119,10 +119,12 @@ def job_notes(job: Job) -> dict[str, Any]:
 
 def _completed(found: Any) -> Any:
     """A recorded job with what an older version did not have yet, at its default."""
-    if not isinstance(found, dict) or not isinstance(found.get("agent"), dict):
+    if not isinstance(found, dict):
         return found
     usual = job_notes(Job(task="", seed=0))
-    return {**usual, **found, "agent": {**usual["agent"], **found["agent"]}}
+    whole = {**usual, **found}
+    nested = [name for name, value in usual.items() if isinstance(value, dict) and isinstance(whole[name], dict)]
+    return {**whole, **{name: {**usual[name], **whole[name]} for name in nested}}
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,8 @@ def test_settings_that_an_older_version_had_not_yet_had_their_default_then(tmp_p
     older = {name: value for name, value in job_notes(JOB).items() if name != "loading"}
     older["agent"] = {name: value for name, value in older["agent"].items() if name != "max_context_tokens"}
     check_same_job(tmp_path, header(older), JOB)
+    loading = {name: value for name, value in job_notes(JOB)["loading"].items() if name != "compute"}
+    check_same_job(tmp_path, header({**older, "loading": loading}), JOB)
     with pytest.raises(RecordError, match=r"other settings \(agent\)"):
         check_same_job(tmp_path, header(older), replace(JOB, agent=AgentConfig(detail="bare", max_context_tokens=900)))
     with pytest.raises(RecordError, match=r"other settings \(noise\)"):
