@@ -1,6 +1,6 @@
-"""Keeps a flywheel as the experiment of record: `python docs/keep_flywheel.py NAME=FOLDER [NAME=FOLDER ...]`.
+"""Keeps a flywheel as an experiment of record: `python docs/keep_flywheel.py [--weights] NAME=FOLDER ...`.
 
-Of each flywheel: its results and curve in `docs/flywheel/`, and every model that it measured in
+Of each flywheel its results and curve in `docs/flywheel/`, and with `--weights` every model that it measured in
 `checkpoints/flywheel/`. No round changes the vision encoder, so that is kept once, and each other model is its language
 model and a link to it.
 """
@@ -49,18 +49,19 @@ def keep_model(model: Path, name: str) -> None:
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", "utf-8")
 
 
-def keep(name: str, wheel: Path) -> None:
-    """A flywheel's results with the kept models in place of its own, and its curve."""
+def keep(name: str, wheel: Path, weights: bool) -> None:
+    """A flywheel's results with names in place of its models' folders, and its curve."""
     results = json.loads((wheel / "results.json").read_text("utf-8"))
     kept = {}
     for found in results["rounds"]:
         number = found["round"]
         label = START if number == 0 else f"{name}-{number}"
-        keep_model(Path(found["model"]), label)
-        kept[found["model"]] = found["model"] = f"checkpoints/flywheel/{label}"
+        if weights:
+            keep_model(Path(found["model"]), label)
+        kept[found["model"]] = found["model"] = label
     results["best"]["model"] = kept[results["best"]["model"]]
     settings = results["settings"]
-    settings["model"] = f"checkpoints/flywheel/{START}"
+    settings["model"] = START
     settings["replay"], settings["lessons"] = ["runs/full/data/episodes"] * bool(settings["replay"]), "runs/full/data"
     DOCS.mkdir(exist_ok=True)
     (DOCS / f"{name}.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -73,4 +74,5 @@ def keep(name: str, wheel: Path) -> None:
 if __name__ == "__main__":
     for given in sys.argv[1:]:
         title, _, place = given.partition("=")
-        keep(title, Path(place))
+        if place:
+            keep(title, Path(place), "--weights" in sys.argv)
