@@ -7,7 +7,7 @@ number.
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
-from itertools import groupby
+from itertools import accumulate, groupby
 
 FORMS = (*range(0xFB50, 0xFC00), *range(0xFE80, 0xFEFD))
 """Arabic Presentation Forms: of Persian and Urdu (A), and B. Source: Unicode 16, chapter 9.2 and UnicodeData.txt
@@ -55,11 +55,13 @@ def _levels(units: list[str]) -> list[int]:
             kinds[place] = "N"
         elif kind == "N" and strong == "L":
             kinds[place] = "L"
+    following = list(accumulate(reversed(kinds), lambda later, kind: kind or later, initial=base))[::-1]
+    before = base
     for place, kind in enumerate(kinds):
         if not kind:
-            after = next((later for later in kinds[place:] if later), base)
-            before = kinds[place - 1] if place else base
+            after = following[place]
             kinds[place] = "L" if before == after == "L" else "R" if "L" not in (before, after) else base
+        before = kinds[place]
     return [{"L": 2 * (base == "R"), "R": 1, "N": 2}[kind] for kind in kinds]
 
 
