@@ -61,7 +61,7 @@ class Mark(NamedTuple):
 
 
 class Canvas:
-    """Paints on an image whose width is 360 dp (`scale` pixels per dp)."""
+    """Paints on an image of `scale` pixels per dp."""
 
     def __init__(
         self,
