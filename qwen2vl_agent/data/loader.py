@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from qwen2vl_agent.data.gaze import GazeFinder
 from qwen2vl_agent.data.mixture import Drawing
 from qwen2vl_agent.data.packing import Batch, Row, from_wire, pack
 from qwen2vl_agent.data.worker import Failure, Job, encode_example, work
@@ -50,12 +51,13 @@ class Loader:
         start: int = 0,
         pixel_dtype: torch.dtype = torch.float32,
         chunk: int = 8,
+        find: GazeFinder | None = None,
     ) -> None:
         """`processor` needs `encode(messages)`; `budget` counts the language model's tokens, visual ones included.
 
         An example longer than the budget makes a batch alone; without a budget each position of `mixture` is a batch.
         `workers=0` encodes in this process. Workers are started at the first batch; `pixel_dtype` halves the traffic
-        where training computes in bfloat16 anyway.
+        where training computes in bfloat16 anyway. `find` looks in each example for where to look.
         """
         if (budget is not None and budget <= 0) or workers < 0 or chunk <= 0:
             raise ValueError(f"budget and chunk must be positive, got {budget} and {chunk}; workers {workers}")
@@ -68,6 +70,7 @@ class Loader:
         self._num_workers = workers
         self._pixel_dtype = pixel_dtype
         self._chunk = chunk
+        self._find = find
         self._position = start
         self._rows: Iterator[list[Row]] | None = None
         self._held: Row | None = None
@@ -115,7 +118,7 @@ class Loader:
         position = self._position
         while True:
             drawn = self._drawing.drawn(position)
-            yield [encode_example(*one, self._processor, self._pixel_dtype) for one in drawn]
+            yield [encode_example(*one, self._processor, self._pixel_dtype, self._find) for one in drawn]
             position += 1
 
     def _from_workers(self) -> Iterator[list[Row]]:
@@ -130,9 +133,8 @@ class Loader:
         context = _context()
         chunks = context.Queue(maxsize=PREFETCHED_CHUNKS)
         first = self._position + number * self._chunk
-        job = Job(
-            self._drawing, self._processor, first, self._chunk, self._num_workers * self._chunk, self._pixel_dtype
-        )
+        stride = self._num_workers * self._chunk
+        job = Job(self._drawing, self._processor, first, self._chunk, stride, self._pixel_dtype, self._find)
         process = context.Process(target=work, args=(job, chunks, dict(os.environ)), name=f"data-{number}", daemon=True)
         process.start()
         chunks._writer.close()  # the worker has its own; so the pipe ends with it, even in the middle of a chunk

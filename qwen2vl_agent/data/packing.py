@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from qwen2vl_agent.data.gaze import Gaze, Gazes, joined
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.inputs import pack as pack_inputs
 
@@ -29,6 +31,8 @@ class Row:
     """[T] the place of the visual token that shows what is written here, or -1; None: told nowhere."""
     index: int = -1
     """Of the example in its source, so that it can be found again; -1: told nowhere."""
+    gazes: Gazes | None = None
+    """Where to look, by token of the row; None: not looked for."""
 
     @property
     def num_tokens(self) -> int:
@@ -66,6 +70,8 @@ class Batch:
     """[T] the place in the row of the visual token that shows what is written here, or -1; None: told nowhere."""
     examples: tuple[tuple[str, int], ...] = ()
     """Source and index of each example, in the order of the segments."""
+    gazes: Gazes | None = None
+    """Where to look, by token of the row; None: not looked for."""
 
     @property
     def num_tokens(self) -> int:
@@ -93,7 +99,8 @@ class Batch:
         moved = {name: getattr(self.targets, name).to(device) for name in ("where", "ids", "weights", "source")}
         looks = None if self.looks is None else self.looks.to(device)
         inputs, labels = self.inputs.to(device), self.labels.to(device)
-        return replace(self, inputs=inputs, labels=labels, targets=Targets(**moved), looks=looks)
+        gazes = None if self.gazes is None else {name: gaze.to(device) for name, gaze in self.gazes.items()}
+        return replace(self, inputs=inputs, labels=labels, targets=Targets(**moved), looks=looks, gazes=gazes)
 
 
 def pack(rows: Sequence[Row], position: int = 0) -> Batch:
@@ -105,7 +112,14 @@ def pack(rows: Sequence[Row], position: int = 0) -> Batch:
     sources = tuple(dict.fromkeys(row.source for row in rows))
     lengths = [row.num_tokens for row in rows]
     named = tuple((row.source, row.index) for row in rows)
-    return Batch(inputs, labels, _targets(rows, labels, lengths, sources), sources, position, _looks(rows), named)
+    targets = _targets(rows, labels, lengths, sources)
+    return Batch(inputs, labels, targets, sources, position, _looks(rows), named, _gazes(rows, lengths))
+
+
+def _gazes(rows: Sequence[Row], lengths: list[int]) -> Gazes | None:
+    """Those of all rows, as places in the packed one; None where one was not looked at."""
+    found = [row.gazes for row in rows if row.gazes is not None]
+    return joined(found, [0, *accumulate(lengths[:-1])]) if len(found) == len(rows) else None
 
 
 def _looks(rows: Sequence[Row]) -> Tensor | None:
@@ -146,18 +160,28 @@ def to_wire(row: Row, pixel_dtype: torch.dtype) -> tuple[Any, ...]:
     )
     small = tuple(None if value is None else value.to(torch.int32).numpy() for value in values)
     pixels = tuple(_bits(value, pixel_dtype) for value in (inputs.pixel_values, inputs.pixel_values_videos))
-    return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight, row.index
+    gazes = None if row.gazes is None else {name: _numbers(gaze) for name, gaze in row.gazes.items()}
+    return small, pixels, _bits(inputs.image_embeds, torch.bfloat16), row.source, row.weight, row.index, gazes
 
 
 def from_wire(wire: tuple[Any, ...], pixel_dtype: torch.dtype) -> Row:
     """The row that `to_wire` took apart."""
-    small, pixels, embeds, source, weight, index = wire
+    small, pixels, embeds, source, weight, index, looked = wire
     ids, positions, labels = (torch.from_numpy(value).long() for value in small[:3])
     image_grid, video_grid, looks = (None if value is None else torch.from_numpy(value).long() for value in small[3:])
     images, videos = (None if bits is None else torch.from_numpy(bits).view(pixel_dtype) for bits in pixels)
     made = None if embeds is None else torch.from_numpy(embeds).view(torch.bfloat16)
     inputs = ModelInputs(ids, positions, images, image_grid, made, videos, video_grid)
-    return Row(inputs, labels, source, weight, looks, index)
+    gazes = None if looked is None else {name: Gaze(*map(_places, arrays)) for name, arrays in looked.items()}
+    return Row(inputs, labels, source, weight, looks, index, gazes)
+
+
+def _numbers(gaze: Gaze) -> tuple[Any, ...]:
+    return tuple(values.to(torch.int32).numpy() for values in (gaze.queries, gaze.keys, gaze.counts))
+
+
+def _places(numbers: Any) -> Tensor:
+    return torch.from_numpy(numbers).long()
 
 
 def _bits(pixels: Tensor | None, dtype: torch.dtype) -> Any:

@@ -5,12 +5,13 @@ import os
 import queue
 import signal
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from typing import Any
 
 import torch
 
+from qwen2vl_agent.data.gaze import GazeFinder
 from qwen2vl_agent.data.mixture import Drawing, Mixture, Prepared, Share, Source
 from qwen2vl_agent.data.packing import Row, to_wire
 from qwen2vl_agent.schema import errors
@@ -31,6 +32,8 @@ class Job:
     chunk: int
     stride: int
     pixel_dtype: torch.dtype
+    find: GazeFinder | None = None
+    """Looks in each row for where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ def encode_row(mixture: Mixture | Share, processor: Any, position: int, pixel_dt
     return encode_example(source, index, processor, pixel_dtype)
 
 
-def encode_example(source: Source, index: int, processor: Any, pixel_dtype: torch.dtype) -> Row:
+def encode_example(
+    source: Source, index: int, processor: Any, pixel_dtype: torch.dtype, find: GazeFinder | None = None
+) -> Row:
     """One of a source's examples, encoded."""
     example = source.example(index)
     encoded = example.encode(processor)
@@ -65,7 +70,8 @@ def encode_example(source: Source, index: int, processor: Any, pixel_dtype: torc
         pixels = getattr(encoded.inputs, name)
         if pixels is not None and pixels.dtype is not pixel_dtype:
             setattr(encoded.inputs, name, pixels.to(pixel_dtype))
-    return Row(encoded.inputs, encoded.labels, example.source, example.weight, encoded.looks, index)
+    row = Row(encoded.inputs, encoded.labels, example.source, example.weight, encoded.looks, index)
+    return row if find is None else replace(row, gazes=find(row))
 
 
 def work(job: Job, chunks: Any, environment: dict[str, str]) -> None:
@@ -95,7 +101,8 @@ def _chunk(job: Job, first: int) -> list[list[Any]] | Failure:
             wires = []
             for source, index in job.mixture.drawn(position):
                 where = f"example {index} of source {source.name!r}"
-                wires.append(to_wire(encode_example(source, index, job.processor, job.pixel_dtype), job.pixel_dtype))
+                row = encode_example(source, index, job.processor, job.pixel_dtype, job.find)
+                wires.append(to_wire(row, job.pixel_dtype))
             chunk.append(wires)
         return chunk
     except Exception as error:

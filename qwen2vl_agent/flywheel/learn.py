@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen2vl_agent.data.examples import EpisodeSource
+from qwen2vl_agent.data.gaze import GazeFinder
 from qwen2vl_agent.data.image_embeds import ImageEmbeds
 from qwen2vl_agent.data.loader import Loader
 from qwen2vl_agent.data.mixture import Mixture
@@ -152,7 +153,7 @@ def _loss(model: Any, processor: Processor) -> LossFunction:
     """The embedded model learns where to look, too."""
     if not _is_tiny(model):
         return target_loss
-    return PointingLoss(processor.tokenizer.decode, len(processor.tokenizer))
+    return PointingLoss(GazeFinder(processor.tokenizer))
 
 
 def _seeing(start: str) -> Any:

@@ -39,14 +39,15 @@ def harvest_pages(
     seed: int,
     workers: int,
     readings: bool = False,
-    edition: str = "first",
+    editions: tuple[str, ...] = ("first",),
 ) -> None:
     """Records `pages` screens in shards; what is there already is kept, so that a stopped harvest goes on.
 
-    They are met while wandering; with `readings` they are those from which the bundled solutions read.
+    They are met while wandering; with `readings` they are those from which the bundled solutions read. `editions` are
+    of the phone, and come in turn.
     """
     shards = [number for number in range(-(-pages // SHARD)) if not has_shard(folder, number)]
-    jobs = [(folder, number, seed, max_pixels, readings, edition) for number in shards]
+    jobs = [(folder, number, seed, max_pixels, readings, editions) for number in shards]
     _in_processes("screens", _harvest_shard, jobs, workers, SHARD)
 
 
@@ -72,10 +73,13 @@ def _in_processes(name: str, work: Callable[..., None], jobs: list[tuple[Any, ..
             progress.advance(bar, each)
 
 
-def _harvest_shard(folder: Path, number: int, seed: int, max_pixels: int, readings: bool, edition: str) -> None:
+def _harvest_shard(
+    folder: Path, number: int, seed: int, max_pixels: int, readings: bool, editions: tuple[str, ...]
+) -> None:
     """Every second pair of shards shows invented words."""
     seed, size = seed * 100_003 + number, DRAWN_SIZES[number % len(DRAWN_SIZES)]
     split: Split = "invented" if number // len(DRAWN_SIZES) % 2 else "train"
+    edition = editions[number // (2 * len(DRAWN_SIZES)) % len(editions)]
     if readings:
         met = read_pages(seed, size, split, edition)
     else:

@@ -57,7 +57,8 @@ class TinyRecipe:
 
     seed: int = 0
     suite: str = "phone"
-    """The tasks and, with them, the edition of the phone: `phone` or `phone-full`."""
+    """The tasks and, with them, the edition of the phone: `phone`, `phone-full`, or `phone,phone-full` for both, of
+    which the first is measured."""
     start_from: str = ""
     """Folder of a model of this vocabulary to begin the first phase with; empty: new weights."""
     max_pixels: int = 112_896
@@ -122,8 +123,8 @@ class TinyRecipe:
             raise ConfigError(f"{(low or ['replicas'])[0]} is too small: {getattr(self, (low or ['replicas'])[0])}")
         if self.device != "cpu" and self.replicas > 1:
             raise ConfigError(f"{self.replicas} replicas are for a CPU; give replicas=1 with device={self.device}")
-        if self.suite not in SUITES:
-            raise ConfigError(f"suite is {self.suite!r}; expected one of {', '.join(SUITES)}")
+        if not set(self.suite.split(",")) <= set(SUITES):
+            raise ConfigError(f"suite is {self.suite!r}; expected {', '.join(SUITES)}, or several of them")
         alone = [name for name in _kinds(self) if name.endswith("_seconds") or name == "look_pool"]
         asked = [name for name in alone if getattr(self, name)]
         if asked and self.replicas > 1:
@@ -182,9 +183,10 @@ def _score(recipe: TinyRecipe, model: Path, file: Path, episodes: int) -> None:
         if episodes:
             config = dataclasses.replace(tiny_data.AGENT, blind=blind)
             policy, folder = ModelPolicy(loaded, processor), file.parent / f"episodes-{name}"
-            skills.acted = tiny_acting.action_accuracy(policy, config, SCORED_SEED, episodes, recipe.suite)
+            suite = recipe.suite.split(",")[0]
+            skills.acted = tiny_acting.action_accuracy(policy, config, SCORED_SEED, episodes, suite)
             skills.solved = tiny_acting.solved(
-                model, config, folder, SCORED_SEED, episodes, recipe.harvest_workers, recipe.suite
+                model, config, folder, SCORED_SEED, episodes, recipe.harvest_workers, suite
             )
         scores[name] = skills.to_json()
     file.write_text(json.dumps(scores, indent=2) + "\n", "utf-8")
@@ -206,6 +208,7 @@ def _fit_phase(
 ) -> None:
     """One process's part of a phase."""
     from qwen2vl_agent.data.ahead import Ahead
+    from qwen2vl_agent.data.gaze import GazeFinder
     from qwen2vl_agent.data.image_embeds import ImageEmbeds
     from qwen2vl_agent.data.loader import Loader
     from qwen2vl_agent.recipes import tiny_look, tiny_model
@@ -219,18 +222,25 @@ def _fit_phase(
         tiny_look.fit(recipe, config, model, out / phase.name, resume, replicas)
         return
     reader = processor.with_embeds(ImageEmbeds(embeds_folder(out))) if phase.name in ACTING else processor
-    mixture = tiny_data.mixture(recipe, phase.name, out / "data")
+    mixture, find = tiny_data.mixture(recipe, phase.name, out / "data"), GazeFinder(processor.tokenizer)
     loader = Loader(
         mixture if replicas is None else Share(mixture, replicas.rank, replicas.count),
         reader,
         config.batch_tokens,
         workers=recipe.data_workers,
         pixel_dtype=tiny_model.PIXEL_DTYPE,
+        find=find,
     )
-    loss = PointingLoss(processor.tokenizer.decode, len(processor.tokenizer))
     batches = loader if recipe.device == "cpu" else Ahead(loader, recipe.device)
     trainer = Trainer(
-        config, model, batches, out / phase.name, processor=processor, resume=resume, replicas=replicas, loss=loss
+        config,
+        model,
+        batches,
+        out / phase.name,
+        processor=processor,
+        resume=resume,
+        replicas=replicas,
+        loss=PointingLoss(find),
     )
     assert trainer.fit().reason == "done"
 

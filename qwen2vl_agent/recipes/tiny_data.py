@@ -20,6 +20,7 @@ from qwen2vl_agent.data.synthetic.drills import DrillSource, LineSource, lines_p
 from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
 from qwen2vl_agent.data.synthetic.pages import PageSource
 from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.envs.suite import Suite
 from qwen2vl_agent.envs.suites import get_suite
 from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.recipes.harvest import DRAWN_SIZE, harvest_pages
@@ -33,7 +34,15 @@ READINGS = (3, 4, 12)
 """What is asked about a screen that a solution reads from: elements, parts of rows, texts."""
 SHARES = {
     "text": {"copying": 0.85, "comparing": 0.15},
-    "know": {"drills": 0.48, "icons": 0.05, "reading": 0.1, "changes": 0.02, "lines": 0.25, "copying": 0.1},
+    "know": {
+        "drills": 0.36,
+        "texts": 0.2,
+        "icons": 0.04,
+        "reading": 0.08,
+        "changes": 0.02,
+        "lines": 0.22,
+        "copying": 0.08,
+    },
     "act": {
         "episodes": 0.36,
         "drills": 0.24,
@@ -77,7 +86,7 @@ def prepare(recipe: Any, folder: Path) -> None:
             seed=recipe.seed + 1,
             workers=recipe.harvest_workers,
             readings=readings,
-            edition=get_suite(recipe.suite).env_kwargs.get("edition", "first"),
+            editions=tuple(suite.env_kwargs.get("edition", "first") for suite in suites(recipe)),
         )
 
 
@@ -95,10 +104,11 @@ def demonstrate(recipe: Any, folder: Path) -> None:
             seed=recipe.seed * 1_000_000 + number,
             split="invented" if number % 2 else "train",
             noise=recipe.noise if number % 3 else 0.0,
-            env_kwargs=_phone(recipe),
+            env_kwargs=suite.env_kwargs | {"size": list(DRAWN_SIZE)},
             agent=AGENT,
         )
-        for task in get_suite(recipe.suite).tasks
+        for suite in suites(recipe)
+        for task in suite.tasks
         for number in range(recipe.episodes_per_task)
     ]
     _record("demonstrations", jobs, folder, recipe.harvest_workers)
@@ -113,17 +123,19 @@ def correct(recipe: Any, model: Path, folder: Path) -> None:
             split="invented" if number % 2 else "train",
             policy="dagger",
             model=str(model),
-            env_kwargs=_phone(recipe),
+            env_kwargs=suite.env_kwargs | {"size": list(DRAWN_SIZE)},
             agent=AGENT,
         )
-        for task in get_suite(recipe.suite).tasks
+        for suite in suites(recipe)
+        for task in suite.tasks
         for number in range(recipe.corrected_per_task)
     ]
     _record("corrections", jobs, folder, recipe.harvest_workers)
 
 
-def _phone(recipe: Any) -> dict[str, Any]:
-    return get_suite(recipe.suite).env_kwargs | {"size": list(DRAWN_SIZE)}
+def suites(recipe: Any) -> list[Suite]:
+    """Those that the recipe names."""
+    return [get_suite(name) for name in recipe.suite.split(",")]
 
 
 def _record(kind: str, jobs: list[Job], folder: Path, workers: int) -> None:

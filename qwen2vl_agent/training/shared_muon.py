@@ -29,19 +29,22 @@ class SharedMuon(Muon):
         assert closure is None, "closures are not supported"
         moves = [(parameter, group) for group in self.param_groups for parameter in group["params"]]
         moves = [(parameter, group) for parameter, group in moves if parameter.grad is not None]
-        momenta = [self._momentum(parameter, group["momentum"]) for parameter, group in moves]
-        made = [torch.zeros_like(update) for update in momenta]
+        if not moves:
+            return
+        momenta = self._momenta([parameter for parameter, _ in moves], moves[0][1]["momentum"])
+        made: dict[int, Tensor] = {}
         for numbers in self._mine([parameter.shape for parameter, _ in moves]):
             group = moves[numbers[0]][1]
             together = torch.stack([momenta[number] for number in numbers])
             results = orthogonal(together, group["ns_coefficients"], group["ns_steps"], group["eps"])
-            for number, result in zip(numbers, results, strict=True):
-                made[number] = result
+            made.update(zip(numbers, results.unbind(), strict=True))
         if self._replicas is not None:
-            made = list(self._replicas.added(made))
-        for update, (parameter, group) in zip(made, moves, strict=True):
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(update, alpha=-group["lr"] * 0.2 * max(parameter.shape) ** 0.5)  # AdamW's usual size
+            whole = [made[number] if number in made else torch.zeros_like(m) for number, m in enumerate(momenta)]
+            made = dict(enumerate(self._replicas.added(whole)))
+        parameters = [parameter for parameter, _ in moves]
+        torch._foreach_mul_(parameters, [1 - group["lr"] * group["weight_decay"] for _, group in moves])
+        sizes = [-group["lr"] * 0.2 * max(parameter.shape) ** 0.5 for parameter, group in moves]  # AdamW's usual size
+        torch._foreach_add_(parameters, torch._foreach_mul([made[number] for number in range(len(moves))], sizes))
 
     def _mine(self, shapes: list[torch.Size]) -> list[list[int]]:
         """Numbers of the matrices that are this process's, those of one shape together."""
@@ -52,14 +55,15 @@ class SharedMuon(Muon):
                 alike[shapes[number]].append(number)
         return list(alike.values())
 
-    def _momentum(self, parameter: Tensor, decay: float) -> Tensor:
-        """The gradient smoothed over the steps, one look ahead (Nesterov)."""
-        assert parameter.grad is not None
-        state = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(parameter.grad)
-        smooth = state["momentum_buffer"].lerp_(parameter.grad, 1 - decay)
-        return parameter.grad.lerp(smooth, decay)
+    def _momenta(self, parameters: list[Tensor], decay: float) -> list[Tensor]:
+        """The gradients smoothed over the steps, one look ahead (Nesterov)."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if "momentum_buffer" not in self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(gradient)
+        smooth = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        torch._foreach_lerp_(smooth, gradients, 1 - decay)
+        return list(torch._foreach_lerp(gradients, smooth, decay))
 
 
 def share_out(shapes: list[torch.Size], count: int) -> list[int]:

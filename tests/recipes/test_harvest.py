@@ -83,3 +83,12 @@ def test_the_full_edition_has_screens_of_its_apps() -> None:
     assert {"shop", "todo", "expenses"} <= full - first
     names = {screen.page.split("/")[0] for screen in islice(read_pages(2, (270, 600), edition="full"), 40)}
     assert names & {"shop", "expenses", "browser", "mail"}
+
+
+@pytest.mark.slow
+def test_editions_come_in_turn(tmp_path):
+    harvest_pages(tmp_path, pages=5 * SHARD, max_pixels=28 * 28 * 6, seed=0, workers=2, editions=("first", "full"))
+    apps = [
+        {page.name.split("/")[0] for page in islice(PageStore(tmp_path), n * SHARD, (n + 1) * SHARD)} for n in (0, 4)
+    ]
+    assert "shop" in apps[1] - apps[0]

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from qwen2vl_agent.data.synthetic.drills import lines_page
 from qwen2vl_agent.data.synthetic.page_store import SHARD, write_pages
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.envs.suite import Suite
+from qwen2vl_agent.envs.tasks import task_ids
 from qwen2vl_agent.envs.tasks.explore import random_pages
 from qwen2vl_agent.envs.virtual_phone.words import Words
 from qwen2vl_agent.recipes import registry, tiny, tiny_data, tiny_model
@@ -65,6 +67,21 @@ def test_an_unknown_field_is_refused_and_the_known_ones_are_named():
 def test_a_value_of_another_type_is_refused(field, text):
     with pytest.raises(ConfigError, match=f"{field}={text}: expected"):
         with_overrides(TinyRecipe(), {field: text})
+
+
+def test_both_editions_of_the_phone_are_learned_from(tmp_path, monkeypatch):
+    recipe = with_overrides(TinyRecipe(), {"suite": "phone,phone-full", "episodes_per_task": "1"})
+    asked = {}
+    monkeypatch.setattr(tiny_data, "harvest_pages", lambda folder, **words: asked.update({folder.name: words}))
+    monkeypatch.setattr(tiny_data, "_record", lambda kind, jobs, *_: asked.update({kind: jobs}))
+    tiny_data.prepare(replace(recipe, line_pages=0), tmp_path)
+    tiny_data.demonstrate(recipe, tmp_path)
+    assert asked["pages"]["editions"] == asked["readings"]["editions"] == ("first", "full")
+    tasks = {job.task: job.env_kwargs.get("edition", "first") for job in asked["demonstrations"]}
+    assert set(tasks) == {*task_ids("phone"), *task_ids("phone-full")}
+    assert {edition for task, edition in tasks.items() if task.startswith("full.")} == {"full"}
+    with pytest.raises(ConfigError, match="phone-fill"):
+        with_overrides(TinyRecipe(), {"suite": "phone,phone-fill"})
 
 
 def test_nothing_is_begun_with_a_wrong_override(tmp_path):

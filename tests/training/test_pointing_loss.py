@@ -1,27 +1,20 @@
 """Where a head is taught to look: the places are found in the text, and the attention is the model's own."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
 
-from qwen2vl_agent.data.packing import Batch, pack
+from qwen2vl_agent.data.gaze import POINTING, READING, GazeFinder, find_gaze, reading_gaze
+from qwen2vl_agent.data.packing import Batch, from_wire, pack, to_wire
 from qwen2vl_agent.data.worker import encode_row
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.recipes import tiny, tiny_data, tiny_model
 from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.training.loss import target_loss
-from qwen2vl_agent.training.pointing_loss import (
-    HEADS,
-    HEADS_OF,
-    POINTING,
-    READING,
-    SHARE,
-    PointingLoss,
-    attention_loss,
-    find_gaze,
-    reading_gaze,
-)
+from qwen2vl_agent.training.pointing_loss import HEADS, HEADS_OF, SHARE, PointingLoss, attention_loss
 
 RECIPE = tiny.TinyRecipe(max_pixels=28 * 28 * 24)
 TAP = '✿FUNCTION✿: tap\n✿ARGS✿: {"point": [%d, %d]}\n'
@@ -40,8 +33,13 @@ def model(processor) -> Qwen2VL:
 
 
 @pytest.fixture(scope="module")
-def loss(processor) -> PointingLoss:
-    return PointingLoss(processor.tokenizer.decode, len(processor.tokenizer))
+def find(processor) -> GazeFinder:
+    return GazeFinder(processor.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def loss(find) -> PointingLoss:
+    return PointingLoss(find)
 
 
 class Told:
@@ -92,57 +90,57 @@ def shown(gaze, batch, model) -> list[int]:
     return (gaze.keys[0][: int(gaze.counts[0])] - images(batch, model)[0]).tolist()
 
 
-def test_the_middle_of_a_token_is_that_token_alone(processor, model, loss):
+def test_the_middle_of_a_token_is_that_token_alone(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said(TAP % (624, 250))])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     assert shown(gaze, batch, model) == [1 * 4 + 2]
 
 
-def test_between_four_tokens_all_are_looked_at(processor, model, loss):
+def test_between_four_tokens_all_are_looked_at(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said("<|box_start|>(249,499)<|box_end|>")])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     assert shown(gaze, batch, model) == [2 * 4, 2 * 4 + 1, 3 * 4, 3 * 4 + 1]
 
 
-def test_a_row_of_a_list_is_looked_at_along_its_width(processor, model, loss):
+def test_a_row_of_a_list_is_looked_at_along_its_width(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said(TAP % (499, 250) + TAP % (624, 250))])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     assert shown(gaze, batch, model) == [4, 5, 6, 7]
     assert gaze.counts.tolist() == [4] * 8 + [1] * 8
 
 
 @pytest.mark.parametrize("point", [(0, 0), (999, 999), (0, 999)])
-def test_the_edges_of_the_picture_have_tokens_too(point, processor, model, loss):
+def test_the_edges_of_the_picture_have_tokens_too(point, processor, model, find):
     batch = packed(processor, [asked(picture(0)), said(TAP % point)])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     assert shown(gaze, batch, model) == [(5 if point[1] else 0) * 4 + (3 if point[0] else 0)]
 
 
-def test_queries_write_the_digits_of_the_place(processor, model, loss):
+def test_queries_write_the_digits_of_the_place(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said(TAP % (376, 45))])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     written = batch.inputs.input_ids[gaze.queries + 1].tolist()
     assert processor.decode(written) == "376, 45"
 
 
-def test_a_place_belongs_to_the_last_picture_before_it_in_its_own_conversation(processor, model, loss):
+def test_a_place_belongs_to_the_last_picture_before_it_in_its_own_conversation(processor, model, find):
     two = [asked(picture(0)), said("no"), asked(picture(1)), said(TAP % (10, 10))]
     batch = packed(processor, two, [asked("(1,1)"), said("<|box_start|>(5,5)<|box_end|>")], two)
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     starts = images(batch, model)[::24]
     assert set(gaze.keys[:, 0].tolist()) == {int(starts[1]), int(starts[3])}
 
 
-def test_only_what_the_assistant_wrote_is_taught(processor, model, loss):
+def test_only_what_the_assistant_wrote_is_taught(processor, model, find):
     batch = packed(processor, [asked(picture(0), TAP % (5, 5)), said("swipe [5, 5]")])
-    assert find_gaze(batch, loss.texts, model.config.image_token_id) is None
+    assert find_gaze(batch, find.texts, model.config.image_token_id) is None
 
 
-def test_the_attention_is_that_of_the_model(processor, model, loss):
+def test_the_attention_is_that_of_the_model(processor, model, find):
     """Against the layer's own output, computed again from explicit weights of all tokens."""
     conversations = [[asked(picture(n)), said(TAP % (300 * n, 500))] for n in range(2)]
     batch = packed(processor, *conversations)
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
     seen = []
     attention = model.language_model.layers[HEADS_OF[POINTING][0]].self_attn
     hook = attention.register_forward_hook(lambda _, args, out: seen.append((*args, out)))
@@ -198,40 +196,40 @@ def first_picture(batch: Batch, model: Qwen2VL) -> int:
     return int(images(batch, model)[0])
 
 
-def queried(gaze, batch, loss) -> list[str]:
+def queried(gaze, batch, find) -> list[str]:
     """What is written right after each place that looks."""
-    return [loss.texts[int(batch.inputs.input_ids[place + 1])] for place in gaze.queries]
+    return [find.texts[int(batch.inputs.input_ids[place + 1])] for place in gaze.queries]
 
 
-def test_before_it_says_that_something_is_here_it_looks_at_it(processor, model, loss):
+def test_before_it_says_that_something_is_here_it_looks_at_it(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said('"Bob" is here: tap it.\n' + TAP % (624, 250))])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
-    said_at = queried(gaze, batch, loss).index('" is here: tap it.')
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
+    said_at = queried(gaze, batch, find).index('" is here: tap it.')
     assert (gaze.keys[said_at] - first_picture(batch, model)).unique().tolist() == [1 * 4 + 2]
 
 
-def test_a_part_of_a_row_is_looked_for_along_the_row(processor, model, loss):
+def test_a_part_of_a_row_is_looked_for_along_the_row(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said('"Bob" is here: tap its star.\n' + TAP % (874, 250))])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
-    looked = dict(zip(queried(gaze, batch, loss), gaze.keys - first_picture(batch, model), strict=True))
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
+    looked = dict(zip(queried(gaze, batch, find), gaze.keys - first_picture(batch, model), strict=True))
     assert looked['" is here: tap its '].tolist() == [4, 5, 6, 7]
     assert looked["8"].unique().tolist() == [7]
 
 
-def test_what_is_not_here_is_looked_for_before_the_picture(processor, model, loss):
+def test_what_is_not_here_is_looked_for_before_the_picture(processor, model, find):
     batch = packed(processor, [asked(picture(0)), said('"Bob" is not here: scroll down.\n')])
-    gaze = find_gaze(batch, loss.texts, model.config.image_token_id)
-    assert queried(gaze, batch, loss) == ['" is not here: scroll down.']
+    gaze = find_gaze(batch, find.texts, model.config.image_token_id)
+    assert queried(gaze, batch, find) == ['" is not here: scroll down.']
     assert gaze.keys.tolist() == [[first_picture(batch, model) - 1]]
 
 
-def test_letters_that_are_read_are_looked_at_by_the_other_heads(processor, model, loss):
+def test_letters_that_are_read_are_looked_at_by_the_other_heads(processor, model, loss, find):
     text = TextPart("ab c", target=True, looks=(5, 6, -1, 6))
     conversation = [asked(picture(0)), Message("assistant", (text,))]
     batch = packed(processor, [asked(picture(1)), said("x")], conversation)
     gaze, first = reading_gaze(batch), int(images(batch, model)[24])
     assert (gaze.keys[:, 0] - first).tolist() == [5, 6, 6]
-    assert queried(gaze, batch, loss) == ["a", "b", "c"]
+    assert queried(gaze, batch, find) == ["a", "b", "c"]
     sums = loss(model, batch)
     assert READING in sums.sources
     assert POINTING not in sums.sources
@@ -239,3 +237,18 @@ def test_letters_that_are_read_are_looked_at_by_the_other_heads(processor, model
     added = SHARE * sums.by_source[sums.sources.index(READING)]
     torch.testing.assert_close(sums.total, plain.total + added)
     assert reading_gaze(packed(processor, [asked(picture(0)), said("x")])) is None
+
+
+def test_a_worker_finds_in_each_example_what_is_found_in_the_whole_row(processor, find):
+    text = TextPart("ab c", target=True, looks=(5, 6, -1, 6))
+    told = [[asked(picture(n)), said(TAP % (300 * n + 9, 500))] for n in range(2)]
+    told += [[asked(picture(2)), Message("assistant", (text,))], [asked("Hello."), said("Good day.")]]
+    rows = [encode_row(Told(*told), processor, n, torch.float32) for n in range(len(told))]
+    found = [from_wire(to_wire(replace(row, gazes=find(row)), torch.float32), torch.float32) for row in rows]
+    batch = pack(found)
+    assert set(batch.gazes) == {POINTING, READING}
+    for name, whole in find(pack(rows)).items():
+        for expected, made in zip(vars_of(whole), vars_of(batch.gazes[name]), strict=True):
+            assert torch.equal(expected, made)
+    assert pack(rows).gazes is None
+    assert pack([found[0], rows[1]]).gazes is None
