@@ -87,7 +87,7 @@ class Command:
     """how a phone's pictures are taken; if left out $QWEN2VL_AGENT_CAPTURE, else the best by measurement"""
     consent: tuple[Literal["keyboard"], ...] = ()
     """what may be changed on your phone until the agent is done; keyboard: ADBKeyBoard types what is not ASCII"""
-    more_actions: tuple[Literal["open_link", "pull_down"], ...] = ()
+    more_actions: tuple[Literal["open_link", "pull_down", "zoom"], ...] = ()
     """beside the phone's usual ones: links, and the shade of notifications and quick settings; not for the embedded
     model, which was not taught them"""
     virtual: bool = False

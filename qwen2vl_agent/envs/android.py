@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import adbutils
 from PIL import Image
 
-from qwen2vl_agent.envs import adb_server, android_input
+from qwen2vl_agent.envs import adb_server, android_input, android_touch
 from qwen2vl_agent.envs.adb_link import AdbLink, ShellResult
 from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app, parse_apps
 from qwen2vl_agent.envs.android_capture import Capture
@@ -32,6 +32,7 @@ from qwen2vl_agent.schema.actions import (
     Tap,
     TypeText,
     Wait,
+    Zoom,
 )
 from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import Frame, Point
@@ -257,6 +258,9 @@ class AndroidDevice:
                 done |= self.open_link(link)
             case PullDown(what=what):
                 done |= self.pull_down(None if what == "nothing" else what)
+            case Zoom(point=point, factor=factor):
+                done["factor"] = factor
+                self._zoom(*self._place(point, done), factor, done)
             case Wait(seconds=seconds):
                 done["seconds"] = seconds
                 self._wait(seconds)
@@ -276,6 +280,22 @@ class AndroidDevice:
         if result.status:
             raise ActionRejected(f"the phone refused `{_short(line)}`: {result.complaint}")
         done.setdefault("sent", []).append(line)
+
+    def _zoom(self, x: int, y: int, factor: float, done: dict[str, Any]) -> None:
+        """Two fingers, where the phone lets its shell move them.
+
+        Raises:
+            ActionRejected: it does not, or they have no room.
+        """
+        panel = android_touch.parse_panel(self._read(android_touch.LIST_COMMAND))
+        if panel is None:
+            raise ActionRejected("this phone has no touch panel that its shell may use for two fingers")
+        try:
+            lines = android_touch.pinch(panel, self._frame, x, y, factor)
+        except ValueError as error:
+            raise ActionRejected(str(error)) from error
+        for line in android_input.chain(lines):
+            self._send(line, done)
 
     def _type(self, text: str, clear_first: bool, done: dict[str, Any]) -> None:
         if self.virtual and "=null" in self._read("dumpsys input_method | grep mServedInputConnection"):

@@ -91,6 +91,16 @@ class PullDown:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Zoom:
+    """Move two fingers apart, or together, around a point."""
+
+    point: Point = field(metadata=_arg("what stays in the middle"))
+    factor: float = field(
+        metadata=_arg("how many times larger it becomes; below 1 it becomes smaller", minimum=0.25, maximum=4)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
     """Wait for the screen to change."""
 
@@ -182,7 +192,7 @@ class KeyUp:
 
 
 Action = (
-    Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp | OpenLink | PullDown
+    Tap | LongPress | DoubleTap | Swipe | TypeText | PressKey | OpenApp | OpenLink | PullDown | Zoom
     | Click | Move | Drag | Scroll | Hotkey | KeyDown | KeyUp
     | Wait | Note | AskUser | Answer | Done
 )  # fmt: skip
@@ -190,7 +200,7 @@ Action = (
 PHONE_ACTIONS: tuple[type, ...] = (
     Tap, LongPress, DoubleTap, Swipe, TypeText, PressKey, OpenApp, Wait, Note, AskUser, Answer, Done,
 )  # fmt: skip
-MORE_PHONE_ACTIONS: dict[str, type] = {"open_link": OpenLink, "pull_down": PullDown}
+MORE_PHONE_ACTIONS: dict[str, type] = {"open_link": OpenLink, "pull_down": PullDown, "zoom": Zoom}
 """Offered on a phone where they are asked for. They are in no prompt otherwise: models were taught the ones above."""
 DESKTOP_ACTIONS: tuple[type, ...] = (
     Click, Move, Drag, Scroll, TypeText, Hotkey, KeyDown, KeyUp, Wait, Note, AskUser, Answer, Done,

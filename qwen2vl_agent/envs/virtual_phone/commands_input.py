@@ -1,11 +1,13 @@
-"""`input`: touches, keys and text, with Android's arguments and its complaints."""
+"""`input`, `getevent` and `sendevent`: touches, keys and text, with Android's arguments and its complaints."""
 
+import math
 import re
 from collections.abc import Callable
 
 from qwen2vl_agent.envs.virtual_phone.key_codes import CHARACTERS, CODES, PHONE_KEYS, key_code
 from qwen2vl_agent.envs.virtual_phone.shell import Call, Handler
 from qwen2vl_agent.envs.virtual_phone.system import System
+from qwen2vl_agent.envs.virtual_phone.touch_panel import PATH, Finger
 
 SOURCES = frozenset(
     [
@@ -47,6 +49,10 @@ The commands and default sources are:
       roll <dx> <dy> (Default: trackball)
       motionevent <DOWN|UP|MOVE|CANCEL> <x> <y> (Default: touchscreen)
       keycombination [-t duration(ms)] <key code 1> <key code 2> ... (Default: keyboard)"""
+
+
+SEALED = "Permission denied"
+"""What the kernel answers where a shell may not write to the touch panel."""
 
 
 class BadInput(Exception):
@@ -242,6 +248,50 @@ def _nothing(system: System, args: list[str]) -> None:
     """Trackball events: the phone has none."""
 
 
+def get_event(call: Call) -> int:
+    """`getevent -lp`: the input devices with their ranges; following events would never end."""
+    flags = set("".join(item.removeprefix("-") for item in call.args))
+    if not {"l", "p"} <= flags:
+        return call.fail("getevent: this phone only lists its devices: getevent -lp")
+    call.print(call.system.panel.listing().removesuffix("\n"))
+    return 0
+
+
+def send_event(call: Call) -> int:
+    """`sendevent DEVICE TYPE CODE VALUE`: one event of the touch panel, in decimal."""
+    if len(call.args) != 4 or not all(re.fullmatch(r"-?\d{1,9}", item, re.ASCII) for item in call.args[1:]):
+        return call.fail("usage: sendevent DEVICE TYPE CODE VALUE")
+    if call.args[0] != PATH or call.system.faults.faults.sealed_panel:
+        return call.fail(
+            f"sendevent: {call.args[0]}: {SEALED if call.args[0] == PATH else 'No such file or directory'}"
+        )
+    fingers = call.system.panel.take(*map(int, call.args[1:]))
+    if fingers and not call.system.faults.input_is_lost():
+        _fingers_lifted(call.system, fingers)
+    return 0
+
+
+def _fingers_lifted(system: System, fingers: list[Finger]) -> None:
+    """Two fingers zoom, one taps or swipes."""
+    ends = [(_held(system, finger.first or finger.last), _held(system, finger.last)) for finger in fingers]
+    if len(ends) == 2 and not system.lock:
+        (first, last), (other_first, other_last) = ends
+        began, ended = math.dist(first, other_first), math.dist(last, other_last)
+        middle = _pixel(system, (first[0] + other_first[0]) / 2, (first[1] + other_first[1]) / 2)
+        if began and middle:
+            system.phone.pinch(*middle, ended / began)
+    elif len(ends) == 1:
+        swipe(system, [str(number) for place in ends[0] for number in place])
+
+
+def _held(system: System, place: tuple[float, float]) -> tuple[float, float]:
+    """A pixel of the panel on the screen as it is held. Source: TouchInputMapper's orientations."""
+    (width, height), (across, down) = system.phone.size, system.panel.size
+    x, y = place[0] * (width - 1) / (across - 1), place[1] * (height - 1) / (down - 1)
+    turned = ((x, y), (y, width - 1 - x), (width - 1 - x, height - 1 - y), (height - 1 - y, x))
+    return turned[system.rotation % 4]
+
+
 ACTIONS: dict[str, Callable[[System, list[str]], None]] = {
     "tap": tap,
     "swipe": swipe,
@@ -253,4 +303,4 @@ ACTIONS: dict[str, Callable[[System, list[str]], None]] = {
     "press": _nothing,
     "roll": _nothing,
 }
-COMMANDS: dict[str, Handler] = {"input": run_input}
+COMMANDS: dict[str, Handler] = {"input": run_input, "getevent": get_event, "sendevent": send_event}

@@ -16,6 +16,7 @@ from qwen2vl_agent.schema.actions import (
     Tap,
     TypeText,
     Wait,
+    Zoom,
 )
 from qwen2vl_agent.schema.errors import ActionRejected
 from qwen2vl_agent.schema.geometry import Frame, Point
@@ -72,6 +73,9 @@ class VirtualPhoneDevice:
                 done["key"] = name
             case OpenApp(name=name):
                 done["component"] = self._open(name)
+            case Zoom(point=point, factor=factor):
+                self.phone.pinch(*self._place(point, done), factor)
+                done["factor"] = factor
             case Wait(seconds=seconds):
                 self.phone.advance(seconds)
                 done["seconds"] = seconds

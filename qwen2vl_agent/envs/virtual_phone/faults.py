@@ -55,6 +55,8 @@ class Faults:
     """The keyboard that takes text in any script is not installed."""
     old_input: bool = False
     """There are no key combinations, as before Android 13."""
+    sealed_panel: bool = False
+    """The shell may not write to the touch panel, as on many phones."""
     garble: float = 0.0
     """Share of the texts of which a letter is lost, as slow phones do."""
     unauthorized: bool = False
@@ -132,6 +134,7 @@ SWITCHES = {
     "cut-stream": _timed("cut_stream_s"),
     "no-adb-keyboard": _switch("no_adb_keyboard"),
     "old-input": _switch("old_input"),
+    "sealed-panel": _switch("sealed_panel"),
     "garble": _Switch("garble", float, "1"),
     "unauthorized": _switch("unauthorized"),
     "state": _Switch("state", str, None, "one of " + ", ".join(STATES)),

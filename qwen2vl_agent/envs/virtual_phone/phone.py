@@ -103,6 +103,13 @@ class VirtualPhone:
         self.tap(x, y)
         self.tap(x, y)
 
+    def pinch(self, x: int, y: int, factor: float) -> None:
+        """Two fingers around a pixel, which end `factor` times as far apart as they began."""
+        target = self._target_at(x, y)
+        self._begin()
+        if self._state.screen_on and target is not None and target.on_pinch is not None:
+            target.on_pinch(self._state, factor)
+
     def swipe(self, x1: int, y1: int, x2: int, y2: int, duration_s: float = 0.5) -> None:
         """Move a finger; a list under it moves along, as far as it goes."""
         dx, dy = (x2 - x1) / self._scale, (y2 - y1) / self._scale

@@ -11,6 +11,7 @@ from qwen2vl_agent.envs.virtual_phone.lock_screen import SWIPE_DP, Lock
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import clock_text
+from qwen2vl_agent.envs.virtual_phone.touch_panel import TouchPanel
 from qwen2vl_agent.envs.virtual_phone.turning import Turning
 from qwen2vl_agent.envs.virtual_phone.widgets import scale_of, screen_of
 from qwen2vl_agent.schema.observation import Element
@@ -39,6 +40,8 @@ class System:
 
     finger_down: tuple[float, float] | None = None
     """Where `input motionevent DOWN` put the finger, until it lifts."""
+    panel: TouchPanel = field(init=False)
+    """What `sendevent` writes to."""
     rotation: int = 0
     """Quarter turns of the screen."""
     touches: list[tuple[float, float]] = field(default_factory=list)
@@ -49,6 +52,9 @@ class System:
     """The lock screen, while it is shown."""
     _shown: tuple[Image.Image, int, Image.Image] | None = None
     """The last picture of the phone that was turned, by how much, and the screen then."""
+
+    def __post_init__(self) -> None:
+        self.panel = TouchPanel(self.physical_size)
 
     @classmethod
     def of(cls, phone: VirtualPhone, faults: Faults | None = None) -> "System":

@@ -14,6 +14,8 @@ Handler = Callable[[PhoneState], None]
 Paint = Callable[[Canvas, Theme], None]
 DragHandler = Callable[[PhoneState, float, float], None]
 """What a finger does that moves by so many dp to the right and down."""
+PinchHandler = Callable[[PhoneState, float], None]
+"""What two fingers do that end so many times as far apart as they began."""
 
 WIDTH = 360.0
 """Width in dp of a phone that is held upright; what is wider is at least `LEAST_HEIGHT` high."""
@@ -62,6 +64,7 @@ class Target:
     """Whether it catches touches although it does nothing (a dialog's surface)."""
     listed: bool = True
     on_drag: DragHandler | None = None
+    on_pinch: PinchHandler | None = None
 
     @property
     def clickable(self) -> bool:

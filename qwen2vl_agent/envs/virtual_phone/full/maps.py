@@ -1,4 +1,4 @@
-"""The Maps app: a town to drag about; a place that is tapped tells its name and can be saved."""
+"""The Maps app: a town to drag about and to zoom into; a place that is tapped tells its name and can be saved."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ REACH = (400.0, 470.0)
 """How far the middle of the map can be dragged, across and down, in dp."""
 BLOCK = (96.0, 84.0)
 PIN_DP = 26.0
+ZOOMS = (0.5, 3.0)
+"""Least and greatest size of the town beside the one at first."""
 
 
 def build(state: PhoneState) -> Scene:
@@ -29,7 +31,8 @@ def build(state: PhoneState) -> Scene:
         rows = [Row(f"{APP}:saved.{place.name}", place.name, icon=place.icon) for place in saved(state)]
         return page_scene(APP, inner_page(state, APP, "Saved places"), listed(state, APP, rows, "Nothing saved"))
     action = Action(f"{APP}:list", "bookmark", "Saved places", opener("saved"))
-    town = TownMap(tuple(state.extra.places), *middle(state), state.page.fields.get("place", ""), state.look.wallpaper)
+    places, chosen = tuple(state.extra.places), state.page.fields.get("place", "")
+    town = TownMap(places, *middle(state), zoom_of(state), chosen, state.look.wallpaper)
     return Scene(
         header=[first_page(state, APP, "Maps", (action,))], body=[town], footer=_card(state), list_id=f"{APP}:map"
     )
@@ -44,6 +47,11 @@ def middle(state: PhoneState) -> tuple[float, float]:
     """What of the town lies in the middle of the map, in dp from the town's own middle."""
     scroll = state.page.scroll
     return scroll.get("x", 0.0), scroll.get("y", 0.0)
+
+
+def zoom_of(state: PhoneState) -> float:
+    """How large the town is shown."""
+    return state.page.scroll.get("zoom", 1.0)
 
 
 def _card(state: PhoneState) -> list[Widget]:
@@ -61,8 +69,14 @@ def _card(state: PhoneState) -> list[Widget]:
 
 def _pan(state: PhoneState, dx: float, dy: float) -> None:
     """The town comes along with the finger."""
-    for axis, moved, limit in (("x", dx, REACH[0]), ("y", dy, REACH[1])):
+    zoom = zoom_of(state)
+    for axis, moved, limit in (("x", dx / zoom, REACH[0]), ("y", dy / zoom, REACH[1])):
         state.page.scroll[axis] = round(min(max(state.page.scroll.get(axis, 0.0) - moved, -limit), limit), 3)
+
+
+def _zoom(state: PhoneState, factor: float) -> None:
+    """What is in the middle stays there."""
+    state.page.scroll["zoom"] = round(min(max(zoom_of(state) * factor, ZOOMS[0]), ZOOMS[1]), 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +86,17 @@ class TownMap:
     places: tuple[Place, ...]
     x: float
     y: float
+    zoom: float
     chosen: str
     seed: int
     height: float = MAP_HEIGHT
 
     def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
         area = Rect(left, top, left + width, top + self.height)
-        yield Placed(area, self._painter(area), Target(f"{APP}:town", "image", "Map", on_drag=_pan))
+        yield Placed(area, self._painter(area), Target(f"{APP}:town", "image", "Map", on_drag=_pan, on_pinch=_zoom))
         for place in self.places:
-            x, y = area.centre[0] + place.x - self.x, area.centre[1] + place.y - self.y
+            x = area.centre[0] + (place.x - self.x) * self.zoom
+            y = area.centre[1] + (place.y - self.y) * self.zoom
             if area.inset(40, 40).contains(x, y):
                 yield self._pin(x, y, place, area)
 
@@ -101,18 +117,26 @@ class TownMap:
         return Placed(
             spot,
             paint,
-            Target(f"{APP}:place.{place.name}", "icon", place.name, setter("place", place.name), on_drag=_pan),
+            Target(
+                f"{APP}:place.{place.name}",
+                "icon",
+                place.name,
+                setter("place", place.name),
+                on_drag=_pan,
+                on_pinch=_zoom,
+            ),
         )
 
     def _painter(self, area: Rect) -> Paint:
         def paint(canvas: Canvas, theme: Theme) -> None:
             canvas.fill(area, mix(theme.surface, (255, 255, 255), 0.05 if theme.dark else 0.9))
-            across, down = BLOCK
-            first_column = int((self.x - area.width / 2) // across)
-            first_row = int((self.y - area.height / 2) // down)
+            across, down = (side * self.zoom for side in BLOCK)
+            left, top = self.x * self.zoom, self.y * self.zoom
+            first_column = int((left - area.width / 2) // across)
+            first_row = int((top - area.height / 2) // down)
             for row in range(first_row, first_row + int(area.height / down) + 3):
                 for column in range(first_column, first_column + int(area.width / across) + 3):
-                    x, y = area.centre[0] + column * across - self.x, area.centre[1] + row * down - self.y
+                    x, y = area.centre[0] + column * across - left, area.centre[1] + row * down - top
                     block = Rect(x + 6, y + 5, x + across - 6, y + down - 5).clip(area)
                     if block.width > 0 and block.height > 0:
                         canvas.fill(block, self._ground(column, row, theme))
