@@ -88,8 +88,8 @@ class Command:
     consent: tuple[Literal["keyboard"], ...] = ()
     """what may be changed on your phone until the agent is done; keyboard: ADBKeyBoard types what is not ASCII"""
     more_actions: tuple[Literal["open_link", "pull_down", "zoom"], ...] = ()
-    """beside the phone's usual ones: links, and the shade of notifications and quick settings; not for the embedded
-    model, which was not taught them"""
+    """beside the phone's usual ones: links, the shade of notifications and quick settings, two fingers; not for the
+    embedded model, which was not taught them"""
     virtual: bool = False
     """with --device desktop: a desktop of the agent's own, which nobody sees; your own screen is not touched"""
     display: str = ""
