@@ -82,6 +82,9 @@ class ModelPolicy:
     ) -> None:
         self._model = model
         self._processor = processor
+        special = processor.tokenizer.special
+        self._never = (special.image_pad, special.video_pad)
+        """Written by a model they would stand for no picture, and nobody could read them again as they were."""
         self._sampling = sampling or SamplingConfig()
         self._vision = VisionCache() if vision is None else vision
         self._constrainer = constrainer
@@ -155,6 +158,7 @@ class ModelPolicy:
             cache=self._cache,
             on_token=self._processor.pieces(listener) if listener else None,
             constraint=constraint,
+            never=self._never,
         )
         reply = Reply(
             text=cut_at_stop(self._processor.decode(result.token_ids), context.dialogue.form),

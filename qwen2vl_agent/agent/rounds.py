@@ -77,6 +77,7 @@ class Rounds:
         on_token: Callable[[int], None] | None,
         constraint: Constraint | None,
         draft_tokens: int,
+        never: Sequence[int] = (),
         **sampling: Any,
     ) -> Request:
         ending = Ending(
@@ -84,7 +85,7 @@ class Rounds:
             eos_token_ids=self._model.config.eos_token_ids,
             stop=tuple(map(tuple, stop)),
         )
-        sampler = Sampler(TokenSampling(**sampling), seed)
+        sampler = Sampler(TokenSampling(**sampling), seed, never)
         foresight = Foresight(constraint=constraint, draft_tokens=draft_tokens)
         return Request(
             inputs=inputs, ending=ending, sampler=sampler, cache=cache, on_token=on_token, foresight=foresight

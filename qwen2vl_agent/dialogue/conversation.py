@@ -71,7 +71,12 @@ class Conversation:
         inputs, forgotten = self._fitting(asked, max_new_tokens)
         on_token = self._processor.pieces(on_text) if on_text else None
         result = self._model.generate(
-            inputs, max_new_tokens=max_new_tokens, cache=self._cache, on_token=on_token, **sampling
+            inputs,
+            max_new_tokens=max_new_tokens,
+            cache=self._cache,
+            on_token=on_token,
+            never=self._model.config.placeholders,
+            **sampling,
         )
         assert isinstance(result, GenerationResult)
         text = self._processor.decode(result.token_ids)

@@ -118,6 +118,11 @@ class Qwen2VLConfig:
             raise ValueError(f"dtype {self.dtype!r} is not one of {', '.join(DTYPES)}")
 
     @property
+    def placeholders(self) -> tuple[int, int]:
+        """Ids in whose places visual tokens stand; written by a model they would stand for nothing."""
+        return self.image_token_id, self.video_token_id
+
+    @property
     def spatial_merge_size(self) -> int:
         """Patches folded into one token, per side."""
         return self.vision.spatial_merge_size

@@ -127,6 +127,7 @@ class Qwen2VL(nn.Module):
         on_token: Callable[[int], None] | None = None,
         constraint: Constraint | None = None,
         draft_tokens: int = 0,
+        never: Sequence[int] = (),
     ) -> GenerationResult | list[GenerationResult]:
         """What the model writes after `inputs`, which hold the whole sequence; a list for a batch.
 
@@ -139,6 +140,7 @@ class Qwen2VL(nn.Module):
             constraint: what the text may be, token by token; it serves one text.
             draft_tokens: so many tokens are guessed at a time from what stands before, which saves passes and, up to
                 rounding, changes no token; 0: none.
+            never: ids that are not chosen, such as those of `config.placeholders`.
         """
         ending = Ending(
             max_new_tokens=max_new_tokens, eos_token_ids=self.config.eos_token_ids, stop=tuple(map(tuple, stop))
@@ -146,13 +148,13 @@ class Qwen2VL(nn.Module):
         sampling = SamplingConfig(temperature=temperature, top_p=top_p, top_k=top_k)
         foresight = Foresight(constraint=constraint, draft_tokens=draft_tokens)
         if not inputs.batched:
-            return generate_one(self, inputs, ending, Sampler(sampling, seed), cache, on_token, foresight)
+            return generate_one(self, inputs, ending, Sampler(sampling, seed, never), cache, on_token, foresight)
         if cache is not None or on_token is not None or foresight != NO_FORESIGHT:
             raise ValueError(
                 "a batch takes neither cache nor on_token nor constraint nor draft_tokens; generate its rows one by one"
             )
         rows = range(len(inputs.input_ids))
-        samplers = [Sampler(sampling, None if seed is None else seed + row) for row in rows]
+        samplers = [Sampler(sampling, None if seed is None else seed + row, never) for row in rows]
         return generate_batch(self, inputs, ending, samplers)
 
     @torch.inference_mode()

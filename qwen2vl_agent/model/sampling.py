@@ -1,5 +1,6 @@
 """Choosing the next token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,8 +29,10 @@ class SamplingConfig:
 class Sampler:
     """Draws tokens; reproducible for a seed."""
 
-    def __init__(self, config: SamplingConfig, seed: int | None = None) -> None:
+    def __init__(self, config: SamplingConfig, seed: int | None = None, never: Sequence[int] = ()) -> None:
+        """`never` are ids that are not drawn, such as those that stand for a picture's tokens."""
         self.config = config
+        self._never = torch.tensor(never, dtype=torch.long)
         self._generator = torch.Generator()
         if seed is None:
             self._generator.seed()
@@ -45,10 +48,13 @@ class Sampler:
 
         The likeliest token is taken, not drawn: its log-probability is that at temperature 1.
         """
+        left_V = logits_V
+        if len(self._never):
+            left_V = logits_V.index_fill(0, self._never.to(logits_V.device), float("-inf"))
         if self.config.temperature == 0 or self.config.top_k == 1:
-            token_id = int(logits_V.argmax())
+            token_id = int(left_V.argmax())
             return token_id, logprob(logits_V, token_id)
-        probabilities, ids = nucleus(logits_V, self.config)
+        probabilities, ids = nucleus(left_V, self.config)
         place = int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
         return int(ids[place]), float(probabilities[place].log())
 

@@ -130,7 +130,7 @@ class Engine:
             return Request(
                 inputs=inputs,
                 ending=Ending(max_new_tokens=limit, eos_token_ids=eos, stop=tuple(map(tuple, stop))),
-                sampler=Sampler(sampling, request.seed),
+                sampler=Sampler(sampling, request.seed, self._model.config.placeholders),
                 cache=caches[0],
                 on_token=on_token,
                 foresight=Foresight(constraint=constraint, draft_tokens=DRAFT_TOKENS),

@@ -58,9 +58,13 @@ def reencoded(env: Any, task: str, form: str, out: Path, model: tuple[Any, Any])
 
 
 def _spliced(step: Step, form: str, processor: Any) -> tuple[int, ...]:
-    """What was written; in the one turn of the keyword form an end of turn amid the episode is none, and goes."""
-    written, end = step.reply.token_ids, processor.tokenizer.special.im_end
-    return written[:-1] if form == "keyword" and written[-1] == end else written
+    """What was written; in the one turn of the keyword form an end of turn amid the episode is none, and goes.
+
+    A turn ends in `<|im_end|>`, also where the model wrote the end of all text.
+    """
+    written, special = step.reply.token_ids, processor.tokenizer.special
+    ends = (special.im_end, special.endoftext) if form == "keyword" else (special.endoftext,)
+    return written[:-1] if written[-1] in ends else written
 
 
 @pytest.mark.parametrize("form", ["keyword", "tool_call"])

@@ -53,7 +53,7 @@ def test_every_answer_is_that_of_the_whole_conversation_read_afresh(model, proce
         content += [{"type": "text", "text": question}] if question else []
         messages.append({"role": "user", "content": content})
         inputs = processor.encode(messages, add_generation_prompt=True).inputs
-        fresh = model.generate(inputs, max_new_tokens=6, **sampling)
+        fresh = model.generate(inputs, max_new_tokens=6, never=model.config.placeholders, **sampling)
         assert answer.result.token_ids == fresh.token_ids
         assert answer.text == processor.decode(fresh.token_ids)
         assert answer.result.tokens["cached"] + answer.result.tokens["read"] == len(inputs.input_ids)

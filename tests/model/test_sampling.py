@@ -55,3 +55,17 @@ def test_masked_tokens_are_left_out_whatever_the_rounding_so_that_a_seed_draws_t
         logits[torch.randperm(400, generator=generator)[:100]] = float("-inf")
         for nearly in (logits, logits + 1e-6 * torch.randn(400, generator=generator)):
             assert len(nucleus(nearly, SamplingConfig(temperature=1.0))[0]) == 300
+
+
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+def test_what_is_never_to_be_written_is_not_drawn(temperature):
+    logits = torch.tensor([5.0, 9.0, 4.0, 8.0])
+    sampler = Sampler(SamplingConfig(temperature=temperature), seed=1, never=(1, 3))
+    drawn = [sampler.draw(logits) for _ in range(200)]
+    assert {token_id for token_id, _ in drawn} == ({0, 2} if temperature else {0})
+    assert logits[1] == 9
+    if temperature:
+        share = sum(token_id == 0 for token_id, _ in drawn) / len(drawn)
+        assert share == pytest.approx(torch.tensor([5.0, 4.0]).div(2).softmax(0)[0].item(), abs=0.1)
+    else:
+        assert drawn[0][1] == pytest.approx(logprob(logits, 0))
