@@ -16,6 +16,7 @@ from typing import Any
 
 from qwen2vl_agent.agent.model_policy import ModelPolicy
 from qwen2vl_agent.recipes import tiny, tiny_acting, tiny_data, tiny_skills
+from qwen2vl_agent.recipes.exporting import model_of
 
 EMBEDDED = Path(tiny.__file__).parents[1] / "checkpoints" / "tiny"
 BEGIN, END = "<!-- scores: written by docs/make_card.py -->", "<!-- end of the scores -->"
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
 
 def measured_skills() -> dict[str, Any]:
     """As `train tiny` measures them."""
-    model, processor = tiny.tiny_model_of(EMBEDDED)
+    model, processor = model_of(EMBEDDED)
     pages = tiny.TinyRecipe().scored_pages
     scores = {}
     for name, blind in (("seen", False), ("blind", True)):
