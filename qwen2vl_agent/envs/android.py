@@ -239,8 +239,7 @@ class AndroidDevice:
                 touch = android_input.tap(*self._place(point, done))
                 self._send(f"{touch}; {touch}", done)
             case LongPress(point=point, duration_s=duration_s):
-                x, y = self._place(point, done)
-                done["duration_ms"] = round(duration_s * 1000)
+                done["duration_ms"], (x, y) = round(duration_s * 1000), self._place(point, done)
                 self._send(android_input.swipe(x, y, x, y, duration_s), done)
             case Swipe(start=start, end=end, duration_s=duration_s):
                 ends = *self._pixel(start), *self._pixel(end)
@@ -259,8 +258,9 @@ class AndroidDevice:
             case PullDown(what=what):
                 done |= self.pull_down(None if what == "nothing" else what)
             case Zoom(point=point, factor=factor):
-                done["factor"] = factor
-                self._zoom(*self._place(point, done), factor, done)
+                done["factor"], place = factor, self._place(point, done)
+                for line in android_touch.zoom(self._read(android_touch.LIST_COMMAND), self._frame, *place, factor):
+                    self._send(line, done)
             case Wait(seconds=seconds):
                 done["seconds"] = seconds
                 self._wait(seconds)
@@ -280,22 +280,6 @@ class AndroidDevice:
         if result.status:
             raise ActionRejected(f"the phone refused `{_short(line)}`: {result.complaint}")
         done.setdefault("sent", []).append(line)
-
-    def _zoom(self, x: int, y: int, factor: float, done: dict[str, Any]) -> None:
-        """Two fingers, where the phone lets its shell move them.
-
-        Raises:
-            ActionRejected: it does not, or they have no room.
-        """
-        panel = android_touch.parse_panel(self._read(android_touch.LIST_COMMAND))
-        if panel is None:
-            raise ActionRejected("this phone has no touch panel that its shell may use for two fingers")
-        try:
-            lines = android_touch.pinch(panel, self._frame, x, y, factor)
-        except ValueError as error:
-            raise ActionRejected(str(error)) from error
-        for line in android_input.chain(lines):
-            self._send(line, done)
 
     def _type(self, text: str, clear_first: bool, done: dict[str, Any]) -> None:
         if self.virtual and "=null" in self._read("dumpsys input_method | grep mServedInputConnection"):

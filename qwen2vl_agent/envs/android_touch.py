@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qwen2vl_agent.envs.android_input import chain
+from qwen2vl_agent.schema.errors import ActionRejected
 from qwen2vl_agent.schema.geometry import Frame
 
 LIST_COMMAND = "getevent -lp"
@@ -57,6 +59,21 @@ def parse_panel(listing: str) -> TouchPanel | None:
                 greatest.get("ABS_MT_TOUCH_MAJOR"),
             )
     return None
+
+
+def zoom(listing: str, frame: Frame, x: int, y: int, factor: float) -> Iterator[str]:
+    """The command lines of a zoom around a pixel, on the phone whose `getevent -lp` printed `listing`.
+
+    Raises:
+        ActionRejected: the phone has no such panel, or the fingers have no room.
+    """
+    panel = parse_panel(listing)
+    if panel is None:
+        raise ActionRejected("this phone has no touch panel that its shell may use for two fingers")
+    try:
+        return chain(pinch(panel, frame, x, y, factor))
+    except ValueError as error:
+        raise ActionRejected(str(error)) from error
 
 
 def pinch(panel: TouchPanel, frame: Frame, x: int, y: int, factor: float) -> list[str]:
