@@ -62,7 +62,7 @@ def keep(name: str, wheel: Path, weights: bool) -> None:
     results["best"]["model"] = kept[results["best"]["model"]]
     settings = results["settings"]
     settings["model"] = START
-    settings["replay"], settings["lessons"] = ["runs/full/data/episodes"] * bool(settings["replay"]), "runs/full/data"
+    settings["replay"], settings["lessons"] = ["runs/start/data/episodes"] * bool(settings["replay"]), "runs/start/data"
     DOCS.mkdir(exist_ok=True)
     (DOCS / f"{name}.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
     shutil.copy(wheel / "curve.png", DOCS / f"{name}.png")

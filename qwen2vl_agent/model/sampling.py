@@ -32,7 +32,7 @@ class Sampler:
     def __init__(self, config: SamplingConfig, seed: int | None = None, never: Sequence[int] = ()) -> None:
         """`never` are ids that are not drawn, such as those that stand for a picture's tokens."""
         self.config = config
-        self._never = torch.tensor(never, dtype=torch.long)
+        self._never = tuple(never)
         self._generator = torch.Generator()
         if seed is None:
             self._generator.seed()
@@ -48,15 +48,20 @@ class Sampler:
 
         The likeliest token is taken, not drawn: its log-probability is that at temperature 1.
         """
-        left_V = logits_V
-        if len(self._never):
-            left_V = logits_V.index_fill(0, self._never.to(logits_V.device), float("-inf"))
         if self.config.temperature == 0 or self.config.top_k == 1:
-            token_id = int(left_V.argmax())
+            token_id = int(logits_V.argmax())
+            if token_id in self._never:
+                token_id = int(self._left(logits_V).argmax())
             return token_id, logprob(logits_V, token_id)
-        probabilities, ids = nucleus(left_V, self.config)
+        probabilities, ids = nucleus(self._left(logits_V), self.config)
         place = int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
         return int(ids[place]), float(probabilities[place].log())
+
+    def _left(self, logits_V: Tensor) -> Tensor:
+        """The logits without those of ids that are not drawn."""
+        if not self._never:
+            return logits_V
+        return logits_V.index_fill(0, torch.tensor(self._never, device=logits_V.device), float("-inf"))
 
 
 def nucleus(logits_V: Tensor, config: SamplingConfig) -> tuple[Tensor, Tensor]:

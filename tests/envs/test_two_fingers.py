@@ -91,6 +91,16 @@ def test_fingers_end_as_many_times_as_far_apart(factor, place):
         assert all(0 <= x <= 10799 and 0 <= y <= 23999 for x, y in (a, b))
 
 
+def test_the_events_are_those_of_the_kernels_header():
+    """Written out, since the virtual phone takes its numbers from the same place as the sender."""
+    lines = pinch(parse_panel(VirtualPanel((1080, 2400)).listing()), FRAME, 540, 1200, 2.0)
+    begin = ["3 47 0", "3 57 901", "3 53 540", "3 54 984", "3 58 63", "3 48 63", "3 47 1", "3 57 902", "3 53 540"]
+    assert [line.removeprefix("sendevent /dev/input/event1 ") for line in lines[:9]] == begin
+    assert [line.split(maxsplit=2)[2] for line in lines[12:14]] == ["1 330 1", "0 0 0"]
+    end = ["3 47 0", "3 57 -1", "3 47 1", "3 57 -1", "1 330 0", "0 0 0"]
+    assert [line.split(maxsplit=2)[2] for line in lines[-6:]] == end
+
+
 def test_without_room_it_is_refused():
     with pytest.raises(ValueError, match="no room"):
         pinch(parse_panel(LISTING), FRAME, 20, 30, 2)
