@@ -1,7 +1,12 @@
-"""Tells at the end of a run which tests were left out, and what would let them run."""
+"""Tells at the end of a run which tests were left out, and what would let them run.
+
+`--note-passed FILE` writes down which tests passed, `--without-passed FILE` leaves those out: `make test test-all` runs
+no test twice, and still runs with every extra what was skipped for want of one.
+"""
 
 import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +22,27 @@ NEEDS = {
     "gpu": "run `make test-all` on a machine with CUDA",
 }
 _left_out: Counter[str] = Counter()
+_passed: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The two options of the Makefile."""
+    parser.addoption("--note-passed", type=Path, metavar="FILE", help="write the names of the tests that pass")
+    parser.addoption("--without-passed", type=Path, metavar="FILE", help="leave out the tests that are named there")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what passed before."""
+    if file := config.getoption("--without-passed"):
+        passed = set(file.read_text("utf-8").splitlines())
+        _left_out["passed before"] = sum(item.nodeid in passed for item in items)
+        items[:] = [item for item in items if item.nodeid not in passed]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Notes what passed; under pytest-xdist the process that reports hears of every test."""
+    if report.when == "call" and report.passed:
+        _passed.append(report.nodeid)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -28,9 +54,12 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Under pytest-xdist each worker collects everything and hands its count to the process that reports."""
+    """Writes what passed. Under pytest-xdist each worker collects everything and hands its count to the process that
+    reports."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = dict(_left_out)
+    elif file := session.config.getoption("--note-passed"):
+        file.write_text("".join(f"{name}\n" for name in _passed), "utf-8")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,5 +70,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each kind of test that did not run."""
+    if before := _left_out.pop("passed before", 0):
+        terminalreporter.write_line(f"left out: {before} tests that passed in `make test` just before")
     for marker, count in sorted(_left_out.items()):
         terminalreporter.write_line(f"left out: {count} {marker} tests; {NEEDS[marker]}")

@@ -19,7 +19,7 @@ from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.training.metrics import METRICS_FILE, read_metrics
 from qwen2vl_agent.trajectory.store import episodes, read_episode, read_header
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # on a machine that others use too, its one fixture takes long
 
 SMALLEST = {
     "pages": "1",
@@ -45,8 +45,9 @@ def two_tasks():
     with pytest.MonkeyPatch.context() as patched:
         for module in (tiny_data, tiny_acting):
             patched.setattr(module, "get_suite", lambda _: two)
-        # a model that has learned nothing writes as long as it may, at every step that it is given
-        patched.setattr(tiny_data, "AGENT", replace(tiny_data.AGENT, max_steps=6))
+        # a model that has learned nothing writes as long as it may, at every step that it is given; whatever it wrote
+        # can be neither read nor done
+        patched.setattr(tiny_data, "AGENT", replace(tiny_data.AGENT, max_steps=6, mistakes_in_a_row=1))
         yield
 
 
