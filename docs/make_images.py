@@ -1,7 +1,7 @@
 """Makes the pictures of the virtual phone: `python docs/make_images.py`.
 
-Six phones side by side, each with another seed's contents and looks, led to a screen by touching it; and phones of
-other shapes, one of which has names in many scripts.
+Six phones side by side, each with another seed's contents and looks, led to a screen by touching it; phones of other
+shapes, one of which has names in many scripts; and phones that speak Chinese and Arabic.
 """
 
 import itertools
@@ -137,6 +137,37 @@ def shapes() -> Image.Image:
     return picture
 
 
+def notifications(phone: VirtualPhone) -> None:
+    """The quick settings and what has come in."""
+    phone.swipe(DRAWN[0] // 2, 10, DRAWN[0] // 2, DRAWN[1] // 2)
+
+
+def shop(phone: VirtualPhone) -> None:
+    """Things to buy."""
+    phone.launch("org.virtualphone.shop")
+
+
+LOCALE_SHOTS = (
+    ("zh", launcher),
+    ("zh", settings),
+    ("zh", notifications),
+    ("ar", clock),
+    ("ar", settings),
+    ("ar", shop),
+)
+
+
+def locales() -> Image.Image:
+    """Phones in other languages."""
+    width = len(LOCALE_SHOTS) * (SHOWN[0] + GAP) - GAP
+    picture = Image.new("RGB", (width, SHOWN[1]), "white")
+    for place, (code, lead) in enumerate(LOCALE_SHOTS):
+        phone = VirtualPhone(random_state(60 + place, Words.test(), f"full-{code}"), DRAWN)
+        lead(phone)
+        picture.paste(phone.image().resize(SHOWN, Image.Resampling.LANCZOS), (place * (SHOWN[0] + GAP), 0))
+    return picture
+
+
 def six() -> Image.Image:
     """The six phones."""
     width = len(SHOTS) * (SHOWN[0] + GAP) - GAP
@@ -150,7 +181,7 @@ def six() -> Image.Image:
 def main() -> None:
     """Draw, put side by side, and write."""
     IMAGES.mkdir(exist_ok=True)
-    for name, picture in (("virtual-phone", six()), ("phone-shapes", shapes())):
+    for name, picture in (("virtual-phone", six()), ("phone-shapes", shapes()), ("phone-locales", locales())):
         out = IMAGES / f"{name}.png"
         picture.quantize(COLOURS, dither=Image.Dither.NONE).save(out, optimize=True)
         print(f"{out}: {picture.width} x {picture.height}, {out.stat().st_size // 1024} kB")

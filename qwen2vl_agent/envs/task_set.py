@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from qwen2vl_agent.envs.device import PhoneDevice
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task
-from qwen2vl_agent.envs.virtual_phone.app_list import APPS, installed
+from qwen2vl_agent.envs.virtual_phone.app_list import installed
 from qwen2vl_agent.envs.virtual_phone.state import random_state
 from qwen2vl_agent.envs.virtual_phone.words import Words
 from qwen2vl_agent.schema.errors import ConfigError
@@ -65,7 +65,7 @@ class PhoneTasks:
 
     def __init__(self, device: PhoneDevice) -> None:
         self._device = device
-        self.app_names = tuple(app.label for app in APPS) if device.virtual else ()
+        self.app_names = _labels(device.phone_state().edition) if device.virtual else ()
 
     def begin(self, name: str, split: Split, seed: int, fresh: bool) -> Task | None:
         """See `TaskSet`."""
@@ -105,9 +105,9 @@ def bundled_task(name: str, seed: int, split: Split) -> Task | None:
     Raises:
         ConfigError: `name` looks like an id, but there is no such task.
     """
-    from qwen2vl_agent.envs.tasks import make_task, task_ids
+    from qwen2vl_agent.envs.tasks import SUITES, make_task, task_ids
 
-    known = [*task_ids(), *task_ids("phone-full")]
+    known = [id for suite in SUITES for id in task_ids(suite)]
     if name in known:
         return make_task(name, seed, split)
     check_free_text(name, known)

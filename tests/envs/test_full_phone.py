@@ -222,5 +222,5 @@ def test_the_environment_offers_the_new_apps_once_a_full_task_begins():
 
 
 def test_an_unknown_edition_is_refused():
-    with pytest.raises(ConfigError, match="first or full"):
+    with pytest.raises(ConfigError, match="expected one of first, full, "):
         make_env(edition="third")

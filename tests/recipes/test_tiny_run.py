@@ -19,7 +19,8 @@ from qwen2vl_agent.schema.messages import ImagePart, Message, TextPart
 from qwen2vl_agent.training.metrics import METRICS_FILE, read_metrics
 from qwen2vl_agent.trajectory.store import episodes, read_episode, read_header
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # on a machine that others use too, its one fixture takes long
+# on a machine that others use too, the one fixture takes long
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 SMALLEST = {
     "pages": "1",

@@ -1,12 +1,14 @@
 """The bundled tasks: templates that seeds make tasks of, each with its check and its solution."""
 
 from qwen2vl_agent.envs.tasks.build import Split, build_task
-from qwen2vl_agent.envs.tasks.full.registry import FULL_TEMPLATES
+from qwen2vl_agent.envs.tasks.full.registry import FULL_TEMPLATES, LOCALE_TEMPLATES
 from qwen2vl_agent.envs.tasks.registry import TEMPLATES
 from qwen2vl_agent.envs.tasks.task import Decision, Screen, Task, Template
 from qwen2vl_agent.schema.errors import ConfigError
 
-SUITES = {"phone": TEMPLATES, "phone-full": FULL_TEMPLATES}
+SUITES = {"phone": TEMPLATES, "phone-full": FULL_TEMPLATES} | {
+    f"phone-{code}": templates for code, templates in LOCALE_TEMPLATES.items()
+}
 
 
 def make_task(id: str, seed: int, split: Split = "test") -> Task:
@@ -15,7 +17,7 @@ def make_task(id: str, seed: int, split: Split = "test") -> Task:
     Raises:
         ConfigError: there is no such task.
     """
-    known = TEMPLATES | FULL_TEMPLATES
+    known = {id: template for templates in SUITES.values() for id, template in templates.items()}
     if id not in known:
         raise ConfigError(f"there is no task {id!r}; expected one of {', '.join(known)}")
     return build_task(known[id], seed, split)

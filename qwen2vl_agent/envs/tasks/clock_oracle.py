@@ -63,7 +63,7 @@ def _set_minutes(hand: Hand, running: bool, now: int, wanted: int) -> Decision:
     if running:
         return hand.press("clock:timer.start")
     button = "start" if now == wanted else f"minutes.{'more' if now < wanted else 'less'}"
-    return comparing(hand.press(f"clock:timer.{button}"), "Minutes", now, wanted)
+    return comparing(hand.press(f"clock:timer.{button}"), hand.say("Minutes"), now, wanted)
 
 
 def _alarms(state: PhoneState) -> Alarms:

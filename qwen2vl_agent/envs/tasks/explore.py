@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from qwen2vl_agent.envs.virtual_phone.app_list import App, installed
+from qwen2vl_agent.envs.virtual_phone.app_list import App, installed, is_full
 from qwen2vl_agent.envs.virtual_phone.draw import Mark
 from qwen2vl_agent.envs.virtual_phone.full.pages import FULL_BUILDERS
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
@@ -90,7 +90,7 @@ def _enter(phone: VirtualPhone, rng: Random) -> None:
 
 
 def _weight(app: App, edition: str) -> int:
-    return MAIN_APP_WEIGHT if app.main or (edition == "full" and app.id in FULL_BUILDERS) else 1
+    return MAIN_APP_WEIGHT if app.main or (is_full(edition) and app.id in FULL_BUILDERS) else 1
 
 
 def _move(phone: VirtualPhone, rng: Random, words: Words) -> None:

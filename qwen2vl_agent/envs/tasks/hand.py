@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from qwen2vl_agent.envs.tasks.task import Decision, Screen
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
+from qwen2vl_agent.envs.virtual_phone.locales import translator
 from qwen2vl_agent.envs.virtual_phone.state import Page, PhoneState
 from qwen2vl_agent.envs.virtual_phone.widgets import scale_of
 from qwen2vl_agent.schema.actions import Answer, Done, PressKey, Swipe, Tap, TypeText
@@ -50,6 +51,7 @@ class Hand:
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
         self.state: PhoneState = screen.state
+        self.say = translator(self.state)
         self._by_id = {element.resource_id: element for element in screen.elements if element.resource_id}
 
     @property
@@ -63,7 +65,7 @@ class Hand:
 
     def tap(self, element: Element, label: str = "") -> Decision:
         """Touch an element's middle."""
-        return Decision(here(label or element.text, "it"), Tap(point=self._point(*element.centre)))
+        return Decision(here(self.say(label or element.text), "it"), Tap(point=self._point(*element.centre)))
 
     def press(self, resource_id: str, label: str = "") -> Decision:
         """Touch an element that must be there; where it is not, leave the page."""
@@ -88,7 +90,8 @@ class Hand:
 
     def answer(self, text: str, label: str) -> Decision:
         """Give the answer, which stands on the screen under `label`; it also ends the task."""
-        return Decision(under(label, text), Answer(text=text))
+        text = self.say(text)
+        return Decision(under(self.say(label), text), Answer(text=text))
 
     def fill(self, resource_id: str, text: str, label: str) -> Decision:
         """Focus a field, then put exactly `text` in it, going on from what is there where that fits."""
@@ -128,7 +131,7 @@ class Hand:
             return scroll
         if element is None:
             return self.scroll(True, f'"{name}" is covered: scroll down.')
-        return Decision(here(name, f"its {kind}"), Tap(point=self._point(*element.centre)))
+        return Decision(here(self.say(name), f"its {kind}"), Tap(point=self._point(*element.centre)))
 
     def reach(self, resource_id: str, order: Sequence[str], label: str) -> Decision:
         """Touch a row of a list, scrolling towards it first; `order` has the ids of all rows from top to bottom."""
@@ -144,7 +147,7 @@ class Hand:
         rank = {row: index for index, row in enumerate(order)}
         shown = [rank[row] for row, seen in self._by_id.items() if row in rank and self._readable(seen)]
         down = not shown or rank[resource_id] > min(shown)
-        return self.scroll(down, not_here(label, f"scroll {'down' if down else 'up'}"))
+        return self.scroll(down, not_here(self.say(label), f"scroll {'down' if down else 'up'}"))
 
     def scroll(self, down: bool, thought: str) -> Decision:
         """Drag the list in front by almost half of the screen."""
@@ -177,7 +180,7 @@ class Hand:
         if self.state.foreground == app_id:
             return None
         if self.state.foreground != "launcher":
-            return self.key("home", f'Go home to open "{APP_BY_ID[app_id].label}".')
+            return self.key("home", f'Go home to open "{self.say(APP_BY_ID[app_id].label)}".')
         return self._launch(app_id)
 
     def _launch(self, app_id: str) -> Decision:
@@ -190,7 +193,7 @@ class Hand:
                 return self.key("home", "Nothing useful found: go home.")
             order = [f"launcher:{app}" for app in self.state.home.drawer]
             return self.reach(wanted, order, APP_BY_ID[app_id].label)
-        thought = not_here(APP_BY_ID[app_id].label, f'tap "{ALL_APPS}"')
+        thought = not_here(self.say(APP_BY_ID[app_id].label), f'tap "{self.say(ALL_APPS)}"')
         return replace(self.press("launcher:all_apps"), thought=thought)
 
     def _readable(self, element: Element) -> bool:

@@ -5,6 +5,7 @@ from random import Random
 
 from qwen2vl_agent.envs.tasks.explore import Page, page_of
 from qwen2vl_agent.envs.tasks.hand import UNDER
+from qwen2vl_agent.envs.virtual_phone.app_list import FULL
 from qwen2vl_agent.envs.virtual_phone.device import VirtualPhoneDevice
 from qwen2vl_agent.schema.trajectory import Split
 
@@ -42,7 +43,7 @@ def read_pages(
     from qwen2vl_agent.envs.register import make_env
 
     rng = Random(seed)
-    env, tasks = make_env(size=size, edition=edition), FULL_READING_TASKS if edition == "full" else READING_TASKS
+    env, tasks = make_env(size=size, edition=edition), FULL_READING_TASKS if edition == FULL else READING_TASKS
     device = env.device
     assert isinstance(device, VirtualPhoneDevice)
     while True:

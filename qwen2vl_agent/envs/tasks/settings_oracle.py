@@ -86,7 +86,7 @@ def _touch(hand: Hand, item_id: str, group: str, value: SettingValue) -> Decisio
         order = row_order(hand, group)
         scroll = hand.scroll_towards(row_id(item_id), order, item.title)
         then = hand.press(f"{row_id(item_id)}.{'more' if wanted > now else 'less'}")
-        return scroll or comparing(then, item.title, now, wanted)
+        return scroll or comparing(then, hand.say(item.title), now, wanted)
     return hand.reach(row_id(item_id), row_order(hand, group), item.title)
 
 

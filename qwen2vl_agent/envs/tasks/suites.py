@@ -2,6 +2,8 @@
 
 from qwen2vl_agent.envs.suite import Suite, parts_of
 from qwen2vl_agent.envs.tasks import make_task, task_ids
+from qwen2vl_agent.envs.virtual_phone.app_list import FULL
+from qwen2vl_agent.envs.virtual_phone.locales import LOCALES
 
 WHOLE_PHONE = "phone"
 FULL_PHONE = "phone-full"
@@ -10,8 +12,11 @@ EXAMPLE_SEED = 1
 
 def suites() -> dict[str, Suite]:
     """By name."""
-    full = Suite(FULL_PHONE, tuple(task_ids(FULL_PHONE)), example_goal, env_kwargs={"edition": "full"})
-    return parts_of(Suite(WHOLE_PHONE, tuple(task_ids(WHOLE_PHONE)), example_goal)) | {FULL_PHONE: full}
+    editions = {FULL_PHONE: FULL} | {f"{WHOLE_PHONE}-{code}": f"{FULL}-{code}" for code in LOCALES}
+    return parts_of(Suite(WHOLE_PHONE, tuple(task_ids(WHOLE_PHONE)), example_goal)) | {
+        name: Suite(name, tuple(task_ids(name)), example_goal, env_kwargs={"edition": edition})
+        for name, edition in editions.items()
+    }
 
 
 def example_goal(task: str) -> str:

@@ -1,7 +1,9 @@
 """The apps that the editions of the phone have."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 
+from qwen2vl_agent.envs.virtual_phone.locales import LOCALES, locale_of, table
 from qwen2vl_agent.schema.errors import ConfigError
 
 
@@ -60,7 +62,9 @@ APP_BY_ID = {app.id: app for app in (*APPS, *MORE_APPS)}
 APP_BY_PACKAGE = {app.package: app for app in (*APPS, *MORE_APPS)}
 
 
-EDITIONS = ("first", "full")
+FULL = "full"
+EDITIONS = ("first", FULL, *(f"{FULL}-{code}" for code in LOCALES))
+"""`full-zh` is the full edition with its labels in that language (`locales.py`)."""
 
 
 def check_edition(edition: str) -> None:
@@ -70,9 +74,19 @@ def check_edition(edition: str) -> None:
         ConfigError: there is none.
     """
     if edition not in EDITIONS:
-        raise ConfigError(f"there is no edition {edition!r} of the virtual phone; expected {' or '.join(EDITIONS)}")
+        raise ConfigError(f"the virtual phone has no edition {edition!r}; expected one of {', '.join(EDITIONS)}")
 
 
+def is_full(edition: str) -> bool:
+    """Whether it is the full edition, in whatever language."""
+    return edition.partition("-")[0] == FULL
+
+
+@functools.cache
 def installed(edition: str) -> tuple[App, ...]:
-    """The apps of an edition, `first` or `full`."""
-    return (*APPS, *MORE_APPS) if edition == "full" else APPS
+    """The apps of an edition, with their labels in its language."""
+    apps = (*APPS, *MORE_APPS) if is_full(edition) else APPS
+    if not locale_of(edition):
+        return apps
+    words = table(edition.partition("-")[2])
+    return tuple(replace(app, label=words[app.label]) for app in apps)

@@ -8,6 +8,7 @@ from qwen2vl_agent.envs.virtual_phone import settings_names
 from qwen2vl_agent.envs.virtual_phone.commands_apps import am, package_service
 from qwen2vl_agent.envs.virtual_phone.faults import parse_faults
 from qwen2vl_agent.envs.virtual_phone.files import FileProblem
+from qwen2vl_agent.envs.virtual_phone.locales import TAG, locale_of
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import ITEMS, Fact
 from qwen2vl_agent.envs.virtual_phone.shell import Call, Handler
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState, random_state
@@ -136,11 +137,12 @@ def properties(system: System) -> dict[str, str]:
     """What getprop knows, sorted by name."""
     facts = {name: item.value for name, item in ITEMS.items() if isinstance(item, Fact)}
     release, build = facts["about.version"], facts["about.build"]
+    locale = locale_of(system.phone.state.edition)
     return dict(
         sorted(
             {
                 "dev.bootcomplete": "1",
-                "persist.sys.locale": "en-US",
+                "persist.sys.locale": locale.tag if locale else TAG,
                 "persist.sys.timezone": "UTC",
                 "ro.boot.qemu": "0",
                 "ro.build.characteristics": "default",

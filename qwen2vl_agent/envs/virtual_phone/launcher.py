@@ -8,6 +8,7 @@ from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID, App
 from qwen2vl_agent.envs.virtual_phone.controls import Button, Buttons
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.locales import translator
 from qwen2vl_agent.envs.virtual_phone.rows import Row
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import Look, Page, PhoneState
@@ -32,7 +33,7 @@ def _home(state: PhoneState) -> Scene:
     return Scene(
         header=header,
         body=list(icon_rows(state.home.grid, state.look, on_wallpaper=True)),
-        footer=[Handle(open_drawer), Dock(tuple(state.home.dock), state.look), Gap(10)],
+        footer=[Handle(open_drawer), Dock(tuple(APP_BY_ID[app] for app in state.home.dock), state.look), Gap(10)],
         list_id="launcher:grid",
         over_wallpaper=True,
         backdrop=_paint_wallpaper(state.look.wallpaper),
@@ -42,7 +43,8 @@ def _home(state: PhoneState) -> Scene:
 
 def _drawer(state: PhoneState) -> Scene:
     draft = state.launcher.fields.get("search", "")
-    apps = [app for app in state.home.drawer if draft.strip().lower() in APP_BY_ID[app].label.lower()]
+    say, wanted = translator(state), draft.strip().lower()
+    apps = [app for app in state.home.drawer if wanted in say(APP_BY_ID[app].label).lower()]
     search = search_field(state, "launcher", "Search apps")
     body: list[Widget] = [*icon_rows(apps, state.look, on_wallpaper=False)]
     return Scene(
@@ -97,24 +99,25 @@ def _paint_wallpaper(seed: int) -> Callable[[Canvas, Theme], None]:
 def icon_rows(apps: list[str], look: Look, *, on_wallpaper: bool) -> Iterator[Widget]:
     """The icons of apps in rows of four."""
     for start in range(0, len(apps), COLUMNS):
-        yield IconRow(tuple(apps[start : start + COLUMNS]), look, on_wallpaper)
+        row = tuple(APP_BY_ID[app] for app in apps[start : start + COLUMNS])
+        yield IconRow(row, look, on_wallpaper)
 
 
 @dataclass(frozen=True, slots=True)
 class IconRow:
     """Up to four app icons with their labels."""
 
-    apps: tuple[str, ...]
+    apps: tuple[App, ...]
     look: Look
     on_wallpaper: bool
     height: float = 112.0
 
     def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
         each = (width - 8) / COLUMNS
-        for index, name in enumerate(self.apps):
+        for index, app in enumerate(self.apps):
             start = left + 4 + index * each
             rect = Rect(start, top + 2, start + each, top + self.height - 2)
-            yield self._icon(APP_BY_ID[name], rect)
+            yield self._icon(app, rect)
 
     def _icon(self, app: App, rect: Rect) -> Placed:
         x = rect.centre[0]
@@ -136,7 +139,7 @@ class IconRow:
 class Dock:
     """The favourite apps on a glass strip at the bottom."""
 
-    apps: tuple[str, ...]
+    apps: tuple[App, ...]
     look: Look
     height: float = 92.0
 
@@ -144,9 +147,9 @@ class Dock:
         strip = Rect(left + 10, top, left + width - 10, top + self.height)
         yield Placed(strip, lambda canvas, theme: canvas.glass(strip, 30, WHITE, 0.22))
         each = strip.width / len(self.apps)
-        for index, name in enumerate(self.apps):
+        for index, app in enumerate(self.apps):
             rect = Rect(strip.left + index * each, top, strip.left + (index + 1) * each, top + self.height)
-            yield self._icon(APP_BY_ID[name], rect)
+            yield self._icon(app, rect)
 
     def _icon(self, app: App, rect: Rect) -> Placed:
         def paint(canvas: Canvas, theme: Theme) -> None:

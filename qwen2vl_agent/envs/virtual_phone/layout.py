@@ -1,11 +1,13 @@
 """Puts a scene's parts at their places on the screen, back to front."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from qwen2vl_agent.envs.virtual_phone import keyboard, system_ui
+from qwen2vl_agent.envs.virtual_phone.app_list import is_full
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.full import notices
+from qwen2vl_agent.envs.virtual_phone.locales import Translate, locale_of, spoken, translator
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Theme
@@ -13,6 +15,9 @@ from qwen2vl_agent.envs.virtual_phone.widgets import Paint, Placed, Target, Widg
 
 FAB_ROOM = 100.0
 """Free height at the end of a list under a floating button, so that its last row can be reached."""
+NAMED_BY_WIDGETS = ("button", "icon", "image", "key", "switch")
+"""Roles of parts whose name may be the widget's own word, such as `Back`. Lines of text may be part of what the owner
+wrote, and are said before they are cut."""
 
 
 class Part(NamedTuple):
@@ -36,6 +41,8 @@ class Arrangement:
 
 def arrange(scene: Scene, state: PhoneState, screen: Rect) -> Arrangement:
     """The places of all that a scene and the system show on a screen, in dp."""
+    say = translator(state)
+    scene = spoken(scene, say) if locale_of(state.edition) else scene
     bottom = screen.bottom - system_ui.NAV_BAR_HEIGHT
     keyboard_top = bottom - keyboard.HEIGHT if state.keyboard.visible else bottom
     body_top = system_ui.STATUS_BAR_HEIGHT + sum(widget.height for widget in scene.header)
@@ -57,7 +64,7 @@ def arrange(scene: Scene, state: PhoneState, screen: Rect) -> Arrangement:
         room = system_ui.TOAST_HEIGHT if state.toast else 0
         parts.append(Part(scene.fab.placed(body._replace(bottom=body.bottom - room)), screen))
     if state.toast:
-        parts += [Part(placed, screen) for placed in system_ui.toast(state.toast, body)]
+        parts += [Part(placed, screen) for placed in system_ui.toast(say(state.toast), body)]
     if state.keyboard.visible:
         keys = keyboard.place(state.keyboard.layer, keyboard_top, screen.width, mirrored=state.extra.mirrored)
         parts += [Part(placed, screen) for placed in keys]
@@ -66,11 +73,20 @@ def arrange(scene: Scene, state: PhoneState, screen: Rect) -> Arrangement:
     if scene.overlay is not None:
         parts += [Part(placed, screen) for placed in scene.overlay.placed(screen)]
     if state.shade_open:
-        parts += [Part(placed, screen) for placed in system_ui.shade(state, screen)]
-        if state.edition == "full":
-            parts += [Part(placed, screen) for placed in notices.place(state, screen)]
+        parts += [Part(placed, screen) for placed in system_ui.shade(state, screen, say)]
+        if is_full(state.edition):
+            parts += [Part(placed, screen) for placed in notices.place(state, screen, say)]
     parts += [Part(placed, screen) for placed in system_ui.navigation_bar(screen, over_wallpaper=bright)]
-    return Arrangement(parts, body, scroll, max_scroll)
+    named = [_named(part, say) for part in parts] if locale_of(state.edition) else parts
+    return Arrangement(named, body, scroll, max_scroll)
+
+
+def _named(part: Part, say: Translate) -> Part:
+    """A part whose target has its name in the phone's language, where a widget named it itself."""
+    target = part.placed.target
+    if target is None or target.role not in NAMED_BY_WIDGETS:
+        return part
+    return part._replace(placed=replace(part.placed, target=replace(target, text=say(target.text))))
 
 
 def _list(scene: Scene, body: Rect, scroll: float, max_scroll: float) -> list[Part]:

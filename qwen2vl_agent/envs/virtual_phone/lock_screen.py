@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
+from qwen2vl_agent.envs.virtual_phone.locales import Translate
 from qwen2vl_agent.envs.virtual_phone.widgets import WIDTH, scale_of, screen_of
 
 SWIPE_DP = 60.0
@@ -60,17 +61,17 @@ class Lock:
             for index, key in enumerate(KEYS)
         }
 
-    def paint(self, size: tuple[int, int], clock: str) -> Image.Image:
+    def paint(self, size: tuple[int, int], clock: str, say: Translate = str) -> Image.Image:
         """The screen of the phone, in its natural orientation."""
         canvas, screen = Canvas(Image.new("RGB", size, GROUND), scale_of(size)), screen_of(size)
         middle = screen.centre[0]
         if self.pad:
-            words = "Wrong PIN" if self.failed else "*" * len(self.typed) or "Enter PIN"
+            words = say("Wrong PIN") if self.failed else "*" * len(self.typed) or say("Enter PIN")
             canvas.text(middle, 250, words, 26, INK, align="middle")
             for key, (x, y) in self.key_middles(screen).items():
                 canvas.round(Rect(x - 50, y - 38, x + 50, y + 38), 30, KEY_COLOUR)
-                canvas.text(x, y, {"⌫": "del", "↵": "OK"}.get(key, key), 30, INK, align="middle")
+                canvas.text(x, y, {"⌫": "del", "↵": say("OK")}.get(key, key), 30, INK, align="middle")
         else:
             canvas.text(middle, 200, clock, 64, INK, align="middle")
-            canvas.text(middle, 600, "Swipe up to unlock", 20, INK, align="middle")
+            canvas.text(middle, 600, say("Swipe up to unlock"), 20, INK, align="middle")
         return canvas.image

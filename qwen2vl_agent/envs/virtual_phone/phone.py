@@ -230,7 +230,7 @@ class VirtualPhone:
         False where there is no such app or page.
         """
         app = APP_BY_PACKAGE.get(package) or APP_BY_ID.get(package)
-        if package != LAUNCHER_PACKAGE and app not in self.apps():
+        if package != LAUNCHER_PACKAGE and (app is None or app.id not in {other.id for other in self.apps()}):
             return False
         if page is not None and (app is None or app.id != "settings" or page not in ITEMS):
             return False
@@ -261,7 +261,7 @@ class VirtualPhone:
         return (app.package, app.activity) if app else (LAUNCHER_PACKAGE, LAUNCHER_ACTIVITY)
 
     def apps(self) -> list[App]:
-        """The installed apps."""
+        """The installed apps, with their labels in the phone's language."""
         return list(installed(self._state.edition))
 
     def advance(self, seconds: float) -> None:

@@ -123,7 +123,7 @@ class PhoneState:
     network_name: str = "Home"
 
     edition: str = "first"
-    """`first`, or `full`: the phone with more apps, notifications and prompts."""
+    """`first`, or `full`: the phone with more apps, notifications and prompts; `full-zh`: that in Chinese."""
     extra: Extra = field(default_factory=Extra)
     """What only the full edition has."""
 
@@ -173,11 +173,12 @@ class PhoneState:
 
 def random_state(seed: int, words: Words, edition: str = "first") -> PhoneState:
     """A phone on its home screen; look, order, settings and content vary with the seed and with nothing else."""
+    from qwen2vl_agent.envs.virtual_phone.app_list import is_full
     from qwen2vl_agent.envs.virtual_phone.full.random_content import furnish
     from qwen2vl_agent.envs.virtual_phone.random_phone import draw_state
 
     state = draw_state(seed, words)
-    return furnish(state, words) if edition == "full" else state
+    return furnish(state, words, edition) if is_full(edition) else state
 
 
 @functools.cache

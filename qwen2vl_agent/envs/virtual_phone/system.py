@@ -7,6 +7,7 @@ from PIL import Image
 
 from qwen2vl_agent.envs.virtual_phone.faults import FaultCounter, Faults
 from qwen2vl_agent.envs.virtual_phone.files import FileTree
+from qwen2vl_agent.envs.virtual_phone.locales import translator
 from qwen2vl_agent.envs.virtual_phone.lock_screen import SWIPE_DP, Lock
 from qwen2vl_agent.envs.virtual_phone.phone import VirtualPhone
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
@@ -91,7 +92,9 @@ class System:
     def image(self) -> Image.Image:
         """What the screen shows; the same image is given until something changes."""
         if self.lock is not None and self.phone.state.screen_on:
-            return self.turning.picture(self.lock.paint(self.phone.size, clock_text(self.phone.state)))
+            return self.turning.picture(
+                self.lock.paint(self.phone.size, clock_text(self.phone.state), translator(self.phone.state))
+            )
         image = self.phone.image()
         if self.turning.upright:
             return image

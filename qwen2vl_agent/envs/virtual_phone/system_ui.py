@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from qwen2vl_agent.envs.virtual_phone import navigation
+from qwen2vl_agent.envs.virtual_phone import locales, navigation
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.theme import Colour, Theme
@@ -39,8 +39,7 @@ def clock_text(state: PhoneState) -> str:
 
 def date_text(state: PhoneState) -> str:
     """The date, for example `Mon 3 March`."""
-    now = datetime.fromtimestamp(state.now_s, UTC)
-    return f"{now:%a} {now.day} {now:%B}"
+    return locales.date_text(state, datetime.fromtimestamp(state.now_s, UTC))
 
 
 def status_icons(state: PhoneState) -> list[tuple[str, str]]:
@@ -126,7 +125,7 @@ def toast(text: str, body: Rect) -> Iterator[Placed]:
     yield label(rect.inset(20, 0), "system:toast", text, 18, colour="background")
 
 
-def shade(state: PhoneState, screen: Rect) -> Iterator[Placed]:
+def shade(state: PhoneState, screen: Rect, say: locales.Translate) -> Iterator[Placed]:
     """The quick settings, pulled down over the page."""
     panel = screen._replace(bottom=SHADE_DP)
 
@@ -143,7 +142,8 @@ def shade(state: PhoneState, screen: Rect) -> Iterator[Placed]:
     for index, (setting, text, icon) in enumerate(tiles):
         each = (screen.width - 24) / 2
         left, top = 14 + each * (index % 2), 92 + 84.0 * (index // 2)
-        yield _tile(Rect(left, top, left + each - 8, top + 74), setting, text, icon, bool(state.settings.get(setting)))
+        spot, on = Rect(left, top, left + each - 8, top + 74), bool(state.settings.get(setting))
+        yield _tile(spot, setting, say(text), icon, on)
 
 
 def _tile(rect: Rect, setting: str, text: str, icon: str, on: bool) -> Placed:

@@ -161,19 +161,20 @@ class Bubble:
 class Compose:
     """The field to write a message in, and the button that sends it."""
 
-    text: str
+    value: str
     focused: bool
+    label: str = "Message"
     height: float = 76.0
 
     def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
         rect = Rect(left + 12, top + 8, left + width - 76, top + self.height - 8)
-        target = Target("messages:text", "field", self.text or "Message", _focus_text, focused=self.focused)
+        target = Target("messages:text", "field", self.value or self.label, _focus_text, focused=self.focused)
         yield Placed(rect, lambda canvas, theme: self._paint(canvas, theme, rect), target)
         spot = Rect(left + width - 72, top + 8, left + width - 12, top + self.height - 8)
 
         def paint_send(canvas: Canvas, theme: Theme) -> None:
-            canvas.circle(*spot.centre, 29, theme.primary if self.text else theme.container)
-            ink = theme.on_primary if self.text else theme.on_container
+            canvas.circle(*spot.centre, 29, theme.primary if self.value else theme.container)
+            ink = theme.on_primary if self.value else theme.on_container
             canvas.icon(spot.centre[0] + 1, spot.centre[1], "send", 28, ink)
 
         yield Placed(spot, paint_send, Target("messages:send", "button", "Send", _send))
@@ -181,9 +182,9 @@ class Compose:
     def _paint(self, canvas: Canvas, theme: Theme, rect: Rect) -> None:
         canvas.round(rect, 30, theme.surface_high)
         size = 20 * canvas.font_scale
-        line = wrap(self.text, size, "regular", rect.width - 44)[-1] if self.text else ""
-        if not self.text:
-            canvas.text(rect.left + 26, rect.centre[1], "Message", 20, theme.secondary_text)
+        line = wrap(self.value, size, "regular", rect.width - 44)[-1] if self.value else ""
+        if not self.value:
+            canvas.text(rect.left + 26, rect.centre[1], self.label, 20, theme.secondary_text)
         canvas.text(rect.left + 22, rect.centre[1], line, 20, theme.text)
         if self.focused:
             x = rect.left + 22 + text_width(line, size)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.fields import search_field
+from qwen2vl_agent.envs.virtual_phone.locales import translator
 from qwen2vl_agent.envs.virtual_phone.rows import Row, Stepper, grouped
 from qwen2vl_agent.envs.virtual_phone.scene import Scene
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import (
@@ -104,7 +105,8 @@ def _choice_page(state: PhoneState, choice: Item) -> Scene:
 def _search_page(state: PhoneState) -> Scene:
     draft = state.page.fields.get("search", "")
     wanted = draft.strip().lower()
-    found = [item for item in walk() if wanted and item is not ROOT and wanted in item.title.lower()]
+    say = translator(state)
+    found = [item for item in walk() if wanted and item is not ROOT and wanted in say(item.title).lower()]
     field = replace(search_field(state, "settings", "Search settings"), id="settings:search_field")
     body = grouped([item_widget(state, item) for item in found], cards=state.look.cards)
     if wanted and not found:

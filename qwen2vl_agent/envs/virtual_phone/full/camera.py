@@ -28,7 +28,7 @@ def build(state: PhoneState) -> Scene:
         canvas.image.paste(wallpaper(seed, canvas.image.size, dark=True))
 
     return Scene(
-        footer=[CameraKeys(state.extra.selfie)],
+        footer=[CameraKeys("Front lens" if state.extra.selfie else "Back lens")],
         list_id="camera:view",
         over_wallpaper=True,
         backdrop=paint,
@@ -40,14 +40,14 @@ def build(state: PhoneState) -> Scene:
 class CameraKeys:
     """The shutter, which lens is in use, and the key to change it."""
 
-    selfie: bool
+    lens: str
     height: float = 126.0
 
     def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
         for placed in Shutter().place(left, top, width):
             assert placed.target is not None
             yield replace(placed, target=replace(placed.target, on_tap=_shoot))
-        x, y, name = left + width - 60, top + 55, "Front lens" if self.selfie else "Back lens"
+        x, y = left + width - 60, top + 55
 
         def paint(canvas: Canvas, theme: Theme) -> None:
             canvas.circle(x, y, 28, (40, 40, 44))
@@ -59,9 +59,9 @@ class CameraKeys:
         lens = Rect(left + 16, top + 36, left + 120, top + 76)
 
         def paint_name(canvas: Canvas, theme: Theme) -> None:
-            canvas.text(lens.left, lens.centre[1], name, 18, WHITE, weight="medium")
+            canvas.text(lens.left, lens.centre[1], self.lens, 18, WHITE, weight="medium")
 
-        yield Placed(lens, paint_name, Target("camera:lens", "text", name))
+        yield Placed(lens, paint_name, Target("camera:lens", "text", self.lens))
 
 
 def _shoot(state: PhoneState) -> None:

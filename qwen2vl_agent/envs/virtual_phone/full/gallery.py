@@ -23,10 +23,8 @@ def build(state: PhoneState) -> Scene:
     photos = state.extra.photos
     if state.page.name == "photo":
         return _photo(state)
-    body = [
-        PhotoRow(state.look.wallpaper, tuple(photos[start : start + COLUMNS]))
-        for start in range(0, len(photos), COLUMNS)
-    ]
+    rows = [tuple(photos[start : start + COLUMNS]) for start in range(0, len(photos), COLUMNS)]
+    body = [PhotoRow(state.look.wallpaper, row, tuple(f"Photo {photo.number + 1}" for photo in row)) for row in rows]
     return page_scene(APP, first_page(state, APP, "Gallery"), body, list_name="list")
 
 
@@ -68,6 +66,7 @@ class PhotoRow:
 
     seed: int
     photos: tuple[Photo, ...]
+    names: tuple[str, ...]
     height: float = 152.0
 
     def place(self, left: float, top: float, width: float) -> Iterator[Placed]:
@@ -76,7 +75,7 @@ class PhotoRow:
             start = left + index * each
             yield from Photos(self.seed, 1, self.height - 30, photo.number).place(start, top, each)
             name = Rect(start, top + self.height - 30, start + each, top + self.height)
-            yield label(name, f"{APP}:name.{photo.number}", f"Photo {photo.number + 1}", 17, align="middle")
+            yield label(name, f"{APP}:name.{photo.number}", self.names[index], 17, align="middle")
             if photo.favorite:
                 yield Placed(name, _heart(start + each - 20, top + 20))
 

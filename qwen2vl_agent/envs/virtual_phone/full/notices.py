@@ -6,6 +6,7 @@ from qwen2vl_agent.envs.virtual_phone import navigation
 from qwen2vl_agent.envs.virtual_phone.app_list import APP_BY_ID
 from qwen2vl_agent.envs.virtual_phone.draw import Canvas, Rect
 from qwen2vl_agent.envs.virtual_phone.full.content import Notice
+from qwen2vl_agent.envs.virtual_phone.locales import Translate
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.system_ui import SHADE_DP, WHITE
 from qwen2vl_agent.envs.virtual_phone.theme import Theme
@@ -17,7 +18,7 @@ DISMISS_DP = 80.0
 """A finger that moves this far aside takes a notification along."""
 
 
-def place(state: PhoneState, screen: Rect) -> Iterator[Placed]:
+def place(state: PhoneState, screen: Rect, say: Translate) -> Iterator[Placed]:
     """The notifications, as many as fit, and the button that clears them."""
     top = TOP
     for notice in state.extra.notices:
@@ -25,10 +26,11 @@ def place(state: PhoneState, screen: Rect) -> Iterator[Placed]:
         top += ROW_DP
     if state.extra.notices:
         rect = Rect(screen.right - 132, top, screen.right - 16, top + 48)
-        yield Placed(rect, _clear_painter(rect), Target("shade:clear", "button", "Clear all", _clear))
+        clear = say("Clear all")
+        yield Placed(rect, _clear_painter(rect, clear), Target("shade:clear", "button", clear, _clear))
     else:
         box = Rect(24, top, screen.right - 24, top + 60)
-        yield label(box, "shade:none", "No notifications", 20, colour=WHITE, align="middle")
+        yield label(box, "shade:none", say("No notifications"), 20, colour=WHITE, align="middle")
 
 
 def _row(rect: Rect, notice: Notice) -> Iterator[Placed]:
@@ -52,10 +54,10 @@ def _row(rect: Rect, notice: Notice) -> Iterator[Placed]:
     yield label(line, f"{id}.detail", notice.text, 16.5, colour="secondary_text")
 
 
-def _clear_painter(rect: Rect) -> Paint:
+def _clear_painter(rect: Rect, text: str) -> Paint:
     def paint(canvas: Canvas, theme: Theme) -> None:
         canvas.round(rect, 24, theme.container)
-        canvas.text(*rect.centre, "Clear all", 18, theme.on_container, weight="medium", align="middle")
+        canvas.text(*rect.centre, text, 18, theme.on_container, weight="medium", align="middle")
 
     return paint
 

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from qwen2vl_agent.envs.virtual_phone.app_list import MORE_APPS
+from qwen2vl_agent.envs.virtual_phone.app_list import FULL, MORE_APPS
 from qwen2vl_agent.envs.virtual_phone.full.content import (
     Expense,
     Extra,
@@ -13,6 +13,7 @@ from qwen2vl_agent.envs.virtual_phone.full.content import (
     Site,
     Todo,
 )
+from qwen2vl_agent.envs.virtual_phone.locales import locale_of
 from qwen2vl_agent.envs.virtual_phone.state import PhoneState
 from qwen2vl_agent.envs.virtual_phone.words import Words
 
@@ -38,10 +39,10 @@ MIRRORED_SHARE = 0.12
 """Phones that are laid out from right to left."""
 
 
-def furnish(state: PhoneState, words: Words) -> PhoneState:
-    """The phone with the content of the full edition; `state` is changed and given back."""
+def furnish(state: PhoneState, words: Words, edition: str = FULL) -> PhoneState:
+    """The phone with the content of a full edition; `state` is changed and given back."""
     rng = Random(f"full {state.seed}")
-    state.edition = "full"
+    state.edition, locale = edition, locale_of(edition)
     _install(rng, state)
     state.extra = Extra(
         home_page=_second_page(rng, state),
@@ -64,7 +65,7 @@ def furnish(state: PhoneState, words: Words) -> PhoneState:
         ],
         notices=_notices(rng, state, words),
         waiting_mails=_new_mails(rng, state, words),
-        mirrored=rng.random() < MIRRORED_SHARE,
+        mirrored=locale.mirrored if locale else rng.random() < MIRRORED_SHARE,
     )
     return state
 
