@@ -160,8 +160,8 @@ English; letters: Latin, without accents.
 GAPS = """\
 ## Known gaps
 
-* One kind of screen: the virtual phone, first and full edition, in its own drawing and in English. No real phone, no web
-  page, no desktop, no photo, no video.
+* One kind of screen: the virtual phone, first and full edition, in its own drawing and in English. No real phone, no
+  web page, no desktop, no photo, no video.
 * One size. Smaller print than that of these phones was never seen.
 * What is held out are names and texts. The words of the phone itself (its settings, its apps, its buttons) and the
   templates of the tasks are those of the tests: success on test phones says nothing about other apps or other tasks.
