@@ -2,9 +2,11 @@
 
 from itertools import islice
 
+import pytest
+
 from qwen2vl_agent.data.synthetic.screen_lines import texts_of_names
-from qwen2vl_agent.envs.tasks.readings import READING_TASKS, read_pages
-from qwen2vl_agent.envs.tasks.registry import TEMPLATES
+from qwen2vl_agent.envs.tasks import task_ids
+from qwen2vl_agent.envs.tasks.readings import read_pages, reading_tasks
 from qwen2vl_agent.envs.virtual_phone.settings_catalogue import CHOICES
 from qwen2vl_agent.envs.virtual_phone.words import is_held_out
 from qwen2vl_agent.recipes.harvest import record_page
@@ -31,5 +33,11 @@ def test_phones_to_learn_on_show_no_held_out_word():
         assert not {e.text for e in page.elements if is_held_out(e.text)} - OF_THE_SYSTEM
 
 
-def test_all_templates_exist():
-    assert set(READING_TASKS) <= set(TEMPLATES)
+@pytest.mark.parametrize(("suite", "edition"), [("phone", "first"), ("phone-full", "full"), ("phone-zh", "full-zh")])
+def test_all_templates_exist(suite, edition):
+    assert set(reading_tasks(edition)) <= set(task_ids(suite))
+
+
+def test_a_phone_that_speaks_chinese_is_read_in_chinese():
+    pages = islice(read_pages(4, (270, 600), edition="full-zh"), 10)
+    assert all(any("返回" in element.text for element in page.elements) for page in pages)

@@ -5,7 +5,7 @@ from random import Random
 
 from qwen2vl_agent.envs.tasks.explore import Page, page_of
 from qwen2vl_agent.envs.tasks.hand import UNDER
-from qwen2vl_agent.envs.virtual_phone.app_list import FULL
+from qwen2vl_agent.envs.virtual_phone.app_list import FULL, is_full
 from qwen2vl_agent.envs.virtual_phone.device import VirtualPhoneDevice
 from qwen2vl_agent.schema.trajectory import Split
 
@@ -25,15 +25,23 @@ READING_TASKS = (
 )
 """Templates whose solutions read; the full edition has them, too."""
 FULL_READING_TASKS = (
-    *(f"full.{task}" for task in READING_TASKS),
-    "full.notices.read",
-    "full.browser.read",
-    "full.shop.price",
-    "full.shop.cheapest",
-    "full.expenses.read",
-    "full.mail.newest",
-    "full.multi.expense_from_shop",
+    "notices.read",
+    "browser.read",
+    "shop.price",
+    "shop.cheapest",
+    "expenses.read",
+    "mail.newest",
+    "multi.expense_from_shop",
 )
+"""Those that only the full edition has."""
+
+
+def reading_tasks(edition: str) -> tuple[str, ...]:
+    """The ids of the tasks of an edition whose solutions read."""
+    if not is_full(edition):
+        return READING_TASKS
+    code = edition.partition("-")[2]
+    return tuple(f"{code or FULL}.{task}" for task in (*READING_TASKS, *FULL_READING_TASKS))
 
 
 def read_pages(
@@ -43,7 +51,7 @@ def read_pages(
     from qwen2vl_agent.envs.register import make_env
 
     rng = Random(seed)
-    env, tasks = make_env(size=size, edition=edition), FULL_READING_TASKS if edition == FULL else READING_TASKS
+    env, tasks = make_env(size=size, edition=edition), reading_tasks(edition)
     device = env.device
     assert isinstance(device, VirtualPhoneDevice)
     while True:
