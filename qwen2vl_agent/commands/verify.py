@@ -1,13 +1,13 @@
 """`qwen2vl-agent verify`: recorded steps, encoded and scored again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 from rich.console import Console
 
-from qwen2vl_agent.agent.loading import LoadSettings, load, recorded_settings
+from qwen2vl_agent.agent.loading import Compute, LoadSettings, load, recorded_settings
 from qwen2vl_agent.commands import output
 from qwen2vl_agent.commands.models import resolve
 from qwen2vl_agent.schema.errors import ConfigError
@@ -34,6 +34,8 @@ class Command:
     """an episode, or a folder of episodes"""
     model: str = ""
     """folder or hub id; the one named in the records if left out"""
+    compute: Compute | None = None
+    """where to compute: cpu, cuda, or auto; as recorded if left out. Another place rounds otherwise"""
     json: bool = False
     """print one JSON object as the last line of standard output"""
 
@@ -65,8 +67,9 @@ class Command:
         for folder in episodes(self.folder):
             header = read_header(folder)
             if header.policy == "model":
-                key = resolve(self.model or header.model), recorded_settings(header)
-                names.setdefault(key, []).append(folder)
+                loading = recorded_settings(header)
+                loading = replace(loading, compute=self.compute) if self.compute else loading
+                names.setdefault((resolve(self.model or header.model), loading), []).append(folder)
         return names
 
     def _check(

@@ -13,6 +13,7 @@ from qwen2vl_agent.model.image_processor import ImageProcessor
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.model.tokenizer import train_tokenizer
 from qwen2vl_agent.recipes import registry
+from qwen2vl_agent.trajectory.store import HEADER_FILE
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,20 @@ def test_how_finely_a_model_looked_is_recorded_and_verified(checkpoint, tmp_path
     status, answer = call(capsys, *words, "--max-pixels", "784", "--out", str(tmp_path / "bench"))
     assert (status, answer["max_pixels"], answer["dtype"]) == (0, 784, "auto")
     status, answer = call(capsys, "verify", str(tmp_path / "bench"))
+    assert (status, answer["steps"], answer["mismatches"]) == (0, 1, 0)
+
+
+def test_a_record_of_a_gpu_is_verified_where_there_is_none(checkpoint, tmp_path, capsys):
+    words = ["bench", "settings.toggle", "--model", checkpoint, "--episodes", "1", "--max-steps", "1", "--workers", "1"]
+    call(capsys, *words, "--out", str(tmp_path / "bench"))
+    (header,) = (tmp_path / "bench").glob(f"*/{HEADER_FILE}")
+    written = json.loads(header.read_text("utf-8"))
+    written["config"]["loading"]["compute"] = "cuda:7"
+    header.chmod(0o644)
+    header.write_text(json.dumps(written), "utf-8")
+    assert cli.main(["verify", str(tmp_path / "bench")]) == 2
+    assert "give cpu" in capsys.readouterr().err
+    status, answer = call(capsys, "verify", str(tmp_path / "bench"), "--compute", "cpu")
     assert (status, answer["steps"], answer["mismatches"]) == (0, 1, 0)
 
 
