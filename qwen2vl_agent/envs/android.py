@@ -15,6 +15,7 @@ from qwen2vl_agent.envs.adb_link import AdbLink, ShellResult
 from qwen2vl_agent.envs.android_apps import LIST_COMMAND, InstalledApp, find_app, parse_apps
 from qwen2vl_agent.envs.android_capture import Capture
 from qwen2vl_agent.envs.android_screen import STATE_COMMAND, WHY_BLACK, ScreenState, parse_state
+from qwen2vl_agent.envs.android_text import PhoneText
 from qwen2vl_agent.envs.hierarchy import parse_xml, whole_tree
 from qwen2vl_agent.envs.phone_video import PhoneVideo
 from qwen2vl_agent.envs.reconnecting import Reconnecting
@@ -34,12 +35,11 @@ from qwen2vl_agent.schema.actions import (
     Wait,
     Zoom,
 )
-from qwen2vl_agent.schema.errors import ActionRejected, ActionVoid, ConfigError, DeviceLost
+from qwen2vl_agent.schema.errors import ActionRejected, ConfigError, DeviceLost
 from qwen2vl_agent.schema.geometry import Frame, Point
 from qwen2vl_agent.schema.observation import CaptureName, Element
 from qwen2vl_agent.schema.tools import tool_name
 
-ADB_KEYBOARD = "com.android.adbkeyboard/.AdbIME"
 VIRTUAL_PRODUCT = "virtual_phone"
 """`ro.product.name` of a virtual phone."""
 STATE_PATH = "/data/local/tmp/virtual-phone-state.json"
@@ -49,14 +49,9 @@ FOCUS = re.compile(r"mCurrentFocus=Window\{\S+ \S+ ([^/\s}]+)/([^\s}]+)")
 RESUMED = re.compile(r"[rR]esumedActivity[:=] ?ActivityRecord\{\S+ \S+ ([^/\s}]+)/([^\s}]+)")
 DISPLAY = re.compile(r"^Display \d+", re.MULTILINE)
 MAIN_DISPLAY = re.compile(r"DisplayViewport\{[^}]*?displayId=0, uniqueId='local:(\d+)'")
-HIDDEN = re.compile(r"[•*·●]*")
-"""What a password's field shows."""
 PATIENCE_S, TIMEOUT_S = 10.0, 30.0
 LOOK_FOR_TURNS_S = 1.0
 PIN_VARIABLE, CAPTURE_VARIABLE = "QWEN2VL_AGENT_PIN", "QWEN2VL_AGENT_CAPTURE"
-CONSENT_VARIABLE = "QWEN2VL_AGENT_CONSENT"
-KEYBOARD_CHANGE = "ADBKeyBoard, which is installed, becomes the phone's keyboard until the agent is done"
-NO_FIELD = "no text field has the focus; tap the field first"
 
 
 class AndroidDevice:
@@ -92,12 +87,12 @@ class AndroidDevice:
         self._link = AdbLink(self._client, self.serial, timeout_s=timeout_s)
         self.connection = Reconnecting(self._link, patience_s=patience_s)
         self._apps: list[InstalledApp] | None = None
-        self._previous_keyboard: str | None = None
-        self._enabled_keyboard = False
         self._pulled_down = False
-        self._consent = consent or (lambda what: os.environ.get(CONSENT_VARIABLE) == "keyboard")
         self.virtual = self._link.shell("getprop ro.product.name").text.strip() == VIRTUAL_PRODUCT
         self.name = "virtual-phone" if self.virtual else "android"
+        self._text = PhoneText(
+            virtual=self.virtual, send=self._send, read=self._read, elements=self.elements, consent=consent
+        )
         self._display = ""
         self._turned_at = 0.0
         self._frame = self._read_frame()
@@ -247,7 +242,7 @@ class AndroidDevice:
                 self._send(android_input.swipe(*ends, duration_s), done)
             case TypeText(text=text, clear_first=clear_first):
                 done |= {"text": text, "clear_first": clear_first}
-                self._type(text, clear_first, done)
+                self._text.type(text, clear_first, done)
             case PressKey(name=name):
                 done["key"] = name
                 self._send(android_input.key(android_input.KEY_CODES[name]), done)
@@ -280,63 +275,6 @@ class AndroidDevice:
         if result.status:
             raise ActionRejected(f"the phone refused `{_short(line)}`: {result.complaint}")
         done.setdefault("sent", []).append(line)
-
-    def _type(self, text: str, clear_first: bool, done: dict[str, Any]) -> None:
-        if self.virtual and "=null" in self._read("dumpsys input_method | grep mServedInputConnection"):
-            raise ActionRejected(NO_FIELD)
-        plain = android_input.is_plain(text)
-        if not plain:
-            self._use_adb_keyboard()
-        if clear_first:
-            self._clear(done)
-        lines = android_input.type_plain(text) if plain else android_input.type_any(text)
-        for line in android_input.chain(lines):
-            self._send(line, done)
-        if text.strip() and "\n" not in text:
-            self._read_back(text, done)
-
-    def _read_back(self, text: str, done: dict[str, Any]) -> None:
-        """See what arrived, where the field can be read.
-
-        Raises:
-            ActionVoid: something else stands there.
-        """
-        try:
-            field = next((element for element in self.elements() if element.focused and element.role == "field"), None)
-        except DeviceLost:  # no tree of this screen: some apps have none
-            return
-        if field is None or HIDDEN.fullmatch(field.text):
-            return
-        done["read_back"] = field.text
-        if not android_input.holds(field.text, text):
-            raise ActionVoid(f"the text did not arrive as typed: the field now holds {field.text!r}")
-
-    def _clear(self, done: dict[str, Any]) -> None:
-        try:
-            self._send(android_input.select_all_and_delete(), done)
-        except ActionRejected:  # before Android 13 there is no keycombination
-            self._send(android_input.delete_backwards(), done)
-
-    def _use_adb_keyboard(self) -> None:
-        """Make ADBKeyBoard the keyboard; the owner's comes back in `close`.
-
-        Raises:
-            ActionRejected: it is not installed, or the owner does not agree.
-        """
-        listing = self._read("ime list -s -a; settings get secure default_input_method").split()
-        if ADB_KEYBOARD not in listing[:-1]:
-            raise ActionRejected(
-                "this phone can only be sent ASCII text; for other characters its owner must install ADBKeyBoard"
-            )
-        if listing[-1] != ADB_KEYBOARD:
-            if not (self.virtual or self._consent(KEYBOARD_CHANGE)):
-                raise ActionRejected(
-                    f"the phone's owner has not agreed to this: {KEYBOARD_CHANGE} (to agree, set {CONSENT_VARIABLE} to "
-                    "keyboard); until then only ASCII text can be typed"
-                )
-            self._previous_keyboard = self._previous_keyboard or listing[-1]
-            self._enabled_keyboard |= ADB_KEYBOARD not in self._read("ime list -s").split()
-            self._send(f"ime enable {ADB_KEYBOARD} && ime set {ADB_KEYBOARD}", {})
 
     def _open(self, name: str, done: dict[str, Any]) -> None:
         if self._apps is None:
@@ -385,8 +323,6 @@ class AndroidDevice:
                 "only; give the task in your own words, or leave --serial out"
             )
 
-    # -----------------------------------------------------------------------------------------------------------------
-
     # Beside the action set -------------------------------------------------------------------------------------------
 
     def shell(self, line: str) -> str:
@@ -431,11 +367,8 @@ class AndroidDevice:
         if self._pulled_down:
             self._shell("cmd statusbar collapse")
             self._pulled_down = False
-        if self._previous_keyboard:
-            keyboard, self._previous_keyboard = self._previous_keyboard, None
-            disable = f"; ime disable {ADB_KEYBOARD}" if self._enabled_keyboard else ""
-            self._shell(f"ime set {android_input.quote(keyboard)}{disable}")
-            self._enabled_keyboard = False
+        if restoring := self._text.restoring():
+            self._shell(restoring)
 
 
 def _chosen_capture() -> CaptureName | None:

@@ -127,7 +127,7 @@ def test_other_scripts_need_the_adb_keyboard_and_the_owners_comes_back(
     assert b"adbkeyboard" in adb("shell", "settings get secure default_input_method").stdout
     device.close()
     assert b"LatinIME" in adb("shell", "settings get secure default_input_method").stdout
-    monkeypatch.setattr("qwen2vl_agent.envs.android.ADB_KEYBOARD", "not.installed/.Ime")
+    monkeypatch.setattr("qwen2vl_agent.envs.android_text.ADB_KEYBOARD", "not.installed/.Ime")
     with pytest.raises(ActionRejected, match="ASCII text"):
         device.perform(TypeText(text="ß"))
 

@@ -13,7 +13,8 @@ from qwen2vl_agent import cli
 from qwen2vl_agent.commands.devices import Wish
 from qwen2vl_agent.commands.phones import phone_at_hand
 from qwen2vl_agent.envs import adb_server
-from qwen2vl_agent.envs.android import ADB_KEYBOARD, CONSENT_VARIABLE, KEYBOARD_CHANGE, AndroidDevice
+from qwen2vl_agent.envs.android import AndroidDevice
+from qwen2vl_agent.envs.android_text import ADB_KEYBOARD, CONSENT_VARIABLE, KEYBOARD_CHANGE
 from qwen2vl_agent.envs.calibration import Landing, calibrate, parse_touches
 from qwen2vl_agent.envs.virtual_phone.server import PhoneProcess
 from qwen2vl_agent.schema.actions import PHONE_ACTIONS, OpenApp, PressKey, TypeText
@@ -37,12 +38,12 @@ def test_a_real_phones_keyboard_is_changed_on_consent_only_and_put_back(device: 
     adb("shell", f"ime disable {ADB_KEYBOARD}")
     device.perform(OpenApp(name="Contacts"))
     device.perform(PressKey(name="search"))
-    device.virtual, device._consent = False, refuse
+    device._text.virtual, device._text.consent = False, refuse
     with pytest.raises(ActionRejected, match="has not agreed"):
         device.perform(TypeText(text="日本"))
     assert len(asked) == 1
     assert ADB_KEYBOARD.encode() not in adb("shell", "ime list -s").stdout
-    device._consent = lambda what: True
+    device._text.consent = lambda what: True
     device.perform(TypeText(text="日本"))
     assert ADB_KEYBOARD.encode() in adb("shell", "ime list -s").stdout
     device.close()
