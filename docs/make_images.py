@@ -1,7 +1,7 @@
 """Makes the pictures of the virtual phone: `python docs/make_images.py`.
 
 Six phones side by side, each with another seed's contents and looks, led to a screen by touching it; phones of other
-shapes, one of which has names in many scripts; and phones that speak Chinese and Arabic.
+shapes, one of which has names in many scripts; and phones that speak Chinese, Japanese and Arabic.
 """
 
 import itertools
@@ -150,8 +150,8 @@ def shop(phone: VirtualPhone) -> None:
 LOCALE_SHOTS = (
     ("zh", launcher),
     ("zh", settings),
-    ("zh", notifications),
-    ("ar", clock),
+    ("ja", notifications),
+    ("ja", clock),
     ("ar", settings),
     ("ar", shop),
 )

@@ -31,7 +31,8 @@ class Command:
     (0.1 a share, 10 every tenth), corrupt, garble, rotate-randomly (shares), rotation (quarters), locked (PIN), state
     (recovery …), secure, screen-off, folded, unauthorized, no-screenrecord, no-adb-keyboard, old-input"""
     edition: str = "first"
-    """first, full: the phone with more apps, notifications and prompts; full-zh, full-ar: that in Chinese or Arabic"""
+    """first, full: the phone with more apps, notifications and prompts; full-zh, full-ja, full-ar: that in Chinese,
+    Japanese or Arabic"""
     json: bool = False
     """print one JSON object with the serial when the phone is ready"""
 

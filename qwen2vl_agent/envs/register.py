@@ -51,8 +51,8 @@ def make_env(name: str = "virtual-phone", **options: Any) -> Any:
 
     Options: `seed`, `task` (an id or free text), `split`, `max_steps`, `end_when_solved`, `ask_user`, `blind` (grey
     screens), `dry_run`, `observe` (`screen`, `video` or `clip`), `size` and `edition` (`first`, `full`, `full-zh`,
-    `full-ar`) of a virtual phone; for `android` also `serial`; for `browser`, `desktop` and `miniwob` see `env.py` in
-    their folders. For `gym` those of `GymConfig`: `env_id` (any gymnasium environment), `env_kwargs`, `modules`, ….
+    `full-ja`, `full-ar`) of a virtual phone; for `android` also `serial`; for `browser`, `desktop` and `miniwob` see
+    `env.py` in their folders. For `gym` those of `GymConfig`: `env_id` (any gymnasium environment), `env_kwargs`, ….
 
     Raises:
         ConfigError: unknown name or option.

@@ -39,6 +39,8 @@ SHARED = {
     "ABC",
     "VP",
     "Quad",
+    "Bluetooth",
+    "ToDo",
 }
 """Latin words that other languages write, too."""
 NAMES = {"Comet", "Falcon", "Harbor", "Lynx", "Swift", "Ava", "Echo", "Luna", "Max", "Nova", "Otto", *BOOKS}
@@ -159,5 +161,7 @@ def test_an_app_is_opened_by_its_name_on_the_phone():
 
 
 def test_an_edition_in_a_language_that_it_does_not_speak_is_refused():
-    with pytest.raises(ConfigError, match=r"no edition 'full-xx'; expected one of first, full, full-zh, full-ar"):
+    with pytest.raises(
+        ConfigError, match=r"no edition 'full-xx'; expected one of first, full, full-zh, full-ja, full-ar"
+    ):
         make_env(edition="full-xx")

@@ -12,7 +12,7 @@ from qwen2vl_agent.schema.errors import ConfigError
 def test_the_apps_suites_share_out_the_whole_phones_tasks():
     known = {name: suite for name, suite in suites().items() if suite.env == "virtual-phone"}
     whole = known.pop("phone")
-    for edition in ("full", "zh", "ar"):
+    for edition in ("full", "zh", "ja", "ar"):
         tasks = known.pop(f"phone-{edition}").tasks
         assert tasks[: len(whole.tasks)] == tuple(f"{edition}.{task}" for task in whole.tasks)
     assert sorted(task for suite in known.values() for task in suite.tasks) == sorted(whole.tasks)

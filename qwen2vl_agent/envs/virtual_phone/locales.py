@@ -53,6 +53,13 @@ LOCALES = {
         weekdays="周一 周二 周三 周四 周五 周六 周日",
         months="1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",
     ),
+    "ja": Locale(
+        "ja-JP",
+        mirrored=False,
+        date="{month}{day}日({weekday})",
+        weekdays="月 火 水 木 金 土 日",
+        months="1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",
+    ),
     "ar": Locale(
         "ar-EG",
         mirrored=True,
