@@ -22,6 +22,7 @@ NO_CUDA := $(if $(wildcard /dev/nvidia0),,not gpu)
 POSSIBLE := $(NO_PHONE)$(if $(NO_PHONE),$(if $(NO_CUDA), and ))$(NO_CUDA)
 
 # `make test test-all` runs no test twice: what passed is left out, what was skipped for want of an extra is run.
+# With `=`: pytest would take an existing file after a space for the tests to run, and not find the option.
 PASSED := $(VENV)/.passed
 BOTH := $(and $(filter test,$(MAKECMDGOALS)),$(filter test-all,$(MAKECMDGOALS)))
 
@@ -50,13 +51,13 @@ demo: $(CORE) ## set up and watch a task being done on a virtual phone
 	$(BIN)/qwen2vl-agent run --device android --serial virtual --task $(DEMO_TASK) --seed $(DEMO_SEED) $(DEMO_FLAGS)
 
 test: $(DEV) ## set up and run the quick tests
-	$(PYTEST) -m "$(QUICK)" $(if $(BOTH),--note-passed $(PASSED))
+	$(PYTEST) -m "$(QUICK)" $(if $(BOTH),--note-passed=$(PASSED))
 
 test-all: $(DOCS) ## the quick tests and those that take long, start several processes or need a browser or X
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && ! dpkg -s $(DEBIAN) > /dev/null 2>&1; then \
 	  apt-get update -qq && apt-get install -qq -y --no-install-recommends $(DEBIAN) \
 	  || echo "make: without $(DEBIAN) some tests are skipped"; fi
-	$(PYTEST) -m "$(POSSIBLE)" $(if $(BOTH),--without-passed $(PASSED))
+	$(PYTEST) -m "$(POSSIBLE)" $(if $(BOTH),--without-passed=$(PASSED))
 
 check: $(DEV) ## format, lint, types, layers, spelling, insecure code, known vulnerabilities
 	$(BIN)/ruff format --check .
