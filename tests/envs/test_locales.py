@@ -114,8 +114,8 @@ def test_arabic_is_laid_out_from_right_to_left_and_chinese_is_not():
 
 @pytest.mark.parametrize("task_id", [f"{code}.{name}" for code in LOCALES for name in (
     "settings.choose", "settings.read", "settings.two_toggles", "launcher.open_app", "launcher.quick_setting",
-    "clock.start_timer", "multi.message_contact_number", "calendar.read", "browser.send_form", "shop.buy",
-) if f"{code}.{name}" in task_ids(f"phone-{code}")])  # fmt: skip
+    "clock.start_timer", "multi.message_contact_number", "calendar.read", "browser.form", "shop.order",
+)])  # fmt: skip
 def test_the_oracle_solves_tasks_in_other_languages(task_id):
     for seed in range(2):
         task = make_task(task_id, seed)
@@ -143,9 +143,7 @@ def test_a_goal_names_things_as_they_stand_on_the_screen():
 def test_it_speaks_over_adb_and_to_those_who_open_apps_by_name(adb_client):
     with open_virtual_phone(seed=4, size=SMALL, edition="full-zh") as device:
         assert device.shell("getprop persist.sys.locale").strip() == "zh-CN"
-        assert "设置" in {element.text for element in device.elements()} | set(
-            re.findall("label=(.+)", device.shell("dumpsys package"))
-        )
+        assert "设置" in re.findall("label=(.+)", device.shell("dumpsys package"))
         device.shell("am start -a android.settings.SETTINGS")
         assert "设置" in {element.text for element in device.elements()}
 
