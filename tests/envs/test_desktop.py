@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -178,9 +179,8 @@ def test_held_keys_stay_down_until_released_or_the_episode_ends(device, witness)
     assert [kind for kind, _ in witness.seen()] == ["key down", "key up"]
 
 
-@pytest.fixture
-def terminal(device):
-    """An xterm whose input goes to a file."""
+def open_terminal(device):
+    """An xterm whose input goes to a file, with the keyboard."""
     device.virtual.launch(["xterm", "-u8", "-e", "cat > typed.txt"])
     (window,) = within(device.elements)
     within((device.virtual.home / "typed.txt").exists)
@@ -189,11 +189,27 @@ def terminal(device):
     return device.virtual.home / "typed.txt"
 
 
+@pytest.fixture
+def terminal(device):
+    return open_terminal(device)
+
+
 @needs("xterm")
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "long"])
 def test_text_in_every_script_arrives_in_a_terminal(device, terminal, script):
     type_as_an_agent(device, TypeText(text=SCRIPTS[script] + "\n"))
     assert within(terminal.read_text) == SCRIPTS[script] + "\n"
+
+
+@needs("xterm")
+def test_an_episode_begins_when_a_busy_window_manager_has_seen_the_last_one_end(device, terminal):
+    """Else it takes the new window, which X gives the same id, for the old one."""
+    os.kill(device.virtual.window_manager_pid, signal.SIGSTOP)
+    threading.Timer(1.0, os.kill, (device.virtual.window_manager_pid, signal.SIGCONT)).start()
+    device.begin()
+    typed = open_terminal(device)
+    type_as_an_agent(device, TypeText(text="ไทย\n"))
+    assert within(typed.read_text) == "ไทย\n"
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,10 @@ from qwen2vl_agent.schema.tools import tool_name
 
 SIZE = (1280, 800)
 """Of a virtual desktop, in pixels."""
-EMPTY_WITHIN_S = 3.0
+EMPTY_WITHIN_S = 5.0
 """How long a new episode waits for the windows of ended applications; what stays longer was opened by somebody else."""
+NOTICED_WITHIN_S = 60.0
+"""How long it waits for the window manager of a busy machine to notice that a window is gone."""
 
 
 class DesktopDevice:
@@ -131,9 +133,16 @@ class DesktopDevice:
         self.acted = 0
 
     def _wait_until_empty(self) -> None:
-        """Windows outlive their applications for a moment, and the next one may have the same title."""
-        end = time.monotonic() + EMPTY_WITHIN_S
-        while self.hand.windows() and time.monotonic() < end:
+        """Windows outlive their applications for a moment, and stay in the window manager's list for another.
+
+        The next window may have the same title, and gets the same id; a window manager that has not seen the first one
+        go takes the second for it, and gives it no focus.
+        """
+        start = time.monotonic()
+        while self.hand.listed():
+            limit_s = EMPTY_WITHIN_S if self.hand.windows() else NOTICED_WITHIN_S
+            if time.monotonic() - start > limit_s:
+                return
             time.sleep(0.02)
 
     def close(self) -> None:

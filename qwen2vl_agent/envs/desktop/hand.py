@@ -75,6 +75,11 @@ class Hand:
         found: list[dict[str, Any]] = self.do("windows")
         return found
 
+    def listed(self) -> list[int]:
+        """See `windows.listed`."""
+        found: list[int] = self.do("listed")
+        return found
+
     def close(self) -> None:
         """End it. A second time does nothing."""
         assert self._process.stdin is not None

@@ -129,6 +129,12 @@ class Hand:
 
         return list_windows(self.x11._display) if self.x11 else []
 
+    def listed(self) -> list[int]:
+        """See `windows.listed`."""
+        from qwen2vl_agent.envs.desktop.windows import listed
+
+        return listed(self.x11._display) if self.x11 else []
+
     @property
     def _command(self) -> str:
         return "command" if sys.platform == "darwin" else "ctrl"
@@ -208,7 +214,20 @@ class Hand:
             raise Void(f"the window in front did not paste the text with {'+'.join(keys)}; is a field focused?")
 
 
-ORDERS = ("size", "position", "move", "click", "drag", "scroll", "press", "key_down", "key_up", "type", "windows")
+ORDERS = (
+    "size",
+    "position",
+    "move",
+    "click",
+    "drag",
+    "scroll",
+    "press",
+    "key_down",
+    "key_up",
+    "type",
+    "windows",
+    "listed",
+)
 
 
 def obey(hand: Hand, order: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class VirtualDesktop:
         self.display: str = told["display"]
         self.home = Path(told["home"])
         self.server_pid: int = told["server"]
+        self.window_manager_pid: int = told["window_manager"]
 
     def launch(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
         """Start an application in the home.

@@ -25,8 +25,10 @@ def main() -> int:
             if not display:
                 return 1
             env = {**os.environ, "DISPLAY": display, "HOME": home, "XDG_CONFIG_HOME": f"{home}/.config"}
-            children.append(subprocess.Popen(["openbox"], env=env, stdout=2))
-            print(json.dumps({"display": display, "home": home, "server": server.pid}), flush=True)
+            manager = subprocess.Popen(["openbox"], env=env, stdout=2)
+            children.append(manager)
+            told = {"display": display, "home": home, "server": server.pid, "window_manager": manager.pid}
+            print(json.dumps(told), flush=True)
             sys.stdin.buffer.read()
         finally:
             for child in reversed(children):

@@ -10,8 +10,13 @@ def list_windows(display: Any) -> list[dict[str, Any]]:
     """
     root = display.screen().root
     active = _numbers(display, root, "_NET_ACTIVE_WINDOW")
-    found = (_window(display, number) for number in _numbers(display, root, "_NET_CLIENT_LIST_STACKING"))
+    found = (_window(display, number) for number in listed(display))
     return [{**window, "active": window["id"] in active} for window in found if window]
+
+
+def listed(display: Any) -> list[int]:
+    """The ids that the window manager lists, those of windows that are gone already and it has not noticed too."""
+    return _numbers(display, display.screen().root, "_NET_CLIENT_LIST_STACKING")
 
 
 def active_class(display: Any) -> str:
