@@ -66,6 +66,9 @@ class Command:
     """learning rate; 3e-4, for grpo 1e-5, if left out"""
     batch_tokens: int = 4096
     """of a packed row"""
+    go_on: Literal["promoted", "latest"] = "promoted"
+    """the model that a round begins from: the last that was promoted, or the latest that is not worse for certain,
+    where rounds gain less than the measured episodes can tell"""
     workers: int | None = None
     """processes that run episodes; one for each core if left out, or one with --parallel"""
     parallel: int = 1
@@ -112,7 +115,7 @@ class Command:
             name: getattr(self, name)
             for name in ("suite", "method", "rounds", "episodes", "attempts", "temperature", "seed", "held_out_seed")
         }
-        more = ("held_out", "replay_share", "lessons_share", "steps", "lr", "batch_tokens")
+        more = ("held_out", "replay_share", "lessons_share", "steps", "lr", "batch_tokens", "go_on")
         same |= {name: getattr(self, name) for name in more}
         return ImproveSettings(
             **same,

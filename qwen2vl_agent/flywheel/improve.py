@@ -58,7 +58,8 @@ def improve(
     found.rounds.append(RoundResult(0, settings.model, first.overall))
     on_round(found.rounds[-1])
     for number in range(1, settings.rounds + 1):
-        found.rounds.append(_turn(settings, number, found.best, out, view))
+        start = goes_on_from(found) if settings.go_on == "latest" else found.best
+        found.rounds.append(_turn(settings, number, start.model, found.best, out, view))
         found.write(out)
         on_round(found.rounds[-1])
     return found
@@ -67,6 +68,13 @@ def improve(
 def better(against: Paired) -> bool:
     """Whether B is better than A with statistical confidence: the 95 % interval of the difference lies above 0."""
     return against.interval[0] > 0
+
+
+def goes_on_from(found: Improvement) -> RoundResult:
+    """The latest model, unless it is worse than the best with statistical confidence; then the best."""
+    latest = found.rounds[-1]
+    worse = latest.against is not None and latest.against.interval[1] < 0
+    return found.best if worse else latest
 
 
 def check_settings(settings: ImproveSettings, out: Path) -> None:
@@ -85,14 +93,14 @@ def check_settings(settings: ImproveSettings, out: Path) -> None:
         raise ConfigError(f"{out} holds a flywheel with other settings ({', '.join(sorted(differing))})")
 
 
-def _turn(settings: ImproveSettings, number: int, best: RoundResult, out: Path, view: View) -> RoundResult:
+def _turn(settings: ImproveSettings, number: int, start: str, best: RoundResult, out: Path, view: View) -> RoundResult:
     folder = round_folder(out, number)
-    with view(len(round_jobs(settings, number, best.model)), f"round {number}: collect") as shown:
-        count = gather(settings, number, best.model, folder / "episodes", shown)
+    with view(len(round_jobs(settings, number, start)), f"round {number}: collect") as shown:
+        count = gather(settings, number, start, folder / "episodes", shown)
     verdicts = select_below(folder / "episodes", _select_settings(settings))
     write_selection(verdicts, folder)
     chosen = read_selection(folder)
-    candidate = str(_train(settings, number, best.model, chosen, out))
+    candidate = str(_train(settings, number, start, chosen, out))
     measured = _measure(settings, candidate, _held_out(out, number), view)
     against = compare(_held_out(out, best.number), _held_out(out, number)).overall
     kept = len(chosen) if settings.method != "grpo" else count

@@ -9,6 +9,7 @@ from qwen2vl_agent.schema.errors import ConfigError
 from qwen2vl_agent.schema.trajectory import Split
 
 Method = Literal["imitation", "rejection", "grpo", "demonstrations"]
+GoOn = Literal["promoted", "latest"]
 POLICIES: dict[Method, str] = {
     "imitation": "dagger",
     "rejection": "model",
@@ -62,6 +63,8 @@ class ImproveSettings:
     parallel: int = 1
     """Episodes at once in each worker, whose replies one model writes together."""
     threads: int = 1
+    go_on: GoOn = "promoted"
+    """Which model a round begins from: the last that was promoted, or the latest one that is not worse for certain."""
 
     def __post_init__(self) -> None:
         counts = (

@@ -145,3 +145,12 @@ def test_the_wheel_turns_from_the_best_model_and_goes_on_where_it_stopped(
     again = improve(settings(rounds=3), tmp_path, silent, baselines=True)
     assert again.to_json() == found.to_json()
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob(HEADER_FILE)}, "nothing was run twice"
+
+
+def test_a_wheel_may_go_on_from_the_latest_model_unless_that_is_worse_for_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(monkeypatch, solves=[7, 7, 7, 1, 9])
+    found = improve(settings(rounds=4, go_on="latest"), tmp_path, silent)
+    assert [one.promoted for one in found.rounds][1:] == [False, False, False, True]
+    assert [name for name, _ in stage.trained] == [EMBEDDED.name, "model-1", "model-2", EMBEDDED.name]
