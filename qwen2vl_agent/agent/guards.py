@@ -7,8 +7,10 @@ from hashlib import sha256
 import numpy as np
 from PIL import Image
 
-from qwen2vl_agent.schema.tools import ToolCall
+from qwen2vl_agent.schema.actions import Wait
+from qwen2vl_agent.schema.tools import ToolCall, tool_name
 
+WAIT = tool_name(Wait)
 GREY = (128, 128, 128)
 CELLS = 54
 """Columns of `screen_key`: on a phone of 1080 x 2400 a cell is 20 pixels wide, smaller than a letter."""
@@ -66,10 +68,13 @@ class LoopGuard:
         )
 
     def worn_out(self, screen: str) -> tuple[ToolCall, ...]:
-        """The calls that were made so often on this screen that another is to be tried."""
+        """The calls that were made so often on this screen that another is to be tried.
+
+        Waiting is none: a page that is slow looks the same until it is there.
+        """
         counts = self._counts.get(screen, Counter())
         often = [written for written, count in counts.items() if self._other_after and count >= self._other_after]
-        return tuple(ToolCall(*json.loads(written)) for written in often)
+        return tuple(call for call in (ToolCall(*json.loads(written)) for written in often) if call.name != WAIT)
 
     def stuck(self, screen: str) -> bool:
         """Whether a call was made so often on this screen that the episode should end."""

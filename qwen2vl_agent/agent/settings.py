@@ -46,7 +46,7 @@ class AgentConfig:
     stop_after: int = 12
     """After the same action on the same screen so many times the episode ends; 0: never."""
     other_after: int = 0
-    """After the same action on the same screen so many times a model draws another; 0: never."""
+    """After the same action on the same screen so many times a model draws another, unless it waits; 0: never."""
     verified: bool = False
     """Tell the model what became of its actions (nothing changed, text lost and typed again, the device is locked), and
     know loops by what a screen looks like. Off for models that were taught without: they never read such words."""

@@ -1,5 +1,6 @@
 """What became of an action is noticed, recorded, and told to those who can read it."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,15 +169,23 @@ def test_kinds_of_screens_are_events(tmp_path: Path) -> None:
 
 
 def test_calls_that_were_made_too_often_are_to_be_avoided(tmp_path: Path) -> None:
+    home = ToolCall("press_key", {"name": "home"})
     guard = LoopGuard(2, 9, 3)
     for _ in range(3):
         assert guard.worn_out("a") == ()
-        guard.note("a", ToolCall("wait", {}))
-    assert guard.worn_out("a") == (ToolCall("wait", {}),)
+        guard.note("a", home)
+    assert guard.worn_out("a") == (home,)
     assert guard.worn_out("b") == ()
-    policy = Says(call("wait"))
+    policy = Says(call(home.name, json.dumps(home.arguments)))
     run_episode(Corridor(), policy, EpisodePlan(out=tmp_path), AgentConfig(other_after=3, stop_after=5, hint_after=2))
-    assert [context.avoid for context in policy.contexts] == [(), (), (), *[(ToolCall("wait", {}),)] * 2]
+    assert [context.avoid for context in policy.contexts] == [(), (), (), (home,), (home,)]
+
+
+def test_waiting_for_a_slow_page_is_never_to_be_avoided() -> None:
+    guard = LoopGuard(2, 9, 3)
+    for _ in range(5):
+        guard.note("loading", ToolCall("wait", {"seconds": 1}))
+    assert guard.worn_out("loading") == ()
 
 
 def test_only_models_that_state_no_settings_are_told(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The pages of MiniWoB++: every one runs, in its own simulated time, and the bundled solutions solve theirs."""
 
+import asyncio
 import time
 
+import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
@@ -63,6 +65,20 @@ def test_a_page_shows_the_same_for_the_same_seed_and_rewards_no_waiting(env, pag
     assert not env.device.over, "no limit of time"
     again, _ = env.reset(seed=5, options=task)
     assert (first == again).all() or page in NATIVE
+
+
+@pytest.mark.parametrize("page", ["email-inbox-important", "social-media"])
+def test_a_page_is_shown_with_its_pictures_however_late_they_come(env, page):
+    async def late(route):
+        await asyncio.sleep(0.3)
+        await route.continue_()
+
+    device = env.device
+    device.chromium.run(device._page.route("**/*.png", late))
+    first, _ = env.reset(seed=5, options={"task": task_id(page)})
+    time.sleep(1.0)
+    assert (first == np.asarray(device.screenshot())).all()
+    device.chromium.run(device._page.unroute("**/*.png"))
 
 
 def test_the_words_of_a_page_depend_on_the_split(env):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from qwen2vl_agent.envs.browser.chromium import Chromium
 from qwen2vl_agent.envs.browser.input import Hands
-from qwen2vl_agent.envs.miniwob.pages import page_file
+from qwen2vl_agent.envs.miniwob.pages import page_file, page_pictures
 from qwen2vl_agent.envs.miniwob.reuse import way_to_begin
 from qwen2vl_agent.schema.actions import Action, Scroll, Wait
 from qwen2vl_agent.schema.errors import DeviceLost
@@ -134,6 +134,8 @@ class MiniWoBDevice:
         way = way_to_begin(name) if page.url == address else "loaded"
         if way == "loaded":
             await page.goto(address)
+            if pictures := page_pictures(name):
+                await page.evaluate("pictures => __hold(pictures)", pictures)
         if self._pointer_moved:
             await page.mouse.move(0, 0)
             self._pointer_moved = False

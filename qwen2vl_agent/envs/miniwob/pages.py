@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,8 @@ from qwen2vl_agent.schema.errors import ConfigError
 PREFIX = "miniwob."
 """What the ids of its tasks begin with, as in BrowserGym."""
 DATA = "protocols.json"
+LINKED_SHEET = re.compile(r"""href=["']([^"']+\.css)["']""")
+STYLE_PICTURE = re.compile(r"""url\(\s*["']?([^"')]+?\.(?:png|gif|jpg|svg))""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,20 @@ def page_file(page: str) -> Path:
     if not found.is_file():
         raise ConfigError(f"the installed package miniwob has no page {page!r}")
     return found
+
+
+@cache
+def page_pictures(page: str) -> tuple[str, ...]:
+    """The addresses of the pictures that a page's styles name. A browser fetches each only once something shows it."""
+    file = page_file(page)
+    sheets = [file, *(file.parent / link for link in LINKED_SHEET.findall(file.read_text("utf-8")))]
+    named = {
+        (sheet.parent / name).resolve()
+        for sheet in sheets
+        if sheet.is_file()
+        for name in STYLE_PICTURE.findall(sheet.read_text("utf-8"))
+    }
+    return tuple(sorted(picture.as_uri() for picture in named if picture.is_file()))
 
 
 def task_id(page: str) -> str:

@@ -1,5 +1,6 @@
 // An episode's beginning and its progress, by the page's own code. Injected before the page's own scripts, with clock.js.
 (() => {
+  let held = [];  // pictures that the page's styles name
   let grown = null;  // the body as it was once the page had been loaded
 
   // Begins an episode. `way`: the page is freshly 'loaded', is 'kept' as the last episode left it, or is 'planted': kept,
@@ -22,6 +23,12 @@
     Math.seedrandom(String(seed));
     core.startEpisodeReal();
     return __begun(span);
+  };
+
+  // Fetches pictures before anything shows them, and holds them: else a screenshot may be taken while one is missing.
+  window.__hold = async addresses => {
+    held = addresses.map(address => Object.assign(new Image(), {src: address}));
+    await Promise.all(held.map(picture => picture.decode().catch(() => {})));
   };
 
   window.__begun = span => {
