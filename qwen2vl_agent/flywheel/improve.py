@@ -9,6 +9,7 @@
 Each part is done again only as far as it is missing, so the same command goes on after whatever stopped it.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -87,7 +88,8 @@ def check_settings(settings: ImproveSettings, out: Path) -> None:
     if not path.is_file():
         write_whole(path, (json.dumps(wanted, indent=2) + "\n").encode())
         return
-    kept = json.loads(path.read_text("utf-8"))
+    newer = {item.name: item.default for item in dataclasses.fields(ImproveSettings) if item.name in wanted}
+    kept = newer | json.loads(path.read_text("utf-8"))
     differing = [name for name in {*kept, *wanted} if kept.get(name) != wanted.get(name)]
     if differing:
         raise ConfigError(f"{out} holds a flywheel with other settings ({', '.join(sorted(differing))})")

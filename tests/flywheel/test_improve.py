@@ -78,6 +78,15 @@ def test_another_flywheel_does_not_go_on_in_the_same_folder(tmp_path: Path) -> N
         check_settings(settings(steps=3, lr=1.0), tmp_path)
 
 
+def test_a_flywheel_from_before_a_setting_goes_on_with_its_default(tmp_path: Path) -> None:
+    kept = settings().to_json()
+    del kept["go_on"]
+    (tmp_path / "settings.json").write_text(json.dumps(kept))
+    check_settings(settings(), tmp_path)
+    with pytest.raises(ConfigError, match=r"other settings \(go_on\)"):
+        check_settings(settings(go_on="latest"), tmp_path)
+
+
 class Stage:
     """Stands in for episodes and training: model N solves the first `solves[N]` of every ten held-out episodes."""
 
