@@ -212,6 +212,15 @@ def test_an_episode_begins_when_a_busy_window_manager_has_seen_the_last_one_end(
     assert within(typed.read_text) == "ไทย\n"
 
 
+@needs("xterm")
+def test_a_window_manager_that_has_ended_is_told(other, monkeypatch):
+    open_terminal(other)
+    monkeypatch.setattr("qwen2vl_agent.envs.desktop.device.NOTICED_WITHIN_S", 0.5)
+    os.kill(other.virtual.window_manager_pid, signal.SIGKILL)
+    with pytest.raises(DeviceLost, match="window manager"):
+        other.begin()
+
+
 @pytest.fixture(scope="module")
 def editor(shared):
     """A mousepad on a file."""

@@ -75,10 +75,12 @@ def test_a_page_is_shown_with_its_pictures_however_late_they_come(env, page):
 
     device = env.device
     device.chromium.run(device._page.route("**/*.png", late))
-    first, _ = env.reset(seed=5, options={"task": task_id(page)})
+    try:
+        first, _ = env.reset(seed=5, options={"task": task_id(page)})
+    finally:
+        device.chromium.run(device._page.unroute("**/*.png"))
     time.sleep(1.0)
     assert (first == np.asarray(device.screenshot())).all()
-    device.chromium.run(device._page.unroute("**/*.png"))
 
 
 def test_the_words_of_a_page_depend_on_the_split(env):

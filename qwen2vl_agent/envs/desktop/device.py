@@ -31,7 +31,7 @@ from qwen2vl_agent.schema.tools import tool_name
 
 SIZE = (1280, 800)
 """Of a virtual desktop, in pixels."""
-EMPTY_WITHIN_S = 5.0
+EMPTY_WITHIN_S = 3.0
 """How long a new episode waits for the windows of ended applications; what stays longer was opened by somebody else."""
 NOTICED_WITHIN_S = 60.0
 """How long it waits for the window manager of a busy machine to notice that a window is gone."""
@@ -140,9 +140,11 @@ class DesktopDevice:
         """
         start = time.monotonic()
         while self.hand.listed():
-            limit_s = EMPTY_WITHIN_S if self.hand.windows() else NOTICED_WITHIN_S
-            if time.monotonic() - start > limit_s:
+            waited_s = time.monotonic() - start
+            if waited_s > EMPTY_WITHIN_S and self.hand.windows():
                 return
+            if waited_s > NOTICED_WITHIN_S:
+                raise DeviceLost(f"the window manager of the desktop {self.display} has ended, or hangs; start another")
             time.sleep(0.02)
 
     def close(self) -> None:
