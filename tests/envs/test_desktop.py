@@ -221,6 +221,30 @@ def test_a_window_manager_that_has_ended_is_told(other, monkeypatch):
         other.begin()
 
 
+def minimise(device) -> None:
+    """Ask the window manager to take the one window from the screen, as ICCCM 4.1.4 has it."""
+    from Xlib import X, Xutil
+    from Xlib.display import Display
+    from Xlib.protocol.event import ClientMessage
+
+    display = Display(device.display)
+    (number,) = device.hand.listed()
+    kind = display.intern_atom("WM_CHANGE_STATE")
+    message = ClientMessage(window=number, client_type=kind, data=(32, [Xutil.IconicState, 0, 0, 0, 0]))
+    display.screen().root.send_event(message, X.SubstructureRedirectMask | X.SubstructureNotifyMask)
+    display.sync()
+    display.close()
+
+
+@needs("xterm")
+def test_a_window_that_is_not_on_the_screen_is_no_element(device, terminal):
+    """Also a new one is in the window manager's list, and active, before it is on the screen and can be clicked."""
+    (before,) = device.hand.windows()
+    minimise(device)  # openbox moves it out of the screen while it fades, and back
+    within(lambda: device.hand.windows()[0] == {**before, "shown": False, "active": False})
+    assert device.elements() == []
+
+
 @pytest.fixture(scope="module")
 def editor(shared):
     """A mousepad on a file."""

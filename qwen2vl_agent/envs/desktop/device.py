@@ -109,10 +109,12 @@ class DesktopDevice:
         return sent
 
     def elements(self) -> list[Element]:
-        """See `Device`: the windows, bottom to top."""
+        """See `Device`: the windows on the screen, bottom to top."""
         width, height = self.frame.width, self.frame.height
         found = []
         for window in self.hand.windows():
+            if not window["shown"]:
+                continue
             left, top = (
                 max(0, window["bounds"][0] - self._area["left"]),
                 max(0, window["bounds"][1] - self._area["top"]),

@@ -4,9 +4,10 @@ from typing import Any
 
 
 def list_windows(display: Any) -> list[dict[str, Any]]:
-    """Each window's `id`, `title`, `class`, `pid`, `bounds` (left, top, right, bottom of its inside) and `active`.
+    """Each window's `id`, `title`, `class`, `pid`, `bounds` inside (left, top, right, bottom), `shown`, `active`.
 
-    Bottom to top, as `_NET_CLIENT_LIST_STACKING` has them. `display` is Xlib's.
+    Bottom to top, as `_NET_CLIENT_LIST_STACKING` has them. One that is minimised, or that the window manager has not
+    put on the screen yet, is not shown; it may be active already. `display` is Xlib's.
     """
     root = display.screen().root
     active = _numbers(display, root, "_NET_ACTIVE_WINDOW")
@@ -32,6 +33,7 @@ def selection_owner(display: Any, selection: str) -> int:
 
 def _window(display: Any, number: int) -> dict[str, Any] | None:
     """None where it is gone already."""
+    from Xlib import X
     from Xlib.error import BadDrawable, BadWindow
 
     window = display.create_resource_object("window", number)
@@ -46,6 +48,7 @@ def _window(display: Any, number: int) -> dict[str, Any] | None:
             "class": ".".join(names),
             "pid": next(iter(_numbers(display, window, "_NET_WM_PID")), 0),
             "bounds": [left, top, left + shape.width, top + shape.height],
+            "shown": window.get_attributes().map_state == X.IsViewable,
         }
     except (BadWindow, BadDrawable):
         return None
