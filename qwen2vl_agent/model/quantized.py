@@ -1,6 +1,7 @@
 """Linear layers with weights of 8 or 4 bits on CPU: decoding reads the weights, so it is as fast as they are small.
 
-int8: a scale for each output; inputs are rounded to 8 bits too, a scale for each row, and multiplied as integers.
+int8: a scale for each output; inputs are rounded to 8 bits too, a scale for each row, and multiplied as integers. On a
+processor whose products of 8-bit integers overflow, weights keep 7 of their bits.
 int4: a scale and a zero for each group of a row's inputs; inputs stay as they are. The kernel for 4 bits is slow with
 many rows, so prefill multiplies by the weights turned back into bfloat16, one layer at a time.
 
@@ -26,6 +27,8 @@ BLOCKS = (64, 32)
 ROWS_BY_KERNEL = 48
 """Fewest rows for which weights are turned back: the kernel takes 0.16 ms a row, turning back 5 (`docs/log.md`)."""
 LEVELS = {"int8": 127, "int4": 15}
+SAFE = 64
+"""Largest weight whose pairs of products with inputs below 256 stay below 2**15, where old processors cut them off."""
 MIDDLE = 8
 """The 4-bit number that stands for a group's zero."""
 
@@ -133,6 +136,9 @@ class Int8Linear(QuantizedLinear):
     def __init__(self, values: Tensor, scales: Tensor, bias: Tensor | None = None) -> None:
         """int8 `[O, I]`, float32 `[O]`."""
         super().__init__(len(values), values.shape[1], bias)
+        if products_overflow() and values.abs().amax() > SAFE:
+            less = SAFE / LEVELS["int8"]
+            values, scales = (values * less).round().to(torch.int8), scales / less
         self.scales, self.points = scales, torch.zeros(self.out_features, dtype=torch.int64)
         self.packed = torch.ops.onednn.qlinear_prepack(values, [1, self.in_features])
 
@@ -213,6 +219,20 @@ def repacked(packed: Tensor, block: int, wanted: int) -> Tensor:
     if block == wanted:
         return packed
     return in_blocks(in_order(packed, block, torch.int16).T.add(MIDDLE).to(torch.uint8).contiguous(), wanted)
+
+
+@cache
+def products_overflow() -> bool:
+    """Whether this machine's products of 8-bit integers are wrong where inputs and weights are large.
+
+    Without VNNI instructions oneDNN adds products in pairs of 16 bits, which are cut off at 32,767: 512 ones times 512
+    ones made 4. Source: oneDNN's developer guide, "Nuances of int8 computations".
+    """
+    inputs, weights = torch.full((32, 64), 255, dtype=torch.uint8), torch.full((64, 64), 127, dtype=torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weights, [32, 64])
+    of_outputs = (packed, torch.ones(64), torch.zeros(64, dtype=torch.int64))
+    out = torch.ops.onednn.qlinear_pointwise(inputs, 1.0, 0, *of_outputs, None, 1.0, 0, torch.float32, "none", [], "")
+    return bool(out.max() < 255 * 127 * 64)
 
 
 @cache

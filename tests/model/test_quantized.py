@@ -13,6 +13,8 @@ from qwen2vl_agent.model.quantize import quantize
 from qwen2vl_agent.model.quantized import (
     KINDS,
     MIDDLE,
+    SAFE,
+    Int8Linear,
     QuantizedLinear,
     block_of_kernel,
     group_size,
@@ -92,6 +94,27 @@ def test_a_layer_multiplies_by_its_rounded_weights(kind, rows, outputs, inputs):
     size = x.float().norm() * weight.norm() / inputs**0.5  # of a product of random numbers
     assert (found - wanted).norm() <= 0.02 * size
     assert (found - x.float() @ weight.T - bias).norm() <= ERRORS[kind] * size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [1, 3, 60])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_of_one_sign_do_not_overflow(kind, rows, sign):
+    """The largest products that there are: processors without VNNI cut off pairs of them."""
+    weight, x = 1 + 0.1 * numbers(64, 512).clamp(-1, 1), torch.ones(rows, 512)
+    found = linear_of(rounded(weight, kind))(sign * x)
+    torch.testing.assert_close(found, sign * x @ weight.T, rtol=0.02, atol=0)
+
+
+def test_7_bits_of_weights_are_kept_where_products_overflow(monkeypatch):
+    """And no more are lost where they are saved and loaded again."""
+    monkeypatch.setattr("qwen2vl_agent.model.quantized.products_overflow", lambda: True)
+    once = linear_of(rounded(numbers(64, 256), "int8")).kept()
+    again = Int8Linear(**once).kept()
+    assert once["values"].abs().max() == SAFE
+    assert all(torch.equal(again[name], once[name]) for name in once)
+    weight = once["values"] * once["scales"][:, None]
+    assert (weight - numbers(64, 256)).norm() <= 0.02 * numbers(64, 256).norm()
 
 
 def test_a_row_of_zeros_stays_zero():
