@@ -2,7 +2,7 @@
 
     python benchmarks/inference.py                     all keys, about forty minutes
     python benchmarks/inference.py --only vit_738 decode_1k_int4 --json
-    python benchmarks/inference.py --keep runs/inference.json --only step_5_bf16     one key in a quiet moment
+    python benchmarks/inference.py --keep runs/inference.json --only step_5_int4     one key in a quiet moment
     python benchmarks/inference.py --llama-bin BUILD/bin --llama-source SOURCE       llama.cpp beside both
 
 With --keep what was measured is kept key by key, with the machine's load, and not measured again; table and JSON are of
@@ -10,12 +10,12 @@ all that is kept.
 
 `rows_8_…` is no comparison with the peer: a token of one of eight episodes at once beside one of an episode alone.
 
-Every figure of both sides is the best of a few runs that take turns. The peer is `transformers` in bfloat16 with SDPA,
-its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps
-are `generate` on the whole conversation, as it works without code around it: their parts (encoding all screens,
-prefill, decoding at that length) are measured, prefill once, and added up. Ours are run, with calls constrained by the
-phone's tools (a dictated reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8
-bits.
+Every figure of both sides is the best of a few runs that take turns. Both compute in bfloat16, or in float32 on a
+processor that only emulates it (keys then end in `fp32`). The peer is `transformers` with SDPA, its default. A step of
+an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps are `generate` on the
+whole conversation, as it works without code around it: their parts (encoding all screens, prefill, decoding at that
+length) are measured, prefill once, and added up. Ours are run, with calls constrained by the phone's tools (a dictated
+reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8 bits.
 
 llama.cpp is timed by its own programs with the same random network, converted once (8 GB below runs/llama); its call is
 so many tokens without a grammar, its steps are those of a llama-server that keeps its prefix.
@@ -46,6 +46,7 @@ from qwen2vl_agent.model.generate import Ending
 from qwen2vl_agent.model.generate_many import Request, generate_many
 from qwen2vl_agent.model.inputs import ModelInputs
 from qwen2vl_agent.model.mrope import mrope_positions
+from qwen2vl_agent.model.precision import fast_dtype
 from qwen2vl_agent.model.quantize import quantize
 from qwen2vl_agent.model.qwen2vl import Qwen2VL
 from qwen2vl_agent.model.sampling import Sampler, SamplingConfig
@@ -63,7 +64,10 @@ REPLY = (
 """What is dictated: about 60 tokens."""
 ROWS = 8
 """Episodes at once."""
-KINDS = ("bf16", "int8", "int4")
+DTYPE = fast_dtype("cpu")
+PLAIN = {torch.bfloat16: "bf16", torch.float32: "fp32"}[DTYPE]
+"""Weights as they are, in the type that this processor multiplies fast."""
+KINDS = (PLAIN, "int8", "int4")
 DECODED = 8
 """Tokens of one measurement of decoding."""
 KEYS = (
@@ -71,16 +75,16 @@ KEYS = (
     "prefill_1k",
     "prefill_4k",
     *(f"decode_1k_{kind}" for kind in KINDS),
-    "decode_4k_bf16",
+    f"decode_4k_{PLAIN}",
     "call_60_int4",
-    *(f"{what}_{kind}" for what in ("step_5", "episode_5") for kind in ("bf16", "int4")),
+    *(f"{what}_{kind}" for what in ("step_5", "episode_5") for kind in (PLAIN, "int4")),
     *(f"rows_{ROWS}_{kind}" for kind in KINDS),
 )
 
 
 @dataclass(slots=True)
 class Bench:
-    """Both networks, built when they are first asked for, with the same weights in bfloat16."""
+    """Both networks, built when they are first asked for, with the same weights."""
 
     config: Qwen2VLConfig
     repeats: int = 2
@@ -90,14 +94,14 @@ class Bench:
     def ours(self, kind: str) -> Qwen2VL:
         """The network with weights of that kind."""
         if kind not in self.models:
-            plain = random_model(self.config) if kind == "bf16" else copied(self.ours("bf16"))
-            self.models[kind] = plain if kind == "bf16" else quantize(plain, kind, vision=kind == "int4")
+            plain = random_model(self.config, DTYPE) if kind == PLAIN else copied(self.ours(PLAIN))
+            self.models[kind] = plain if kind == PLAIN else quantize(plain, kind, vision=kind == "int4")
         return self.models[kind]
 
     def peer(self) -> Any:
         """The one of transformers."""
         if self.peer_model is None:
-            self.peer_model = peer_of(self.ours("bf16"))
+            self.peer_model = peer_of(self.ours(PLAIN))
         return self.peer_model
 
     def both(self, ours: Callable[[], Any], peer: Callable[[], Any]) -> Seconds:
@@ -108,7 +112,7 @@ class Bench:
 
 def _pixels(grid: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     patches = grid[0] * grid[1] * grid[2]
-    return torch.randn(patches, 1176, dtype=torch.bfloat16), torch.tensor([grid])
+    return torch.randn(patches, 1176, dtype=DTYPE), torch.tensor([grid])
 
 
 def _text(count: int) -> Tensor:
@@ -118,7 +122,7 @@ def _text(count: int) -> Tensor:
 def vit(bench: Bench, name: str) -> Seconds:
     """Encoding one picture."""
     pixels, grid = _pixels(GRIDS[name])
-    model, peer = bench.ours("bf16"), bench.peer()
+    model, peer = bench.ours(PLAIN), bench.peer()
     return bench.both(lambda: model.visual(pixels, grid), lambda: peer.model.visual(pixels, grid_thw=grid))
 
 
@@ -127,7 +131,7 @@ def _peer_read(peer: Any, ids_1T: Tensor) -> None:
     peer(input_ids=ids_1T, use_cache=True, logits_to_keep=1, mm_token_type_ids=kinds_1T)
 
 
-def prefill(bench: Bench, tokens: int, kind: str = "bf16") -> Seconds:
+def prefill(bench: Bench, tokens: int, kind: str = PLAIN) -> Seconds:
     """Reading text into an empty cache."""
     ids = _text(tokens)
     model, peer = bench.ours(kind), bench.peer()
@@ -148,7 +152,7 @@ def _filled(bench: Bench, tokens: int) -> list[tuple[Tensor, Tensor]]:
     """Random keys and values of every layer, `[1, K, S, H]`."""
     text = bench.config.text
     shape = (1, text.num_key_value_heads, tokens, text.head_dim)
-    return [(torch.randn(shape, dtype=torch.bfloat16),) * 2 for _ in range(text.num_hidden_layers)]
+    return [(torch.randn(shape, dtype=DTYPE),) * 2 for _ in range(text.num_hidden_layers)]
 
 
 def _peer_decode(bench: Bench, tokens: int, filled: list[tuple[Tensor, Tensor]]) -> float:
@@ -244,7 +248,7 @@ def call(bench: Bench) -> Seconds:
         result = model.generate(inputs, max_new_tokens=2 * count, cache=kept, constraint=dictated())
         assert result.token_ids == vocabulary()[1]
         seconds.append(result.timings["prefill"] + result.timings["decode"])
-    return min(seconds), count * decode(bench, 1024, "bf16")[1]
+    return min(seconds), count * decode(bench, 1024, PLAIN)[1]
 
 
 def rows(bench: Bench, kind: str) -> Seconds:

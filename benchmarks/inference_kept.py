@@ -70,7 +70,7 @@ class Kept:
     def table(self, order: Sequence[str]) -> Table:
         """The ratios, with what else ran on the machine before and after ours and transformers'."""
         titles = ("what", "ours", "transformers", "ratio", "load", "llama.cpp", "ratio")
-        table = Table(*titles, title="random weights, bfloat16 peer")
+        table = Table(*titles, title="random weights")
         for key, kept in ((key, self._keys[key]) for key in order if key in self._keys):
             ours, peer = kept["ours"], kept["transformers"]
             load = " to ".join(map(str, kept["load"]))

@@ -11,11 +11,11 @@ from qwen2vl_agent.model.qwen2vl import Qwen2VL
 
 
 @torch.no_grad()
-def random_model(config: Qwen2VLConfig) -> Qwen2VL:
-    """A network of random weights in bfloat16."""
+def random_model(config: Qwen2VLConfig, dtype: torch.dtype = torch.bfloat16) -> Qwen2VL:
+    """A network of random weights."""
     with torch.device("meta"):
         model = Qwen2VL(config)
-    model = model.to(torch.bfloat16).to_empty(device="cpu")
+    model = model.to(dtype).to_empty(device="cpu")
     model.tie_weights()
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1:

@@ -2,13 +2,14 @@
 
 int8: a scale for each output; inputs are rounded to 8 bits too, a scale for each row, and multiplied as integers. On a
 processor whose products of 8-bit integers overflow, weights keep 7 of their bits.
-int4: a scale and a zero for each group of a row's inputs; inputs stay as they are. The kernel for 4 bits is slow with
-many rows, so prefill multiplies by the weights turned back into bfloat16, one layer at a time.
+int4: a scale and a zero for each group of a row's inputs. Few rows are rounded to bfloat16, for which alone the kernel
+for 4 bits has vector instructions. It is slow with many rows, so prefill multiplies by the weights turned back into the
+inputs' type, a stretch of outputs at a time.
 
 Shape letters: R rows, I inputs, O outputs, G groups of an output's inputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -26,6 +27,8 @@ BLOCKS = (64, 32)
 """Outputs that the 4-bit kernel packs together, by instruction set."""
 ROWS_BY_KERNEL = 48
 """Fewest rows for which weights are turned back: the kernel takes 0.16 ms a row, turning back 5 (`docs/log.md`)."""
+TURNED_AT_ONCE = 512
+"""Outputs whose weights are turned back at a time; a multiple of `BLOCKS` (64 are slower, and so are 2,048)."""
 LEVELS = {"int8": 127, "int4": 15}
 SAFE = 64
 """Largest weight whose pairs of products with inputs below 256 stay below 2**15, where old processors cut them off."""
@@ -157,7 +160,7 @@ class Int8Linear(QuantizedLinear):
 
 
 class Int4Linear(QuantizedLinear):
-    """Few rows by PyTorch's kernel for 4 bits, many by the weights turned back into the inputs' type."""
+    """Few rows by PyTorch's kernel for 4 bits in bfloat16, many by the weights turned back into the inputs' type."""
 
     def __init__(self, packed: Tensor, factors: Tensor, outputs: int, bias: Tensor | None = None) -> None:
         """`in_blocks` of `BLOCKS[0]`, bfloat16 `[G, O, 2]` scale and zero; their O is a multiple of that block."""
@@ -170,17 +173,20 @@ class Int4Linear(QuantizedLinear):
 
     def _product(self, x_RI: Tensor) -> Tensor:
         if len(x_RI) < ROWS_BY_KERNEL:
-            factors = self.factors.to(x_RI.dtype)
-            out = torch.ops.aten._weight_int4pack_mm_for_cpu(x_RI.contiguous(), self.packed, self.group, factors)
-            return out[:, : self.out_features]
-        return x_RI @ self.turned_back(x_RI.dtype)[:, : self.out_features]
+            x_RI, dtype = x_RI.contiguous().bfloat16(), x_RI.dtype  # in other types the kernel is a plain loop
+            out = torch.ops.aten._weight_int4pack_mm_for_cpu(x_RI, self.packed, self.group, self.factors)
+            return out[:, : self.out_features].to(dtype)
+        outs = [x_RI @ weights_IC for weights_IC in self.turned_back(x_RI.dtype)]
+        return torch.cat(outs, dim=1)[:, : self.out_features]
 
-    def turned_back(self, dtype: torch.dtype) -> Tensor:
-        """The weights `[I, O]`."""
-        numbers_IO = in_order(self.packed, self.block, dtype)
+    def turned_back(self, dtype: torch.dtype) -> Iterator[Tensor]:
+        """The weights `[I, O]`, `TURNED_AT_ONCE` outputs at a time: they are multiplied before they leave the cache."""
         scales_GO, zeros_GO = (factor.contiguous() for factor in self.factors.to(dtype).unbind(-1))
-        groups_GSO = numbers_IO.unflatten(0, (-1, self.group))
-        return torch.addcmul(zeros_GO[:, None], groups_GSO, scales_GO[:, None], out=groups_GSO).flatten(0, 1)
+        for start in range(0, len(self.packed), TURNED_AT_ONCE):
+            some = slice(start, start + TURNED_AT_ONCE)
+            groups_GSC = in_order(self.packed[some], self.block, dtype).unflatten(0, (-1, self.group))
+            scales, zeros = scales_GO[:, None, some], zeros_GO[:, None, some]
+            yield torch.addcmul(zeros, groups_GSC, scales, out=groups_GSC).flatten(0, 1)
 
 
 def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:

@@ -81,14 +81,17 @@ def test_rounding_is_off_by_half_a_step_at_most(kind):
     assert kept.kind == kind
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", [1, 3, 60])
 @settings(max_examples=10, deadline=None)
-@given(outputs=st.sampled_from([40, 63, 64, 100, 200]), inputs=st.sampled_from([32, 96, 256]))
-def test_a_layer_multiplies_by_its_rounded_weights(kind, rows, outputs, inputs):
-    weight, bias, x = numbers(outputs, inputs), numbers(outputs, seed=1), numbers(rows, inputs, seed=2).bfloat16()
+@given(outputs=st.sampled_from([40, 63, 64, 100, 200, 700]), inputs=st.sampled_from([32, 96, 256]))
+def test_a_layer_multiplies_by_its_rounded_weights(kind, rows, dtype, outputs, inputs):
+    weight, bias, x = numbers(outputs, inputs), numbers(outputs, seed=1), numbers(rows, inputs, seed=2).to(dtype)
     kept = rounded(weight, kind)
-    found = linear_of(kept, bias.bfloat16())(x).float()
+    found = linear_of(kept, bias.to(dtype))(x)
+    assert found.dtype == dtype
+    found = found.float()
     wanted = x.float() @ kept.dequantised().T + bias
     assert found.shape == (rows, outputs)
     size = x.float().norm() * weight.norm() / inputs**0.5  # of a product of random numbers
