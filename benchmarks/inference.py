@@ -10,9 +10,9 @@ all that is kept.
 
 `rows_8_…` is no comparison with the peer: a token of one of eight episodes at once beside one of an episode alone.
 
-Every figure of both sides is the best of a few runs that take turns. Both compute in bfloat16, or in float32 on a
-processor that only emulates it (keys then end in `fp32`). The peer is `transformers` with SDPA, its default. A step of
-an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps are `generate` on the
+Every figure of both sides is the best of a few runs that take turns. Both compute in bfloat16; on a processor that only
+emulates it in float32, ours with weights of 16 bits (keys then end in `fp16`), as an agent loads it there. The peer is
+`transformers` with SDPA, its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps are `generate` on the
 whole conversation, as it works without code around it: their parts (encoding all screens, prefill, decoding at that
 length) are measured, prefill once, and added up. Ours are run, with calls constrained by the phone's tools (a dictated
 reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8 bits.
@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from qwen2vl_agent.agent.loading import soonest
 from qwen2vl_agent.dialogue.constrain import Constrainer
 from qwen2vl_agent.model.cache import Cache
 from qwen2vl_agent.model.config import Qwen2VLConfig, preset
@@ -65,8 +66,8 @@ REPLY = (
 ROWS = 8
 """Episodes at once."""
 DTYPE = fast_dtype("cpu")
-PLAIN = {torch.bfloat16: "bf16", torch.float32: "fp32"}[DTYPE]
-"""Weights as they are, in the type that this processor multiplies fast."""
+PLAIN = {torch.bfloat16: "bf16", torch.float32: "fp16"}[DTYPE]
+"""What an agent takes without --quantize on this processor."""
 KINDS = (PLAIN, "int8", "int4")
 DECODED = 8
 """Tokens of one measurement of decoding."""
@@ -89,19 +90,26 @@ class Bench:
     config: Qwen2VLConfig
     repeats: int = 2
     models: dict[str, Qwen2VL] = field(default_factory=dict)
+    plain_model: Qwen2VL | None = None
     peer_model: Any = None
 
     def ours(self, kind: str) -> Qwen2VL:
         """The network with weights of that kind."""
         if kind not in self.models:
-            plain = random_model(self.config, DTYPE) if kind == PLAIN else copied(self.ours(PLAIN))
-            self.models[kind] = plain if kind == PLAIN else quantize(plain, kind, vision=kind == "int4")
+            plain = copied(self.plain())
+            self.models[kind] = soonest(plain, "cpu") if kind == PLAIN else quantize(plain, kind, vision=kind == "int4")
         return self.models[kind]
+
+    def plain(self) -> Qwen2VL:
+        """The network whose weights the others have."""
+        if self.plain_model is None:
+            self.plain_model = random_model(self.config, DTYPE)
+        return self.plain_model
 
     def peer(self) -> Any:
         """The one of transformers."""
         if self.peer_model is None:
-            self.peer_model = peer_of(self.ours(PLAIN))
+            self.peer_model = peer_of(self.plain())
         return self.peer_model
 
     def both(self, ours: Callable[[], Any], peer: Callable[[], Any]) -> Seconds:

@@ -28,7 +28,7 @@ from qwen2vl_agent.model.config import Qwen2VLConfig
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1] / "tests" / "serve")]
 
-FORMS = {"bf16": None, "fp32": None, "int8": "Q8_0", "int4": "Q4_K_M"}
+FORMS = {"bf16": None, "fp16": None, "int8": "Q8_0", "int4": "Q4_K_M"}
 """llama.cpp's names of our kinds of weights; none for what the converter writes, bfloat16."""
 PATCH = 14
 START_S, ANSWER_S = 300, 900

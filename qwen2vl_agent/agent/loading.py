@@ -10,7 +10,7 @@ from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Compute = Literal["auto", "cpu", "cuda"]
-Quantize = Literal["none", "int8", "int4"]
+Quantize = Literal["none", "fp16", "int8", "int4"]
 SMALL = 50_000_000
 """Parameters below which one thread is faster: a second one meets the first at every operation, and on two cores the
 tiny model then writes a call in 0.6 s instead of 0.15 s (`docs/log.md`). Larger ones are called full-size here."""
@@ -24,8 +24,8 @@ class LoadSettings:
     """How to load a model."""
 
     dtype: Dtype = "auto"
-    """`auto`: float32 for a small model; bfloat16 for a full-size one, but float32 where the processor only emulates
-    bfloat16 and half of the memory holds the weights."""
+    """`auto`: float32 for a small model; bfloat16 for a full-size one. Where the processor only emulates bfloat16 it
+    is float32 with weights of 16 bits (`fp16`); without AVX2 plain float32, if half of the memory holds the weights."""
     compute: Compute = "auto"
     """Where it runs; `auto`: a full-size model on the GPU where there is one, small and quantised ones on the CPU."""
     max_pixels: int | None = None
@@ -34,7 +34,7 @@ class LoadSettings:
     quantize: Quantize = "none"
     """Bits of the language model's weights; `none`: as the checkpoint has them."""
     quantize_vision: bool = False
-    """8 bits for the vision encoder's too, where the language model's are quantised."""
+    """The vision encoder's too, where the language model's are quantised: 16 bits for fp16, else 8."""
     threads: int | None = None
     """Of torch; None: one for a small model, torch's own number for others."""
 
@@ -43,7 +43,7 @@ class LoadSettings:
             raise ValueError(f"max_pixels is {self.max_pixels}; expected at least 784, or 0 for the checkpoint's own")
         if self.quantize_vision and self.quantize == "none":
             raise ValueError(
-                "quantize_vision quantises more than the language model alone; give --quantize int8 or int4"
+                "quantize_vision quantises more than the language model alone; give --quantize fp16, int8 or int4"
             )
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}; expected at least 1")
@@ -80,8 +80,8 @@ def load(model: str, settings: LoadSettings | None = None) -> tuple[Any, Any]:
     loaded = Qwen2VL.from_pretrained(model, dtype, kind, settings.quantize_vision).eval()
     small, quantised = loaded.config.parameters < SMALL, is_quantised(loaded)
     device = place_of(settings.compute, small, quantised)
-    if settings.dtype == "auto" and not quantised:
-        loaded = loaded.to(torch.float32 if small else full_size_dtype(loaded.config.parameters, device))
+    if settings.dtype == "auto":  # what is quantised stays so
+        loaded = loaded.to(torch.float32) if small else soonest(loaded, device)
     loaded = loaded.to(device)
     if small or settings.threads:
         torch.set_num_threads(settings.threads or 1)
@@ -108,6 +108,20 @@ def place_of(compute: Compute, small: bool, quantised: bool) -> str:
     if quantised and compute != "cpu":
         raise ConfigError("quantised weights are multiplied on the CPU; give --compute cpu, or leave --quantize out")
     return compute
+
+
+def soonest(model: Any, device: str) -> Any:
+    """A full-size model in the form in which it answers soonest."""
+    import torch
+
+    from qwen2vl_agent.model import fbgemm
+    from qwen2vl_agent.model.precision import fast_dtype
+    from qwen2vl_agent.model.quantize import quantize
+    from qwen2vl_agent.model.quantized_checkpoint import is_quantised
+
+    if device == "cpu" and fast_dtype(device) == torch.float32 and fbgemm.available():
+        return (model if is_quantised(model) else quantize(model, "fp16", vision=True)).to(torch.float32)
+    return model.to(full_size_dtype(model.config.parameters, device))
 
 
 def full_size_dtype(parameters: int, device: str = "cpu") -> Any:

@@ -22,7 +22,7 @@ SEEING = "visual."
 
 
 def quantize(model: "Qwen2VL", kind: str, vision: bool = False) -> "Qwen2VL":
-    """Replace the language model's linear layers, and the vision encoder's by 8-bit ones if asked; in place.
+    """Replace the language model's linear layers, and the vision encoder's (by 8-bit ones for int4) if asked; in place.
 
     Embedding, norms and patch embedding stay as they are. Weights are rounded to the nearest, one layer at a time.
 
@@ -41,7 +41,7 @@ def quantize(model: "Qwen2VL", kind: str, vision: bool = False) -> "Qwen2VL":
 
 def kind_of(name: str, kind: QuantKind) -> QuantKind:
     """The vision encoder has many rows at a time, which 4 bits would only slow down."""
-    return "int8" if name.startswith(SEEING) else kind
+    return "int8" if name.startswith(SEEING) and kind == "int4" else kind
 
 
 def replace_linears(model: "Qwen2VL", make: Make, vision: bool) -> "Qwen2VL":

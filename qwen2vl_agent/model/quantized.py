@@ -1,5 +1,6 @@
-"""Linear layers with weights of 8 or 4 bits on CPU: decoding reads the weights, so it is as fast as they are small.
+"""Linear layers with weights of 16, 8 or 4 bits on CPU: decoding reads the weights, so it is as fast as they are small.
 
+fp16: multiplied in float32, for processors that have no instructions for bfloat16.
 int8: a scale for each output; inputs are rounded to 8 bits too, a scale for each row, and multiplied as integers. On a
 processor whose products of 8-bit integers overflow, weights keep 7 of their bits.
 int4: a scale and a zero for each group of a row's inputs. Few rows are rounded to bfloat16, for which alone the kernel
@@ -17,10 +18,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from qwen2vl_agent.model import fbgemm
+from qwen2vl_agent.model.fbgemm import LARGEST_HALF, HalfWeights
+from qwen2vl_agent.model.int8_products import LARGEST, pack_int8
 from qwen2vl_agent.schema.errors import ConfigError
 
-QuantKind = Literal["int8", "int4"]
-KINDS: tuple[QuantKind, ...] = ("int8", "int4")
+QuantKind = Literal["fp16", "int8", "int4"]
+KINDS: tuple[QuantKind, ...] = ("fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
 """Inputs that share a scale: the first of these that divides all inputs."""
 BLOCKS = (64, 32)
@@ -29,28 +33,26 @@ ROWS_BY_KERNEL = 48
 """Fewest rows for which weights are turned back: the kernel takes 0.16 ms a row, turning back 5 (`docs/log.md`)."""
 TURNED_AT_ONCE = 512
 """Outputs whose weights are turned back at a time; a multiple of `BLOCKS` (64 are slower, and so are 2,048)."""
-LEVELS = {"int8": 127, "int4": 15}
-SAFE = 64
-"""Largest weight whose pairs of products with inputs below 256 stay below 2**15, where old processors cut them off."""
+LEVELS = {"int8": LARGEST, "int4": 15}
 MIDDLE = 8
 """The 4-bit number that stands for a group's zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A linear layer's weights as integers, in the order of its rows."""
+    """A linear layer's weights as they are kept, in the order of its rows."""
 
     values: Tensor
-    """int8 `[O, I]`; or 4-bit pairs in uint8 `[O, I / 2]`, the first of a pair in the lower half."""
+    """float16 or int8 `[O, I]`; or 4-bit pairs in uint8 `[O, I / 2]`, the first of a pair in the lower half."""
     scales: Tensor
-    """float32 `[O]`; or bfloat16 `[O, G]`."""
+    """float32 `[O]`; or bfloat16 `[O, G]`; ones for float16."""
     zeros: Tensor | None = None
     """bfloat16 `[O, G]` what the number `MIDDLE` means; of int4 only."""
 
     @property
     def kind(self) -> QuantKind:
         """How they are quantised."""
-        return "int8" if self.zeros is None else "int4"
+        return {torch.float16: "fp16", torch.int8: "int8", torch.uint8: "int4"}[self.values.dtype]  # type: ignore[return-value]
 
     def dequantised(self) -> Tensor:
         """`[O, I]` in float32."""
@@ -64,9 +66,13 @@ def rounded(weight_OI: Tensor, kind: QuantKind) -> Weights:
     """Weights rounded to the nearest number.
 
     Raises:
-        ConfigError: they cannot be cut into groups.
+        ConfigError: they cannot be cut into groups, or are too large for 16 bits.
     """
     weight = weight_OI.detach().float()
+    if kind == "fp16":
+        if weight.abs().amax() > LARGEST_HALF:
+            raise ConfigError(f"a weight of {weight.abs().amax():.3g} has no form of 16 bits; use --dtype float32")
+        return Weights(weight.half(), torch.ones(len(weight)))
     if kind == "int8":
         scales = (weight.abs().amax(1) / LEVELS[kind]).clamp(min=torch.finfo(torch.float32).tiny)
         return Weights((weight / scales[:, None]).round().to(torch.int8), scales)
@@ -133,29 +139,35 @@ class QuantizedLinear(nn.Module):
         raise NotImplementedError
 
 
+class Fp16Linear(QuantizedLinear):
+    """Products in float32 with weights of 16 bits."""
+
+    def __init__(self, values: Tensor, bias: Tensor | None = None) -> None:
+        """float16 `[O, I]`."""
+        super().__init__(len(values), values.shape[1], bias)
+        self.packed = HalfWeights(values)
+
+    def kept(self) -> dict[str, Tensor]:
+        return {"values": self.packed.values()}
+
+    def _product(self, x_RI: Tensor) -> Tensor:
+        return self.packed(x_RI).to(x_RI.dtype)
+
+
 class Int8Linear(QuantizedLinear):
-    """Products of 8-bit integers by oneDNN."""
+    """Products of 8-bit integers."""
 
     def __init__(self, values: Tensor, scales: Tensor, bias: Tensor | None = None) -> None:
         """int8 `[O, I]`, float32 `[O]`."""
         super().__init__(len(values), values.shape[1], bias)
-        if products_overflow() and values.abs().amax() > SAFE:
-            less = SAFE / LEVELS["int8"]
-            values, scales = (values * less).round().to(torch.int8), scales / less
-        self.scales, self.points = scales, torch.zeros(self.out_features, dtype=torch.int64)
-        self.packed = torch.ops.onednn.qlinear_prepack(values, [1, self.in_features])
+        self.packed, self.scales = pack_int8(values, scales)
 
     def kept(self) -> dict[str, Tensor]:
-        return {"values": self.packed.to_dense().T.contiguous(), "scales": self.scales}
+        return {"values": self.packed.values(), "scales": self.scales}
 
     def _product(self, x_RI: Tensor) -> Tensor:
         largest = x_RI.abs().amax(-1, keepdim=True).float().clamp(min=1e-12)
-        numbers = (x_RI * (LEVELS["int8"] / largest)).add_(128.5).to(torch.uint8)  # cut off, which rounds
-        of_rows = (1 / LEVELS["int8"], 128)
-        of_outputs = (self.packed, self.scales, self.points)
-        out = torch.ops.onednn.qlinear_pointwise(
-            numbers, *of_rows, *of_outputs, None, 1.0, 0, x_RI.dtype, "none", [], ""
-        )
+        out = self.packed(x_RI * (LARGEST / largest), x_RI.dtype)
         return out.mul_(largest.to(x_RI.dtype))
 
 
@@ -191,6 +203,8 @@ class Int4Linear(QuantizedLinear):
 
 def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
     """The layer with these weights."""
+    if weights.kind == "fp16":
+        return Fp16Linear(weights.values, bias)
     if weights.zeros is None:
         return Int8Linear(weights.values, weights.scales, bias)
     spare = (0, 0, 0, -len(weights.values) % BLOCKS[0])
@@ -228,20 +242,6 @@ def repacked(packed: Tensor, block: int, wanted: int) -> Tensor:
 
 
 @cache
-def products_overflow() -> bool:
-    """Whether this machine's products of 8-bit integers are wrong where inputs and weights are large.
-
-    Without VNNI instructions oneDNN adds products in pairs of 16 bits, which are cut off at 32,767: 512 ones times 512
-    ones made 4. Source: oneDNN's developer guide, "Nuances of int8 computations".
-    """
-    inputs, weights = torch.full((32, 64), 255, dtype=torch.uint8), torch.full((64, 64), 127, dtype=torch.int8)
-    packed = torch.ops.onednn.qlinear_prepack(weights, [32, 64])
-    of_outputs = (packed, torch.ones(64), torch.zeros(64, dtype=torch.int64))
-    out = torch.ops.onednn.qlinear_pointwise(inputs, 1.0, 0, *of_outputs, None, 1.0, 0, torch.float32, "none", [], "")
-    return bool(out.max() < 255 * 127 * 64)
-
-
-@cache
 def block_of_kernel() -> int:
     """Outputs that this machine's kernel packs together, found by letting it pack.
 
@@ -263,9 +263,13 @@ def check_kernels(kind: str) -> QuantKind:
         ConfigError: no such kind, or a PyTorch without the kernels.
     """
     if kind not in KINDS:
-        raise ConfigError(f"there is no quantisation {kind!r}; expected {' or '.join(KINDS)}")
-    names = {"int8": ("onednn", "qlinear_pointwise"), "int4": ("aten", "_weight_int4pack_mm_for_cpu")}
+        raise ConfigError(f"there is no quantisation {kind!r}; expected one of {', '.join(KINDS)}")
+    names = {
+        "fp16": ("quantized", "linear_dynamic_fp16"),
+        "int8": ("onednn", "qlinear_pointwise"),
+        "int4": ("aten", "_weight_int4pack_mm_for_cpu"),
+    }
     space, name = names[kind]
-    if not hasattr(getattr(torch.ops, space), name):
+    if not hasattr(getattr(torch.ops, space), name) or (kind == "fp16" and not fbgemm.available()):
         raise ConfigError(f"this build of PyTorch ({torch.__version__}) has no kernel for {kind} on CPU")
     return KINDS[KINDS.index(kind)]

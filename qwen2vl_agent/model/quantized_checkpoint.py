@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from qwen2vl_agent.model.quantize import kind_of, replace_linears
-from qwen2vl_agent.model.quantized import Int4Linear, Int8Linear, QuantizedLinear, QuantKind, check_kernels
+from qwen2vl_agent.model.quantized import Fp16Linear, Int4Linear, Int8Linear, QuantizedLinear, QuantKind, check_kernels
 from qwen2vl_agent.schema.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def is_quantised(model: nn.Module) -> bool:
 def section(model: "Qwen2VL") -> dict[str, Any]:
     """What `config.json` says of a quantised model."""
     vision = is_quantised(model.visual)
-    kind = "int4" if isinstance(model.lm_head, Int4Linear) else "int8"
-    return {SECTION: {"quant_method": METHOD, "kind": kind, "vision": vision}}
+    kinds = {Fp16Linear: "fp16", Int8Linear: "int8", Int4Linear: "int4"}
+    return {SECTION: {"quant_method": METHOD, "kind": kinds[type(model.lm_head)], "vision": vision}}
 
 
 def read_section(found: dict[str, Any]) -> tuple[QuantKind, bool]:
@@ -101,6 +101,8 @@ def load(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, kind: QuantKin
 
 def _layer(name: str, kind: QuantKind, parts: dict[str, Tensor], outputs: int, bias: Tensor | None) -> QuantizedLinear:
     try:
+        if kind == "fp16":
+            return Fp16Linear(**parts, bias=bias)
         if kind == "int8":
             return Int8Linear(**parts, bias=bias)
         return Int4Linear(**parts, outputs=outputs, bias=bias)

@@ -7,6 +7,8 @@ from qwen2vl_agent.agent import loading
 from qwen2vl_agent.agent.loading import LoadSettings, full_size_dtype, load, recorded_settings
 from qwen2vl_agent.commands.models import EMBEDDED
 from qwen2vl_agent.dialogue.processor import Processor
+from qwen2vl_agent.model import fbgemm
+from qwen2vl_agent.model.quantized import Fp16Linear, Int8Linear
 from qwen2vl_agent.model.quantized_checkpoint import is_quantised
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
 
@@ -52,6 +54,22 @@ def test_weights_are_rounded_on_the_way(vision):
     model, _ = load(str(EMBEDDED), LoadSettings(quantize="int4", quantize_vision=vision))
     assert is_quantised(model.language_model)
     assert is_quantised(model.visual) == vision
+
+
+@pytest.mark.skipif(not fbgemm.available(), reason="this processor has no AVX2")
+@pytest.mark.parametrize("kind", ["none", "int8"])
+def test_a_full_size_model_keeps_16_bits_where_bfloat16_is_emulated(kind, monkeypatch):
+    """And whatever its weights, nothing is computed in bfloat16."""
+    monkeypatch.setattr("qwen2vl_agent.model.precision.bf16_instructions", lambda: ())
+    plain, processor = load(str(EMBEDDED), LoadSettings(dtype="float32"))
+    monkeypatch.setattr(loading, "SMALL", 1)
+    model, _ = load(str(EMBEDDED), LoadSettings(dtype="auto", quantize=kind))
+    assert type(model.lm_head) is {"none": Fp16Linear, "int8": Int8Linear}[kind]
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    inputs = processor([{"role": "user", "content": "Turn Wi-Fi off."}])
+    with torch.inference_mode():
+        wanted, found = plain(inputs), model(inputs)
+    assert (found - wanted).norm() <= {"none": 0.01, "int8": 0.2}[kind] * wanted.norm()
 
 
 @pytest.mark.parametrize("wrong", [{"max_pixels": 100}, {"threads": 0}, {"quantize_vision": True}])

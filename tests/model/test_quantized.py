@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from qwen2vl_agent.model.calibrate import scale_channels
 from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig, VisionConfig
 from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.int8_products import SAFE
 from qwen2vl_agent.model.linears import Linear
 from qwen2vl_agent.model.quantize import quantize
 from qwen2vl_agent.model.quantized import (
     KINDS,
     MIDDLE,
-    SAFE,
     Int8Linear,
     QuantizedLinear,
     block_of_kernel,
@@ -51,7 +51,7 @@ CONFIG = Qwen2VLConfig(
     pad_token_id=95,
     eos_token_ids=(96,),
 )
-ERRORS = {"int8": 0.02, "int4": 0.15}
+ERRORS = {"fp16": 0.004, "int8": 0.02, "int4": 0.15}
 """Largest relative errors of a product of random numbers: about a step of rounding over the root of 12."""
 
 
@@ -111,7 +111,7 @@ def test_numbers_of_one_sign_do_not_overflow(kind, rows, sign):
 
 def test_7_bits_of_weights_are_kept_where_products_overflow(monkeypatch):
     """And no more are lost where they are saved and loaded again."""
-    monkeypatch.setattr("qwen2vl_agent.model.quantized.products_overflow", lambda: True)
+    monkeypatch.setattr("qwen2vl_agent.model.int8_products.products_overflow", lambda: True)
     once = linear_of(rounded(numbers(64, 256), "int8")).kept()
     again = Int8Linear(**once).kept()
     assert once["values"].abs().max() == SAFE
@@ -173,7 +173,7 @@ def test_a_saved_one_is_the_one_that_is_rounded_on_loading(kind, vision, tmp_pat
         assert torch.equal(saved(inputs), on_loading(inputs))
     assert any(isinstance(module, QuantizedLinear) for module in saved.modules())
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("small", "plain")]
-    assert sizes[0] < sizes[1]
+    assert sizes[0] < sizes[1] or kind == "fp16"
 
 
 @pytest.fixture
