@@ -12,10 +12,11 @@ all that is kept.
 
 Every figure of both sides is the best of a few runs that take turns. Both compute in bfloat16; on a processor that only
 emulates it in float32, ours with weights of 16 bits (keys then end in `fp16`), as an agent loads it there. The peer is
-`transformers` with SDPA, its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60 tokens; the peer's steps are `generate` on the
-whole conversation, as it works without code around it: their parts (encoding all screens, prefill, decoding at that
-length) are measured, prefill once, and added up. Ours are run, with calls constrained by the phone's tools (a dictated
-reply, since random weights say nothing), without guesses. With int4 the vision encoder has 8 bits.
+`transformers` with SDPA, its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60
+tokens; the peer's steps are `generate` on the whole conversation, as it works without code around it: their parts
+(encoding all screens, prefill, decoding at that length) are measured, prefill once, and added up. Ours are run, with
+calls constrained by the phone's tools (a dictated reply, since random weights say nothing), without guesses. With int4
+the vision encoder has 8 bits.
 
 llama.cpp is timed by its own programs with the same random network, converted once (8 GB below runs/llama); its call is
 so many tokens without a grammar, its steps are those of a llama-server that keeps its prefix.
