@@ -12,7 +12,6 @@ from torch import Tensor
 
 ENGINE = "fbgemm"
 MULTIPLY = "linear_with_input_q_dq_qweight_dq_output_fp32"
-LARGEST_HALF = 65504
 MIDDLE = 128
 """The unsigned 8-bit number that stands for zero."""
 

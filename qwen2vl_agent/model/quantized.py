@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from qwen2vl_agent.model import fbgemm
-from qwen2vl_agent.model.fbgemm import LARGEST_HALF, HalfWeights
+from qwen2vl_agent.model.fbgemm import HalfWeights
 from qwen2vl_agent.model.int8_products import LARGEST, pack_int8
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -68,11 +68,12 @@ def rounded(weight_OI: Tensor, kind: QuantKind) -> Weights:
     Raises:
         ConfigError: they cannot be cut into groups, or are too large for 16 bits.
     """
-    weight = weight_OI.detach().float()
     if kind == "fp16":
-        if weight.abs().amax() > LARGEST_HALF:
-            raise ConfigError(f"a weight of {weight.abs().amax():.3g} has no form of 16 bits; use --dtype float32")
-        return Weights(weight.half(), torch.ones(len(weight)))
+        values = weight_OI.detach().half()
+        if not values.isfinite().all():
+            raise ConfigError(f"a weight of {weight_OI.abs().amax():.3g} has no form of 16 bits; use --dtype float32")
+        return Weights(values, torch.ones(len(values)))
+    weight = weight_OI.detach().float()
     if kind == "int8":
         scales = (weight.abs().amax(1) / LEVELS[kind]).clamp(min=torch.finfo(torch.float32).tiny)
         return Weights((weight / scales[:, None]).round().to(torch.int8), scales)

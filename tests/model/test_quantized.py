@@ -255,3 +255,8 @@ def test_scaling_changes_nothing_and_rounding_loses_less():
 def test_scales_need_examples():
     with pytest.raises(ValueError, match="no examples"):
         scale_channels(Qwen2VL(CONFIG, seed=1), [], "int4")
+
+
+def test_a_weight_too_large_for_16_bits_is_refused():
+    with pytest.raises(ConfigError, match="7e\\+04 has no form of 16 bits"):
+        rounded(torch.tensor([[1.0, 70_000.0]]), "fp16")
