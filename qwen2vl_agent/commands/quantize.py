@@ -42,7 +42,10 @@ class Command:
 
     def run(self) -> int:
         """Rounds and writes."""
+        import torch
+
         from qwen2vl_agent.dialogue.processor import Processor
+        from qwen2vl_agent.model.precision import fast_dtype
         from qwen2vl_agent.model.quantize import quantize
         from qwen2vl_agent.model.quantized import check_kernels
         from qwen2vl_agent.model.qwen2vl import Qwen2VL
@@ -51,7 +54,8 @@ class Command:
         name, console = resolve(self.model), output.console(self.json)
         if self.out.exists() and any(self.out.iterdir()):
             raise ConfigError(f"{self.out} is not empty; give a new folder")
-        model, processor = Qwen2VL.from_pretrained(name, "bfloat16").eval(), Processor.from_pretrained(name)
+        dtype = torch.bfloat16 if self.calibrate is None else fast_dtype("cpu")
+        model, processor = Qwen2VL.from_pretrained(name, dtype).eval(), Processor.from_pretrained(name)
         if self.calibrate is not None:
             from qwen2vl_agent.model.calibrate import scale_channels
 
