@@ -69,10 +69,10 @@ def rounded(weight_OI: Tensor, kind: QuantKind) -> Weights:
         ConfigError: they cannot be cut into groups, or are too large for 16 bits.
     """
     if kind == "fp16":
-        values = weight_OI.detach().half()
-        if not values.isfinite().all():
-            raise ConfigError(f"a weight of {weight_OI.abs().amax():.3g} has no form of 16 bits; use --dtype float32")
-        return Weights(values, torch.ones(len(values)))
+        largest = weight_OI.detach().abs().amax()
+        if largest > torch.finfo(torch.float16).max:
+            raise ConfigError(f"a weight of {largest:.3g} has no form of 16 bits; use --dtype float32")
+        return Weights(weight_OI.detach().half(), torch.ones(len(weight_OI)))
     weight = weight_OI.detach().float()
     if kind == "int8":
         scales = (weight.abs().amax(1) / LEVELS[kind]).clamp(min=torch.finfo(torch.float32).tiny)
