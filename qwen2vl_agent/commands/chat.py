@@ -88,8 +88,10 @@ class Command:
         name = resolve(self.model)
         from qwen2vl_agent.dialogue.conversation import Conversation
 
-        model, processor = load(name, settings)
-        terminal = Terminal(Conversation(model, processor, self.system), output.console(self.json), self._sampling())
+        console = output.console(self.json)
+        with console.status("loading the model"):  # packing a full-size one may take half a minute
+            model, processor = load(name, settings)
+        terminal = Terminal(Conversation(model, processor, self.system), console, self._sampling())
         if self.prompt:
             turns = [turn_json(self.prompt, terminal.answer(self.prompt, shown))]
         else:

@@ -33,9 +33,9 @@ class Int8Weights:
             weights = torch.quantize_per_channel(values_OI * scales_O[:, None], scales, points, 0, torch.qint8)
             self._packed = torch.ops.quantized.linear_prepack(weights, None)
 
-    def __call__(self, x_RI: Tensor) -> Tensor:
-        """`[R, O]` in float32."""
-        return getattr(torch.ops.quantized, MULTIPLY)(x_RI.float(), 1.0, MIDDLE, self._packed)
+    def __call__(self, x_RI: Tensor, dtype: torch.dtype) -> Tensor:
+        """`[R, O]`."""
+        return getattr(torch.ops.quantized, MULTIPLY)(x_RI.float(), 1.0, MIDDLE, self._packed).to(dtype)
 
     def values(self) -> Tensor:
         """int8 `[O, I]`."""

@@ -23,7 +23,7 @@ class Int8Product(Protocol):
     """Packed weights."""
 
     def __call__(self, x_RI: Tensor, dtype: torch.dtype) -> Tensor:
-        """Rounds the inputs, multiplies, and divides by `LARGEST`: `[R, O]`."""
+        """Rounds the inputs, which may be overwritten, multiplies, and divides by `LARGEST`: `[R, O]`."""
 
     def values(self) -> Tensor:
         """The weights again, int8 `[O, I]`."""
@@ -38,28 +38,13 @@ class ByOneDNN:
 
     def __call__(self, x_RI: Tensor, dtype: torch.dtype) -> Tensor:
         """See `Int8Product`."""
-        of_rows = ((x_RI + 128.5).to(torch.uint8), 1 / LARGEST, 128)  # cut off, which rounds
+        of_rows = (x_RI.add_(128.5).to(torch.uint8), 1 / LARGEST, 128)  # cut off, which rounds
         of_outputs = (self._packed, self._scales, self._points)
         return torch.ops.onednn.qlinear_pointwise(*of_rows, *of_outputs, None, 1.0, 0, dtype, "none", [], "")
 
     def values(self) -> Tensor:
         """See `Int8Product`."""
         return self._packed.to_dense().T.contiguous()
-
-
-class ByFbgemm:
-    """See `Int8Product`."""
-
-    def __init__(self, values_OI: Tensor, scales_O: Tensor) -> None:
-        self._packed = Int8Weights(values_OI, scales_O / LARGEST)
-
-    def __call__(self, x_RI: Tensor, dtype: torch.dtype) -> Tensor:
-        """See `Int8Product`."""
-        return self._packed(x_RI).to(dtype)
-
-    def values(self) -> Tensor:
-        """See `Int8Product`."""
-        return self._packed.values()
 
 
 def pack_int8(values_OI: Tensor, scales_O: Tensor) -> tuple[Int8Product, Tensor]:
@@ -69,7 +54,9 @@ def pack_int8(values_OI: Tensor, scales_O: Tensor) -> tuple[Int8Product, Tensor]
     if values_OI.abs().amax() > SAFE:
         less = SAFE / LARGEST
         values_OI, scales_O = (values_OI * less).round().to(torch.int8), scales_O / less
-    return (ByFbgemm if available() else ByOneDNN)(values_OI, scales_O), scales_O
+    if available():
+        return Int8Weights(values_OI, scales_O / LARGEST), scales_O
+    return ByOneDNN(values_OI, scales_O), scales_O
 
 
 @cache

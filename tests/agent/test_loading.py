@@ -8,6 +8,7 @@ from qwen2vl_agent.agent.loading import LoadSettings, full_size_dtype, load, rec
 from qwen2vl_agent.commands.models import EMBEDDED
 from qwen2vl_agent.dialogue.processor import Processor
 from qwen2vl_agent.model import fbgemm
+from qwen2vl_agent.model.linears import Linear
 from qwen2vl_agent.model.quantized import Fp16Linear, Int8Linear
 from qwen2vl_agent.model.quantized_checkpoint import is_quantised
 from qwen2vl_agent.schema.trajectory import EpisodeHeader
@@ -56,15 +57,18 @@ def test_weights_are_rounded_on_the_way(vision):
     assert is_quantised(model.visual) == vision
 
 
-@pytest.mark.skipif(not fbgemm.available(), reason="this processor has no AVX2")
-@pytest.mark.parametrize("kind", ["none", "int8"])
-def test_a_full_size_model_keeps_16_bits_where_bfloat16_is_emulated(kind, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "avx2", "layer"), [("none", True, Fp16Linear), ("none", False, Linear), ("int8", True, Int8Linear)]
+)
+def test_a_full_size_model_keeps_16_bits_where_bfloat16_is_emulated(kind, avx2, layer, monkeypatch):
     """And whatever its weights, nothing is computed in bfloat16."""
     monkeypatch.setattr("qwen2vl_agent.model.precision.bf16_instructions", lambda: ())
+    if not avx2:
+        monkeypatch.setattr(fbgemm, "available", lambda: False)
     plain, processor = load(str(EMBEDDED), LoadSettings(dtype="float32"))
     monkeypatch.setattr(loading, "SMALL", 1)
     model, _ = load(str(EMBEDDED), LoadSettings(dtype="auto", quantize=kind))
-    assert type(model.lm_head) is {"none": Fp16Linear, "int8": Int8Linear}[kind]
+    assert type(model.lm_head) is layer
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     inputs = processor([{"role": "user", "content": "Turn Wi-Fi off."}])
     with torch.inference_mode():
