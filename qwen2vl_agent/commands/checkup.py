@@ -62,8 +62,27 @@ def _processor() -> Iterator[Finding]:
     speed = f"bf16 in hardware: {', '.join(fast)}" if fast else "no bf16 in hardware: float32 is the fastest here"
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
     yield Finding("processor", "good", f"{threads}, {torch.backends.cpu.get_cpu_capability()}, {speed}")
+    yield _native_kernels()
     if torch.cuda.is_available():
         yield Finding("gpu", "good", torch.cuda.get_device_name())
+
+
+def _native_kernels() -> Finding:
+    from qwen2vl_agent.model.native.build import NoKernel, load
+
+    there, missing = [], {}
+    for name in ("attention", "int4"):
+        try:
+            load(name)
+        except NoKernel as reason:
+            missing[name] = str(reason)
+        else:
+            there.append(name)
+    if not missing:
+        return Finding("native kernels", "good", ", ".join(there))
+    without = "; ".join(f"without {name}: {reason}" for name, reason in missing.items())
+    mend = "apt install g++" if any("compiler" in reason for reason in missing.values()) else ""
+    return Finding("native kernels", "note", "; ".join((*there, without)), mend)
 
 
 def _embedded_model() -> Finding:

@@ -3,16 +3,15 @@
 fp16: multiplied in float32, for processors that have no instructions for bfloat16.
 int8: a scale for each output; inputs are rounded to 8 bits too, a scale for each row, and multiplied as integers. On a
 processor whose products of 8-bit integers overflow, weights keep 7 of their bits.
-int4: a scale and a zero for each group of a row's inputs. Few rows are rounded to bfloat16, for which alone the kernel
-for 4 bits has vector instructions. It is slow with many rows, so prefill multiplies by the weights turned back into the
-inputs' type, a stretch of outputs at a time.
+int4: a scale and a zero for each group of a row's inputs. Where a kernel for 4 bits is slow with many rows, they are
+multiplied by the weights turned back into their type, a stretch of outputs at a time.
 
 Shape letters: R rows, I inputs, O outputs, G groups of an output's inputs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from qwen2vl_agent.model import fbgemm
 from qwen2vl_agent.model.fbgemm import HalfWeights
+from qwen2vl_agent.model.int4_products import KEPT_BLOCK, MIDDLE, in_blocks, kernel_available, pack_int4
 from qwen2vl_agent.model.int8_products import LARGEST, pack_int8
 from qwen2vl_agent.schema.errors import ConfigError
 
@@ -27,15 +27,9 @@ QuantKind = Literal["fp16", "int8", "int4"]
 KINDS: tuple[QuantKind, ...] = ("fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
 """Inputs that share a scale: the first of these that divides all inputs."""
-BLOCKS = (64, 32)
-"""Outputs that the 4-bit kernel packs together, by instruction set."""
-ROWS_BY_KERNEL = 48
-"""Fewest rows for which weights are turned back: the kernel takes 0.16 ms a row, turning back 5 (`docs/log.md`)."""
 TURNED_AT_ONCE = 512
-"""Outputs whose weights are turned back at a time; a multiple of `BLOCKS` (64 are slower, and so are 2,048)."""
+"""Outputs whose weights are turned back at a time, to be multiplied before they leave the cache."""
 LEVELS = {"int8": LARGEST, "int4": 15}
-MIDDLE = 8
-"""The 4-bit number that stands for a group's zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,33 +167,23 @@ class Int8Linear(QuantizedLinear):
 
 
 class Int4Linear(QuantizedLinear):
-    """Few rows by PyTorch's kernel for 4 bits in bfloat16, many by the weights turned back into the inputs' type."""
+    """Few rows by a kernel for 4 bits, many by the weights turned back into the inputs' type."""
 
     def __init__(self, packed: Tensor, factors: Tensor, outputs: int, bias: Tensor | None = None) -> None:
-        """`in_blocks` of `BLOCKS[0]`, bfloat16 `[G, O, 2]` scale and zero; their O is a multiple of that block."""
+        """`in_blocks` of `KEPT_BLOCK`, bfloat16 `[G, O, 2]` scale and zero; their O is a multiple of that block."""
         super().__init__(outputs, 2 * packed.shape[1], bias)
-        self.block, self.group = block_of_kernel(), 2 * packed.shape[1] // len(factors)
-        self.packed, self.factors = repacked(packed, BLOCKS[0], self.block), factors
+        self.packed = pack_int4(packed, factors)
 
     def kept(self) -> dict[str, Tensor]:
-        return {"packed": repacked(self.packed, self.block, BLOCKS[0]), "factors": self.factors}
+        return self.packed.kept()
 
     def _product(self, x_RI: Tensor) -> Tensor:
-        if len(x_RI) < ROWS_BY_KERNEL:
-            x_RI, dtype = x_RI.contiguous().bfloat16(), x_RI.dtype  # in other types the kernel is a plain loop
-            out = torch.ops.aten._weight_int4pack_mm_for_cpu(x_RI, self.packed, self.group, self.factors)
-            return out[:, : self.out_features].to(dtype)
-        outs = [x_RI @ weights_IC for weights_IC in self.turned_back(x_RI.dtype)]
+        if self.packed.pays(len(x_RI), x_RI.dtype):
+            return self.packed(x_RI)[:, : self.out_features]
+        filled_up = self.out_features + -self.out_features % KEPT_BLOCK
+        edges = pairwise((*range(0, filled_up, TURNED_AT_ONCE), filled_up))
+        outs = [x_RI @ self.packed.turned_back(slice(*part), x_RI.dtype) for part in edges]
         return torch.cat(outs, dim=1)[:, : self.out_features]
-
-    def turned_back(self, dtype: torch.dtype) -> Iterator[Tensor]:
-        """The weights `[I, O]`, `TURNED_AT_ONCE` outputs at a time: they are multiplied before they leave the cache."""
-        scales_GO, zeros_GO = (factor.contiguous() for factor in self.factors.to(dtype).unbind(-1))
-        for start in range(0, len(self.packed), TURNED_AT_ONCE):
-            some = slice(start, start + TURNED_AT_ONCE)
-            groups_GSC = in_order(self.packed[some], self.block, dtype).unflatten(0, (-1, self.group))
-            scales, zeros = scales_GO[:, None, some], zeros_GO[:, None, some]
-            yield torch.addcmul(zeros, groups_GSC, scales, out=groups_GSC).flatten(0, 1)
 
 
 def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
@@ -208,53 +192,11 @@ def linear_of(weights: Weights, bias: Tensor | None = None) -> QuantizedLinear:
         return Fp16Linear(weights.values, bias)
     if weights.zeros is None:
         return Int8Linear(weights.values, weights.scales, bias)
-    spare = (0, 0, 0, -len(weights.values) % BLOCKS[0])
+    spare = (0, 0, 0, -len(weights.values) % KEPT_BLOCK)
     numbers = nn.functional.pad(unpaired(weights.values), spare)
     factors_GO2 = torch.stack((weights.scales, weights.zeros), dim=-1).transpose(0, 1)
     factors_GO2 = nn.functional.pad(factors_GO2, spare).contiguous()
-    return Int4Linear(in_blocks(numbers, BLOCKS[0]), factors_GO2, len(weights.values), bias)
-
-
-def in_blocks(numbers_OI: Tensor, block: int) -> Tensor:
-    """4-bit numbers in uint8 as the kernel packs them, `[O, I / 2]`; O is a multiple of `block`.
-
-    For each block of outputs and each input the kernel keeps `block / 2` bytes: byte d has output d in its lower half
-    and output d + block / 2 in its upper. Source: PyTorch, `aten/src/ATen/native/cpu/int4mm_kernel.cpp`.
-    """
-    lower_BHI, upper_BHI = numbers_OI.view(-1, 2, block // 2, numbers_OI.shape[1]).unbind(1)
-    return (lower_BHI | (upper_BHI << 4)).transpose(1, 2).reshape(len(numbers_OI), -1)
-
-
-def in_order(packed: Tensor, block: int, dtype: torch.dtype) -> Tensor:
-    """The numbers of `in_blocks` less `MIDDLE`, `[I, O]`."""
-    bytes_BIH = packed.view(torch.uint8).view(len(packed) // block, -1, block // 2)
-    numbers_IBO = torch.empty(bytes_BIH.shape[1], len(bytes_BIH), block, dtype=dtype)
-    lower, upper = numbers_IBO.transpose(0, 1).chunk(2, dim=-1)
-    lower.copy_((bytes_BIH & 15).view(torch.int8).sub_(MIDDLE))
-    upper.copy_((bytes_BIH >> 4).view(torch.int8).sub_(MIDDLE))
-    return numbers_IBO.flatten(1)
-
-
-def repacked(packed: Tensor, block: int, wanted: int) -> Tensor:
-    """What `in_blocks` gives for another size of blocks."""
-    if block == wanted:
-        return packed
-    return in_blocks(in_order(packed, block, torch.int16).T.add(MIDDLE).to(torch.uint8).contiguous(), wanted)
-
-
-@cache
-def block_of_kernel() -> int:
-    """Outputs that this machine's kernel packs together, found by letting it pack.
-
-    Raises:
-        ConfigError: this build of PyTorch packs in an order that is not known here.
-    """
-    numbers = torch.arange(64 * 64, dtype=torch.int32).view(64, 64) * 7 % 16
-    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1).view(torch.uint8)
-    for block in BLOCKS:
-        if torch.equal(in_blocks(numbers.to(torch.uint8), block), packed):
-            return block
-    raise ConfigError("this build of PyTorch packs 4-bit weights in an unknown order; use --quantize int8 or none")
+    return Int4Linear(in_blocks(numbers, KEPT_BLOCK), factors_GO2, len(weights.values), bias)
 
 
 def check_kernels(kind: str) -> QuantKind:
@@ -265,12 +207,11 @@ def check_kernels(kind: str) -> QuantKind:
     """
     if kind not in KINDS:
         raise ConfigError(f"there is no quantisation {kind!r}; expected one of {', '.join(KINDS)}")
-    names = {
-        "fp16": ("quantized", "linear_dynamic_fp16"),
-        "int8": ("onednn", "qlinear_pointwise"),
-        "int4": ("aten", "_weight_int4pack_mm_for_cpu"),
+    there = {
+        "fp16": fbgemm.available,
+        "int8": lambda: hasattr(torch.ops.onednn, "qlinear_pointwise"),
+        "int4": kernel_available,
     }
-    space, name = names[kind]
-    if not hasattr(getattr(torch.ops, space), name) or (kind == "fp16" and not fbgemm.available()):
+    if not there[kind]():
         raise ConfigError(f"this build of PyTorch ({torch.__version__}) has no kernel for {kind} on CPU")
     return KINDS[KINDS.index(kind)]

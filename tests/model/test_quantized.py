@@ -8,22 +8,18 @@ from hypothesis import strategies as st
 from qwen2vl_agent.model.calibrate import scale_channels
 from qwen2vl_agent.model.config import Qwen2VLConfig, TextConfig, VisionConfig
 from qwen2vl_agent.model.inputs import ModelInputs
+from qwen2vl_agent.model.int4_products import MIDDLE, block_of_kernel, in_blocks, in_order, repacked
 from qwen2vl_agent.model.int8_products import SAFE
 from qwen2vl_agent.model.linears import Linear
 from qwen2vl_agent.model.quantize import quantize
 from qwen2vl_agent.model.quantized import (
     KINDS,
-    MIDDLE,
     Int8Linear,
     QuantizedLinear,
-    block_of_kernel,
     group_size,
-    in_blocks,
-    in_order,
     joined,
     linear_of,
     paired,
-    repacked,
     rounded,
     unpaired,
 )

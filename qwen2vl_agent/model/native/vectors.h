@@ -1,0 +1,56 @@
+/* Vectors of sixteen numbers and what becomes of them in bfloat16. */
+
+#ifndef VECTORS_H
+#define VECTORS_H
+
+#include <immintrin.h>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#ifndef __AVX2__
+#error "these kernels are written for AVX2 and AVX-512"
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+constexpr int LANES = 16;
+
+typedef uint16_t bf16;
+typedef float floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+typedef bf16 halves __attribute__((vector_size(2 * LANES)));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+
+/* Rounded to the nearest, ties to even; NaN stays NaN. */
+INLINE halves to_bf16(floats numbers) {
+    const words bits = (words)numbers, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    const words none = (words)(numbers != numbers);
+    return __builtin_convertvector((rounded & ~none) | (0x7fc0 & none), halves);
+}
+
+/* Sixteen numbers from `index` on, of bfloat16 (half) or float32. */
+INLINE floats load(const void *values, int64_t index, int64_t half) {
+    floats some;
+    if (half) {
+        halves bits;
+        memcpy(&bits, (const bf16 *)values + index, sizeof bits);
+        return (floats)(__builtin_convertvector(bits, words) << 16);
+    }
+    memcpy(&some, (const float *)values + index, sizeof some);
+    return some;
+}
+
+INLINE void store(void *values, int64_t index, floats some, int64_t half) {
+    if (half) {
+        const halves bits = to_bf16(some);
+        memcpy((bf16 *)values + index, &bits, sizeof bits);
+    } else {
+        memcpy((float *)values + index, &some, sizeof some);
+    }
+}
+
+INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+#endif
