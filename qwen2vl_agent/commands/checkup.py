@@ -68,10 +68,10 @@ def _processor() -> Iterator[Finding]:
 
 
 def _native_kernels() -> Finding:
-    from qwen2vl_agent.model.native.build import NoKernel, load
+    from qwen2vl_agent.model.native.build import KERNELS, NoKernel, load
 
     there, missing = [], {}
-    for name in ("attention", "int4"):
+    for name in KERNELS:
         try:
             load(name)
         except NoKernel as reason:

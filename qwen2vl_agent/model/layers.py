@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qwen2vl_agent.model.linears import Linear
+from qwen2vl_agent.model.native import pointwise
 
 
 class RMSNorm(nn.Module):
@@ -22,6 +23,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if pointwise.serves(x, self.weight):
+            return pointwise.rms_norm(x, self.weight, self.eps)
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return self.weight * wide.to(x.dtype)
@@ -37,7 +40,12 @@ class SwiGLU(nn.Module):
         self.down_proj = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(gated(self.gate_proj(x), self.up_proj(x)))
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """`silu(gate) * up`."""
+    return pointwise.gated(gate, up) if pointwise.serves(gate, up) else F.silu(gate) * up
 
 
 QUICK_GELU = 1.702
@@ -53,7 +61,10 @@ class QuickGeluMLP(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.silu(QUICK_GELU * self.fc1(x)) / QUICK_GELU)
+        hidden = self.fc1(x)
+        if pointwise.serves(hidden) and hidden.is_contiguous():
+            return self.fc2(pointwise.quick_gelu_(hidden))
+        return self.fc2(F.silu(QUICK_GELU * hidden) / QUICK_GELU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +77,14 @@ class Rotary:
     def rotate(self, x_BTNH: Tensor) -> Tensor:
         """Each head with its halves turned as pairs: (a, b) becomes (a cos - b sin, b cos + a sin).
 
-        In the wider of the two types: with float32 tables the turned heads are float32 too.
+        In the wider of the two types: with float32 tables the turned heads are float32 too, but for our own kernel,
+        which computes in float32 and rounds to bfloat16 once.
         """
         if x_BTNH.requires_grad:
             return _Turn.apply(x_BTNH, self.cos, self.sin)
+        if pointwise.serves(x_BTNH):
+            angles = (table.reshape(-1, table.shape[-1]) for table in (self.cos, self.sin))
+            return pointwise.turned(x_BTNH.flatten(0, 1), *angles).view(x_BTNH.shape)
         return _turned(x_BTNH, self.cos, self.sin, 1.0)
 
     def tokens(self, start: int, end: int) -> "Rotary":

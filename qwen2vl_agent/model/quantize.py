@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from qwen2vl_agent.model.layers import SwiGLU
+from qwen2vl_agent.model.layers import SwiGLU, gated
 from qwen2vl_agent.model.quantized import QuantizedLinear, QuantKind, check_kernels, joined, linear_of, rounded
 from qwen2vl_agent.model.text import SelfAttention
 
@@ -97,4 +97,4 @@ class QuantizedSwiGLU(SwiGLU):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        return self.down_proj(nn.functional.silu(gate) * up)
+        return self.down_proj(gated(gate, up))

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 
 from qwen2vl_agent.commands.checkup import findings
 from qwen2vl_agent.model import attention as seam
+from qwen2vl_agent.model import layers
 from qwen2vl_agent.model.int4_products import ByOurs, ByPyTorch, pack_int4
+from qwen2vl_agent.model.layers import RMSNorm
 from qwen2vl_agent.model.masks import CAUSAL
-from qwen2vl_agent.model.native import attention, build, int4
+from qwen2vl_agent.model.native import attention, build, int4, pointwise
 from qwen2vl_agent.model.products import attend_by_products
 from qwen2vl_agent.model.quantized import Int4Linear, linear_of, rounded
 
 HALF = torch.bfloat16
-KERNELS = ("attention", "int4")
 needs_attention = pytest.mark.skipif(
     build.kernel("attention") is None, reason="needs g++ and a processor with AVX-512 and bfloat16"
+)
+needs_pointwise = pytest.mark.skipif(
+    build.kernel("pointwise") is None, reason="needs g++ and a processor with AVX-512 and bfloat16"
 )
 needs_int4 = pytest.mark.skipif(build.kernel("int4") is None, reason="needs g++ and a processor with AVX2")
 
@@ -114,6 +118,60 @@ def test_the_seam_takes_the_kernel_for_what_it_is_written_for(monkeypatch):
     assert [(tuple(given[0].shape), given[0].dtype) for given in asked] == [((9, 4, 32), HALF)]
 
 
+SHAPES = [(1, 16), (3, 7, 1536), (70, 640)]
+
+
+@needs_pointwise
+@torch.inference_mode()
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_norms_are_those_of_the_plain_form(shape, monkeypatch):
+    norm = RMSNorm(shape[-1], 1e-6).to(HALF)
+    norm.weight.data = numbers(shape[-1]).to(HALF)
+    x = 3 * numbers(*shape, seed=1).to(HALF)
+    found = norm(x)
+    monkeypatch.setattr(layers.pointwise, "serves", lambda *given: False)
+    torch.testing.assert_close(found, norm(x), rtol=1 / 128, atol=0)  # where a sum is a toss-up, one step of bfloat16
+    assert (found != norm(x)).float().mean() < 0.01
+
+
+@needs_pointwise
+@torch.inference_mode()
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gates_are_rounded_once(shape):
+    both = 5 * numbers(*shape[:-1], 2 * shape[-1]).to(HALF)
+    gate, up = both.chunk(2, dim=-1)
+    truth = torch.nn.functional.silu(gate.float()) * up.float()
+    torch.testing.assert_close(layers.gated(gate, up).float(), truth, rtol=1 / 250, atol=1e-30)
+    torch.testing.assert_close(layers.gated(gate, up.contiguous()).float(), truth, rtol=1 / 250, atol=1e-30)
+    hidden = gate.contiguous()
+    truth = hidden.float() * torch.sigmoid(1.702 * hidden.float())
+    torch.testing.assert_close(pointwise.quick_gelu_(hidden).float(), truth, rtol=1 / 250, atol=1e-30)
+
+
+@needs_pointwise
+@torch.inference_mode()
+def test_a_gate_is_closed_far_below_zero_open_far_above_and_no_number_where_it_is_none():
+    x = torch.tensor([-3e38, -1e4, -200, 200, 1e4, 3e38, float("inf"), float("nan")] * 2).to(HALF)
+    found = pointwise.quick_gelu_(x.clone())
+    assert (found[:3].abs() < 1e-30).all()
+    assert torch.equal(found[3:7], x[3:7])
+    assert found[7].isnan()
+
+
+@needs_pointwise
+@torch.inference_mode()
+@pytest.mark.parametrize(("batch", "tokens", "heads", "width"), [(1, 5, 3, 16), (2, 9, 2, 128), (1, 300, 4, 80)])
+@pytest.mark.parametrize("table", [HALF, torch.float32])
+def test_heads_are_turned_and_rounded_once(batch, tokens, heads, width, table):
+    angles = numbers(batch, tokens + 2, 1, width // 2, seed=1)
+    rotary = layers.Rotary(angles.cos().to(table), angles.sin().to(table)).tokens(1, tokens + 1)
+    x = numbers(batch, tokens, 3, heads, width).to(HALF)[:, :, 1]
+    found = rotary.rotate(x)
+    truth = layers.Rotary(rotary.cos.float(), rotary.sin.float()).rotate(x.float())
+    assert found.dtype == HALF
+    torch.testing.assert_close(found.float(), truth, rtol=1 / 250, atol=1e-6)
+
+
 def quantised(outputs: int, inputs: int) -> tuple[Int4Linear, torch.Tensor]:
     weights = rounded(numbers(outputs, inputs), "int4")
     return linear_of(weights), weights.dequantised()
@@ -191,15 +249,18 @@ def test_without_a_compiler_the_plain_forms_serve(monkeypatch, caplog):
     monkeypatch.setattr(build, "kernel", build.kernel.__wrapped__)
     monkeypatch.setattr(int4, "kernel", build.kernel)
     monkeypatch.setattr(attention, "kernel", build.kernel)
+    monkeypatch.setattr(pointwise, "kernel", build.kernel)
     with caplog.at_level(logging.INFO):
         assert isinstance(pack_int4(torch.zeros(64, 32, dtype=torch.uint8), torch.ones(2, 64, 2).bfloat16()), ByPyTorch)
         assert not attention.serves(numbers(2, 2, 32).to(HALF))
+        with torch.inference_mode():
+            assert not pointwise.serves(numbers(2, 32).to(HALF))
     assert "without the native kernel int4: there is no C++ compiler" in caplog.text
 
 
 def test_they_are_switched_off_by_the_environment(monkeypatch):
     monkeypatch.setenv(build.SWITCH, "off")
-    for name in KERNELS:
+    for name in build.KERNELS:
         with pytest.raises(build.NoKernel, match="QWEN2VL_AGENT_NATIVE is off"):
             build.load(name)
 
@@ -232,6 +293,6 @@ def test_what_keeps_a_kernel_from_being_built_is_said(monkeypatch, tmp_path):
 
 def test_doctor_tells_which_there_are():
     (found,) = [finding for finding in findings() if finding.name == "native kernels"]
-    there = [name for name in KERNELS if build.kernel(name) is not None]
-    assert found.state == ("good" if len(there) == len(KERNELS) else "note")
+    there = [name for name in build.KERNELS if build.kernel(name) is not None]
+    assert found.state == ("good" if len(there) == len(build.KERNELS) else "note")
     assert all(name in found.found for name in there)

@@ -114,19 +114,6 @@ INLINE void strip_scores(Tile *tile, int row, const uint32_t *keys, int64_t pair
         for (int c = 0; c < 4; c++) _mm512_store_ps(&tile->scores[row + r][column + c * LANES], sums[r][c]);
 }
 
-/* 2^x within 5e-5 of its size, for x of at most 0 or minus infinity. NaN stays NaN. */
-INLINE __m512 power_of_two(__m512 x) {
-    x = _mm512_max_ps(_mm512_set1_ps(-126), x);
-    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 rest = _mm512_sub_ps(x, whole);
-    __m512 sum = _mm512_set1_ps(0.009618129f);
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.05550411f));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.24022651f));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.69314718f));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1));
-    return _mm512_scalef_ps(sum, whole);
-}
-
 /* Turns a row of scores into weights; what was summed up under a smaller maximum is scaled down. */
 INLINE void weigh(Tile *tile, int row, int columns, int seen, int64_t width, float scale) {
     float *scores = tile->scores[row];

@@ -8,7 +8,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from qwen2vl_agent.model.native.build import kernel
+from qwen2vl_agent.model.native.arguments import Size, threads
+from qwen2vl_agent.model.native.build import kernel, needed
 
 WIDTHS = range(16, 129, 16)
 """Head dimensions that it is written for."""
@@ -18,9 +19,9 @@ _DISTANCES = ("q_token", "q_head", "k_token", "k_head", "v_token", "v_head")
 
 class _Attention(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in _LENGTHS),
+        *((name, Size) for name in _LENGTHS),
         *((name, ctypes.c_void_p) for name in "qkv"),
-        *((name, ctypes.c_int64) for name in _DISTANCES),
+        *((name, Size) for name in _DISTANCES),
         ("out", ctypes.c_void_p),
     )
 
@@ -36,8 +37,6 @@ def attend(q_TNH: Tensor, k_SKH: Tensor, v_SKH: Tensor, causal: bool) -> Tensor:
 
     The queries are the last `T` of the `S` tokens if `causal`: query i sees the keys up to S - T + i.
     """
-    library = kernel("attention")
-    assert library is not None, "serves() says whether there is a kernel"
     rows = [x if x.stride(-1) == 1 else x.contiguous() for x in (q_TNH, k_SKH, v_SKH)]
     queries, heads, width = q_TNH.shape
     out_TD = q_TNH.new_empty(queries, heads * width)
@@ -47,6 +46,6 @@ def attend(q_TNH: Tensor, k_SKH: Tensor, v_SKH: Tensor, causal: bool) -> Tensor:
         *(distance for x in rows for distance in x.stride()[:2]),
         out_TD.data_ptr(),
     )
-    if library.attend(ctypes.byref(asked), ctypes.c_int64(torch.get_num_threads())):
+    if needed("attention").attend(ctypes.byref(asked), threads()):
         raise MemoryError(f"no memory for attention to {len(k_SKH)} keys")
     return out_TD

@@ -11,6 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+KERNELS = ("attention", "int4", "pointwise")
 SWITCH = "QWEN2VL_AGENT_NATIVE"
 """Environment variable: `off` leaves all kernels to their plain forms."""
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-std=c++17", "-shared", "-fPIC", "-w")
@@ -31,6 +32,13 @@ def kernel(name: str) -> ctypes.CDLL | None:
     except NoKernel as reason:
         _log.info("without the native kernel %s: %s", name, reason)
         return None
+
+
+def needed(name: str) -> ctypes.CDLL:
+    """The library of a kernel that is known to be there."""
+    library = kernel(name)
+    assert library is not None, f"there is no kernel {name} here"
+    return library
 
 
 def load(name: str) -> ctypes.CDLL:

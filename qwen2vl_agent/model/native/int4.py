@@ -8,7 +8,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from qwen2vl_agent.model.native.build import kernel
+from qwen2vl_agent.model.native.arguments import Size, at, is_half, threads
+from qwen2vl_agent.model.native.build import kernel, needed
 
 LANES = 16
 """Outputs that are packed together."""
@@ -17,7 +18,7 @@ TYPES = (torch.float32, torch.bfloat16)
 
 class _Weights(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("outputs", "inputs", "group")),
+        *((name, Size) for name in ("outputs", "inputs", "group")),
         *((name, ctypes.c_void_p) for name in ("packed", "factors")),
     )
 
@@ -41,16 +42,16 @@ class Int4Weights:
         """`[R, O]` in float32 or bfloat16, as the rows are."""
         x_RI = x_RI.contiguous()
         out_RO = x_RI.new_empty(len(x_RI), self._shape[0])
-        sizes = ctypes.c_int64(len(x_RI)), _at(x_RI), _at(out_RO)
-        if _library().int4_product(ctypes.byref(self._weights()), *sizes, _half(x_RI.dtype), _threads()):
+        sizes = Size(len(x_RI)), at(x_RI), at(out_RO)
+        if needed("int4").int4_product(ctypes.byref(self._weights()), *sizes, is_half(x_RI.dtype), threads()):
             raise MemoryError(f"no memory for {len(x_RI)} rows of {self._shape[1]} inputs")
         return out_RO
 
     def turned_back(self, start: int, count: int, dtype: torch.dtype) -> Tensor:
         """The weights `[I, count]` of the outputs from `start` on."""
         out_IC = torch.empty(self._shape[1], count, dtype=dtype)
-        some = ctypes.c_int64(start), ctypes.c_int64(count), _at(out_IC)
-        _library().int4_turn_back(ctypes.byref(self._weights()), *some, _half(dtype), _threads())
+        some = Size(start), Size(count), at(out_IC)
+        needed("int4").int4_turn_back(ctypes.byref(self._weights()), *some, is_half(dtype), threads())
         return out_IC
 
     def packed(self) -> Tensor:
@@ -65,27 +66,8 @@ class Int4Weights:
 
     def _weights(self) -> _Weights:
         outputs, inputs = self._shape
-        return _Weights(outputs, inputs, inputs // self._factors.shape[1], _at(self._packed), _at(self._factors))
+        return _Weights(outputs, inputs, inputs // self._factors.shape[1], at(self._packed), at(self._factors))
 
     def _move(self, name: str, source: Tensor, to: Tensor) -> None:
-        source, sizes = source.contiguous(), map(ctypes.c_int64, self._shape)
-        getattr(_library(), name)(_at(source), *sizes, _at(to), _threads())
-
-
-def _library() -> ctypes.CDLL:
-    library = kernel("int4")
-    assert library is not None, "available() says whether there is a kernel"
-    return library
-
-
-def _at(values: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(values.data_ptr())
-
-
-def _half(dtype: torch.dtype) -> ctypes.c_int64:
-    assert dtype in TYPES, f"the kernel computes in {TYPES}, not {dtype}"
-    return ctypes.c_int64(dtype == torch.bfloat16)
-
-
-def _threads() -> ctypes.c_int64:
-    return ctypes.c_int64(torch.get_num_threads())
+        source, sizes = source.contiguous(), map(Size, self._shape)
+        getattr(needed("int4"), name)(at(source), *sizes, at(to), threads())

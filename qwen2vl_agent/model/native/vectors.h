@@ -42,6 +42,15 @@ INLINE floats load(const void *values, int64_t index, int64_t half) {
     return some;
 }
 
+/* The same of sixteen or fewer, the rest zeros. */
+INLINE floats load_some(const void *values, int64_t index, int64_t count, int64_t half) {
+    if (count == LANES) return load(values, index, half);
+    const int64_t size = half ? sizeof(bf16) : sizeof(float);
+    floats room = {};
+    memcpy(&room, (const char *)values + index * size, count * size);
+    return load(&room, 0, half);
+}
+
 INLINE void store(void *values, int64_t index, floats some, int64_t half) {
     if (half) {
         const halves bits = to_bf16(some);
@@ -50,6 +59,28 @@ INLINE void store(void *values, int64_t index, floats some, int64_t half) {
         memcpy((float *)values + index, &some, sizeof some);
     }
 }
+
+/* Sixteen or fewer, to bfloat16. */
+INLINE void store_some(bf16 *values, int64_t index, floats some, int64_t count) {
+    const halves bits = to_bf16(some);
+    if (count == LANES) memcpy(values + index, &bits, sizeof bits);
+    else memcpy(values + index, &bits, count * sizeof(bf16));
+}
+
+#ifdef __AVX512F__
+/* 2^x within 5e-5 of its size, infinite from 128, nearly 0 below -126. NaN stays NaN. */
+INLINE __m512 power_of_two(__m512 x) {
+    x = _mm512_max_ps(_mm512_set1_ps(-126), x);
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512 rest = _mm512_sub_ps(x, whole);
+    __m512 sum = _mm512_set1_ps(0.009618129f);
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.05550411f));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.24022651f));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.69314718f));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1));
+    return _mm512_scalef_ps(sum, whole);
+}
+#endif
 
 INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
