@@ -10,13 +10,13 @@ all that is kept.
 
 `rows_8_…` is no comparison with the peer: a token of one of eight episodes at once beside one of an episode alone.
 
-Every figure of both sides is the best of a few runs that take turns. Both compute in bfloat16; on a processor that only
-emulates it in float32, ours with weights of 16 bits (keys then end in `fp16`), as an agent loads it there. The peer is
-`transformers` with SDPA, its default. A step of an agent is a new screen of 738 tokens, a little text, and a call of 60
-tokens; the peer's steps are `generate` on the whole conversation, as it works without code around it: their parts
-(encoding all screens, prefill, decoding at that length) are measured, prefill once, and added up. Ours are run, with
-calls constrained by the phone's tools (a dictated reply, since random weights say nothing), without guesses. With int4
-the vision encoder has 8 bits.
+Every figure is the best of a few runs that all sides take in turns. Ours and the peer's compute in bfloat16; on a
+processor that only emulates it in float32, ours with weights of 16 bits (keys then end in `fp16`), as an agent loads
+it there. The peer is `transformers` with SDPA, its default. A step of an agent is a new screen of 738 tokens, a
+little text, and a call of 60 tokens; the peer's steps are `generate` on the whole conversation, as it works without
+code around it: their parts (encoding all screens, prefill, decoding at that length) are measured, prefill once, and
+added up. Ours are run, with calls constrained by the phone's tools (a dictated reply, since random weights say
+nothing), without guesses. With int4 the vision encoder has 8 bits.
 
 llama.cpp is timed by its own programs with the same random network, converted once (8 GB below runs/llama); its call is
 so many tokens without a grammar, its steps are those of a llama-server that keeps its prefix.
@@ -89,7 +89,6 @@ class Bench:
     """Both networks, built when they are first asked for, with the same weights."""
 
     config: Qwen2VLConfig
-    repeats: int = 2
     models: dict[str, Qwen2VL] = field(default_factory=dict)
     plain_model: Qwen2VL | None = None
     peer_model: Any = None
@@ -113,11 +112,6 @@ class Bench:
             self.peer_model = peer_of(self.plain())
         return self.peer_model
 
-    def both(self, ours: Callable[[], Any], peer: Callable[[], Any]) -> Seconds:
-        """Seconds of each, the best of some runs that take turns."""
-        found = [(_seconds(peer), _seconds(ours)) for _ in range(self.repeats)]
-        return min(of_ours for _, of_ours in found), min(of_peer for of_peer, _ in found)
-
 
 def _pixels(grid: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     patches = grid[0] * grid[1] * grid[2]
@@ -132,7 +126,8 @@ def vit(bench: Bench, name: str) -> Seconds:
     """Encoding one picture."""
     pixels, grid = _pixels(GRIDS[name])
     model, peer = bench.ours(PLAIN), bench.peer()
-    return bench.both(lambda: model.visual(pixels, grid), lambda: peer.model.visual(pixels, grid_thw=grid))
+    theirs = _seconds(lambda: peer.model.visual(pixels, grid_thw=grid))
+    return _seconds(lambda: model.visual(pixels, grid)), theirs
 
 
 def _peer_read(peer: Any, ids_1T: Tensor) -> None:
@@ -145,10 +140,8 @@ def prefill(bench: Bench, tokens: int, kind: str = PLAIN) -> Seconds:
     ids = _text(tokens)
     model, peer = bench.ours(kind), bench.peer()
     inputs = ModelInputs(ids, torch.arange(tokens).expand(3, -1))
-    return bench.both(
-        lambda: model.lm_head(model.hidden_states(inputs, Cache(), last_only=True)),
-        lambda: _peer_read(peer, ids[None]),
-    )
+    theirs = _seconds(lambda: _peer_read(peer, ids[None]))
+    return _seconds(lambda: model.lm_head(model.hidden_states(inputs, Cache(), last_only=True))), theirs
 
 
 def _seconds(run: Callable[[], Any]) -> float:
@@ -185,19 +178,12 @@ def decode(bench: Bench, tokens: int, kind: str) -> Seconds:
     model, filled = bench.ours(kind), _filled(bench, tokens)
     inputs = ModelInputs(_text(tokens + 1), torch.arange(tokens + 1).expand(3, -1))
 
-    def ours() -> float:
-        cache = Cache()
-        for layer, (keys, values) in zip(cache.layers(len(filled)), filled, strict=True):
-            layer.append(keys.transpose(1, 2), values.transpose(1, 2))
-        known = replace(inputs, input_ids=inputs.input_ids[:-1], position_ids=inputs.position_ids[:, :-1])
-        cache.keep(known, model.config)
-        return model.generate(inputs, max_new_tokens=DECODED + 1, cache=cache).timings["decode"] / DECODED
-
-    best = [float("inf"), float("inf")]
-    for _ in range(bench.repeats):
-        best[1] = min(best[1], _peer_decode(bench, tokens, filled))
-        best[0] = min(best[0], ours())
-    return best[0], best[1]
+    theirs, cache = _peer_decode(bench, tokens, filled), Cache()
+    for layer, (keys, values) in zip(cache.layers(len(filled)), filled, strict=True):
+        layer.append(keys.transpose(1, 2), values.transpose(1, 2))
+    known = replace(inputs, input_ids=inputs.input_ids[:-1], position_ids=inputs.position_ids[:, :-1])
+    cache.keep(known, model.config)
+    return model.generate(inputs, max_new_tokens=DECODED + 1, cache=cache).timings["decode"] / DECODED, theirs
 
 
 class Dictated:
@@ -251,13 +237,11 @@ def call(bench: Bench) -> Seconds:
     """A whole reply after 1,024 tokens, of which the peer writes as many."""
     model, count = bench.ours("int4"), len(vocabulary()[1])
     inputs = ModelInputs(_text(1024), torch.arange(1024).expand(3, -1))
-    kept, seconds = Cache(), []
+    kept = Cache()
     model.generate(inputs, max_new_tokens=1, cache=kept)
-    for _ in range(bench.repeats):
-        result = model.generate(inputs, max_new_tokens=2 * count, cache=kept, constraint=dictated())
-        assert result.token_ids == vocabulary()[1]
-        seconds.append(result.timings["prefill"] + result.timings["decode"])
-    return min(seconds), count * decode(bench, 1024, PLAIN)[1]
+    result = model.generate(inputs, max_new_tokens=2 * count, cache=kept, constraint=dictated())
+    assert result.token_ids == vocabulary()[1]
+    return result.timings["prefill"] + result.timings["decode"], count * decode(bench, 1024, PLAIN)[1]
 
 
 def rows(bench: Bench, kind: str) -> Seconds:
@@ -265,14 +249,14 @@ def rows(bench: Bench, kind: str) -> Seconds:
     model = bench.ours(kind)
     inputs = [ModelInputs(_text(1024), torch.arange(1024).expand(3, -1)) for _ in range(ROWS)]
     ending = Ending(max_new_tokens=DECODED + 1, eos_token_ids=())
-    best = {"one": float("inf"), "all": float("inf")}
-    for _ in range(bench.repeats):
-        requests = [Request(inputs=row, ending=ending, sampler=Sampler(SamplingConfig())) for row in inputs]
-        for name, asked in (("one", requests[:1]), ("all", requests)):
-            asked = [replace(request, cache=Cache()) for request in asked]
-            seconds = generate_many(model, asked)[-1].timings["decode"] / DECODED / len(asked)
-            best[name] = min(best[name], seconds)
-    return best["all"], best["one"]
+    requests = [Request(inputs=row, ending=ending, sampler=Sampler(SamplingConfig())) for row in inputs]
+
+    def of_each(asked: list[Request]) -> float:
+        asked = [replace(request, cache=Cache()) for request in asked]
+        return generate_many(model, asked)[-1].timings["decode"] / DECODED / len(asked)
+
+    alone = of_each(requests[:1])
+    return of_each(requests), alone
 
 
 def conversation(steps: int, config: Qwen2VLConfig) -> ModelInputs:
@@ -315,7 +299,7 @@ def peer_steps(bench: Bench) -> list[float]:
     """
     pixels, grid = _pixels(GRIDS["738"])
     peer, count, seconds = bench.peer(), len(vocabulary()[1]), []
-    screen = min(_seconds(lambda: peer.model.visual(pixels, grid_thw=grid)) for _ in range(bench.repeats))
+    screen = _seconds(lambda: peer.model.visual(pixels, grid_thw=grid))
     for step in range(1, STEPS + 1):
         length = len(conversation(step, bench.config).input_ids)
         ids = _text(length)[None]
@@ -363,10 +347,30 @@ def llama_seconds(llama: LlamaCpp, key: str, kept: Kept) -> float:
     return steps[-1] if what == "step" else sum(steps)
 
 
+def in_turns(
+    bench: Bench, llama: LlamaCpp | None, key: str, kept: Kept, turns: int
+) -> tuple[float, float, float | None]:
+    """Seconds of ours, the peer's and llama.cpp's (None: not asked): the best of turns that they take."""
+    of_llama: list[float] = []
+
+    def both() -> Seconds:
+        found = []
+        for _ in range(turns):
+            found.append(measure(bench, key, kept))
+            if llama is not None and not key.startswith("rows"):
+                of_llama.append(llama_seconds(llama, key, kept))
+        return min(ours for ours, _ in found), min(peer for _, peer in found)
+
+    ours, peer = kept.seconds(key, both)
+    if llama is None or key.startswith("rows"):
+        return ours, peer, None
+    return ours, peer, kept.of_llama(key, lambda: min(of_llama or [llama_seconds(llama, key, kept)]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, metavar="KEY", help=", ".join(KEYS))
-    parser.add_argument("--repeats", type=int, default=2, help="runs of each; the best counts")
+    parser.add_argument("--repeats", type=int, default=2, help="turns of each; the best counts")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="file of what was measured: such keys are not measured again")
     parser.add_argument("--layers", type=int, help="so many layers in both stacks, to try the script; no measurement")
@@ -378,14 +382,13 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    console, bench, kept = Console(stderr=True), Bench(_config(given.layers), given.repeats), Kept(given.keep)
+    console, bench, kept = Console(stderr=True), Bench(_config(given.layers)), Kept(given.keep)
     llama = _llama(given, bench.config)
     with torch.inference_mode(), Progress(console=console, transient=True) as progress:
         for key in progress.track(given.only, description="measuring"):
-            ours, peer = kept.seconds(key, lambda key=key: measure(bench, key, kept))
+            ours, peer, third = in_turns(bench, llama, key, kept, given.repeats)
             console.print(f"{key}: {ours:.3f} s, transformers {peer:.3f} s, {peer / ours:.2f} x", highlight=False)
-            if llama is not None and not key.startswith("rows"):
-                third = kept.of_llama(key, lambda key=key: llama_seconds(llama, key, kept))
+            if third is not None:
                 console.print(f"  llama.cpp {third:.3f} s, {third / ours:.2f} x", highlight=False)
     console.print(kept.table(KEYS))
     if given.json:
@@ -396,7 +399,7 @@ def _llama(given: argparse.Namespace, config: Qwen2VLConfig) -> LlamaCpp | None:
     if given.llama_bin is None:
         return None
     folder = Path("runs") / ("llama" if given.layers is None else f"llama-{given.layers}")
-    return LlamaCpp(given.llama_bin, given.llama_source, folder, config, given.threads, given.repeats)
+    return LlamaCpp(given.llama_bin, given.llama_source, folder, config, given.threads)
 
 
 def _config(layers: int | None) -> Qwen2VLConfig:

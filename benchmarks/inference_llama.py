@@ -43,7 +43,6 @@ class LlamaCpp:
     folder: Path
     config: Qwen2VLConfig
     threads: int
-    repeats: int
 
     def language(self, kind: str) -> Path:
         """The language model's file."""
@@ -77,14 +76,11 @@ class LlamaCpp:
             path = Path(folder) / "screen.png"
             path.write_bytes(screen(grid, 0))
             given = ("-m", str(self.language("bf16")), "--mmproj", str(self.vision), "--image", str(path))
-            said = [
-                self._run("llama-mtmd-cli", *given, "-p", "?", "-n", "1", "-t", str(self.threads), "-c", "4096")
-                for _ in range(self.repeats)
-            ]
-        found = [re.search(r"encod(?:ed|ing done) in (\d+) ms", text) for text in said]
-        if None in found:
-            raise RuntimeError(f"llama-mtmd-cli did not say how long it encoded:\n{said[0][-2000:]}")
-        return min(int(match[1]) for match in found if match) / 1000
+            said = self._run("llama-mtmd-cli", *given, "-p", "?", "-n", "1", "-t", str(self.threads), "-c", "4096")
+        found = re.search(r"encod(?:ed|ing done) in (\d+) ms", said)
+        if found is None:
+            raise RuntimeError(f"llama-mtmd-cli did not say how long it encoded:\n{said[-2000:]}")
+        return int(found[1]) / 1000
 
     def steps(
         self, kind: str, grid: tuple[int, int, int], texts: Sequence[str], reply: str, written: int
@@ -107,9 +103,10 @@ class LlamaCpp:
         return seconds
 
     def _bench(self, kind: str, *given: str) -> float:
-        asked = ("-m", str(self.language(kind)), "-t", str(self.threads), "-r", str(self.repeats), "-o", "json")
+        asked = ("-m", str(self.language(kind)), "-t", str(self.threads), "-r", "1", "-o", "json")
         (found,) = json.loads(self._run("llama-bench", *asked, *given, out_only=True))
-        return min(found["samples_ns"]) / 1e9
+        (elapsed_ns,) = found["samples_ns"]
+        return elapsed_ns / 1e9
 
     def _run(self, program: str, *given: str, out_only: bool = False) -> str:
         done = subprocess.run([self.programs / program, *given], capture_output=True, text=True, errors="replace")

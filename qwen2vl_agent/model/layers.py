@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qwen2vl_agent.model.linears import Linear
+from qwen2vl_agent.model.linears import Linear, together
 from qwen2vl_agent.model.native import pointwise
 
 
@@ -40,7 +40,7 @@ class SwiGLU(nn.Module):
         self.down_proj = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(gated(self.gate_proj(x), self.up_proj(x)))
+        return self.down_proj(gated(*together(x, self.gate_proj, self.up_proj)))
 
 
 def gated(gate: Tensor, up: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class QuantizedAttention(SelfAttention):
         self.qkv_proj = make(f"{name}.qkv_proj", (plain.q_proj, plain.k_proj, plain.v_proj))
         self.o_proj = make(f"{name}.o_proj", (plain.o_proj,))  # type: ignore[assignment]
 
-    def projections(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
+    def projections(self, x_BTD: Tensor) -> Sequence[Tensor]:
         return self.qkv_proj(x_BTD).split(self.widths, dim=-1)
 
 

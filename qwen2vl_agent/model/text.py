@@ -11,7 +11,7 @@ from qwen2vl_agent.model.attention import attend
 from qwen2vl_agent.model.cache import KeysAndValues
 from qwen2vl_agent.model.config import TextConfig
 from qwen2vl_agent.model.layers import RMSNorm, Rotary, SwiGLU
-from qwen2vl_agent.model.linears import Linear
+from qwen2vl_agent.model.linears import Linear, together
 from qwen2vl_agent.model.masks import Visibility
 
 
@@ -37,9 +37,9 @@ class SelfAttention(nn.Module):
         looked_up = attend if cache is None else cache.attend
         return self.o_proj(looked_up(q_BTNH, k_BTKH, self._heads(v_BTD), sees))
 
-    def projections(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
+    def projections(self, x_BTD: Tensor) -> Sequence[Tensor]:
         """Queries, keys and values, all heads in a row."""
-        return self.q_proj(x_BTD), self.k_proj(x_BTD), self.v_proj(x_BTD)
+        return together(x_BTD, self.q_proj, self.k_proj, self.v_proj)
 
     def _heads(self, x_BTD: Tensor) -> Tensor:
         return x_BTD.unflatten(-1, (-1, self.head_dim))

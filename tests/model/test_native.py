@@ -12,8 +12,9 @@ from qwen2vl_agent.model import attention as seam
 from qwen2vl_agent.model import layers
 from qwen2vl_agent.model.int4_products import ByOurs, ByPyTorch, pack_int4
 from qwen2vl_agent.model.layers import RMSNorm
+from qwen2vl_agent.model.linears import Linear, together
 from qwen2vl_agent.model.masks import CAUSAL
-from qwen2vl_agent.model.native import attention, build, int4, pointwise
+from qwen2vl_agent.model.native import attention, build, int4, pointwise, rows
 from qwen2vl_agent.model.products import attend_by_products
 from qwen2vl_agent.model.quantized import Int4Linear, linear_of, rounded
 
@@ -23,6 +24,9 @@ needs_attention = pytest.mark.skipif(
 )
 needs_pointwise = pytest.mark.skipif(
     build.kernel("pointwise") is None, reason="needs g++ and a processor with AVX-512 and bfloat16"
+)
+needs_rows = pytest.mark.skipif(
+    build.kernel("rows") is None, reason="needs g++ and a processor with AVX-512 and bfloat16"
 )
 needs_int4 = pytest.mark.skipif(build.kernel("int4") is None, reason="needs g++ and a processor with AVX2")
 
@@ -172,6 +176,43 @@ def test_heads_are_turned_and_rounded_once(batch, tokens, heads, width, table):
     torch.testing.assert_close(found.float(), truth, rtol=1 / 250, atol=1e-6)
 
 
+def linears(inputs: int, *outputs: int) -> list[Linear]:
+    found = [Linear(inputs, count, bias=count % 8 == 0) for count in outputs]
+    return [layer.to(HALF).requires_grad_(False) for layer in found]
+
+
+@needs_rows
+@torch.inference_mode()
+@pytest.mark.parametrize("count", range(1, rows.MOST + 1))
+@pytest.mark.parametrize("inputs", [32, 1536, 8960])
+def test_few_rows_are_multiplied_by_several_layers_at_once(count, inputs):
+    layers_, x = linears(inputs, 8, 132, 4), numbers(2, count, inputs)[:1].to(HALF)
+    assert rows.serve(x, layers_)
+    found = together(x, *layers_)
+    for out, layer in zip(found, layers_, strict=True):
+        bias = 0 if layer.bias is None else layer.bias.double()
+        assert off_by(out, x.double() @ layer.weight.double().T + bias) < 0.003
+        assert torch.equal(layer(x), out)
+    alone = [together(x[:, place : place + 1], *layers_) for place in range(count)]
+    for index, out in enumerate(found):
+        assert torch.equal(torch.cat([outs[index] for outs in alone], dim=1), out)
+
+
+@needs_rows
+@torch.inference_mode()
+def test_what_is_more_than_a_product_is_not_passed_over():
+    """Thin matrices that train, as LoRA's, and hooks, as calibration's."""
+    plain, hooked = linears(32, 8, 8)
+    hooked.register_forward_hook(lambda layer, given, out: out + 1)
+    thin = linears(32, 8)[0]
+    thin.__class__ = type("Other", (Linear,), {"forward": lambda self, x: torch.zeros(1, 8)})
+    x = numbers(1, 32).to(HALF)
+    assert torch.equal(together(x, plain, hooked)[1], hooked(x))
+    assert (together(x, plain, thin)[1] == 0).all()
+    assert not rows.serve(numbers(1, 32), [plain.float()])
+    assert not rows.serve(numbers(rows.MOST + 1, 32).to(HALF), [plain])
+
+
 def quantised(outputs: int, inputs: int) -> tuple[Int4Linear, torch.Tensor]:
     weights = rounded(numbers(outputs, inputs), "int4")
     return linear_of(weights), weights.dequantised()
@@ -250,11 +291,13 @@ def test_without_a_compiler_the_plain_forms_serve(monkeypatch, caplog):
     monkeypatch.setattr(int4, "kernel", build.kernel)
     monkeypatch.setattr(attention, "kernel", build.kernel)
     monkeypatch.setattr(pointwise, "kernel", build.kernel)
+    monkeypatch.setattr(rows, "kernel", build.kernel)
     with caplog.at_level(logging.INFO):
         assert isinstance(pack_int4(torch.zeros(64, 32, dtype=torch.uint8), torch.ones(2, 64, 2).bfloat16()), ByPyTorch)
         assert not attention.serves(numbers(2, 2, 32).to(HALF))
         with torch.inference_mode():
             assert not pointwise.serves(numbers(2, 32).to(HALF))
+            assert not rows.serve(numbers(2, 32).to(HALF), linears(32, 8))
     assert "without the native kernel int4: there is no C++ compiler" in caplog.text
 
 

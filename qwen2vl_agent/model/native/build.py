@@ -11,7 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-KERNELS = ("attention", "int4", "pointwise")
+KERNELS = ("attention", "int4", "pointwise", "rows")
 SWITCH = "QWEN2VL_AGENT_NATIVE"
 """Environment variable: `off` leaves all kernels to their plain forms."""
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-std=c++17", "-shared", "-fPIC", "-w")
