@@ -65,34 +65,37 @@ INLINE void transpose(__m512i *rows) {
     }
 }
 
-static void pack_keys(const Attention *a, int64_t head, int64_t first, uint32_t *packed) {
-    const int64_t pairs = a->width / 2;
-    for (int64_t some = 0; some < STRIP; some += LANES)
-        for (int64_t pair = 0; pair < pairs; pair += LANES) {
-            const int64_t count = smaller(LANES, pairs - pair);
-            const __mmask16 inside = (1u << count) - 1;
-            __m512i rows[LANES];
-            for (int64_t key = 0; key < LANES; key++) {
-                const int64_t of_all = first + some + key;
-                const bf16 *from = a->k + of_all * a->k_token + head * a->k_head + 2 * pair;
-                rows[key] = of_all < a->keys ? _mm512_maskz_loadu_epi32(inside, from) : _mm512_setzero_si512();
-            }
-            transpose(rows);
-            for (int64_t c = 0; c < count; c++) _mm512_storeu_si512(packed + (pair + c) * STRIP + some, rows[c]);
-        }
+INLINE words widened(const bf16 *values) {
+    halves some;
+    memcpy(&some, values, sizeof some);
+    return __builtin_convertvector(some, words);
 }
 
-static void pack_values(const Attention *a, int64_t head, int64_t first, uint32_t *packed) {
-    for (int64_t two = 0; two < STRIP; two += 2)
+/* Sixteen keys from `first` on as columns of a strip. */
+INLINE void pack_keys(const Attention *a, int64_t head, int64_t first, uint32_t *packed) {
+    const int64_t pairs = a->width / 2;
+    for (int64_t pair = 0; pair < pairs; pair += LANES) {
+        const int64_t count = smaller(LANES, pairs - pair);
+        const __mmask16 inside = (1u << count) - 1;
+        __m512i rows[LANES];
+        for (int64_t lane = 0; lane < LANES; lane++) {
+            const bf16 *from = a->k + (first + lane) * a->k_token + head * a->k_head + 2 * pair;
+            rows[lane] = first + lane < a->keys ? _mm512_maskz_loadu_epi32(inside, from) : _mm512_setzero_si512();
+        }
+        transpose(rows);
+        for (int64_t c = 0; c < count; c++) _mm512_storeu_si512(packed + (pair + c) * STRIP, rows[c]);
+    }
+}
+
+/* The values of sixteen keys from `first` on. */
+INLINE void pack_values(const Attention *a, int64_t head, int64_t first, uint32_t *packed) {
+    for (int64_t key = first; key < first + LANES; key += 2)
         for (int64_t i = 0; i < a->width; i += LANES) {
-            words both[2] = {};
-            for (int64_t key = first + two; key < smaller(first + two + 2, a->keys); key++) {
-                halves some;
-                memcpy(&some, a->v + key * a->v_token + head * a->v_head + i, sizeof some);
-                both[key - first - two] = __builtin_convertvector(some, words);
-            }
-            const words pairs = both[0] | both[1] << 16;
-            memcpy(packed + two / 2 * a->width + i, &pairs, sizeof pairs);
+            const bf16 *from = a->v + key * a->v_token + head * a->v_head + i;
+            const words one = key < a->keys ? widened(from) : words{};
+            const words two = key + 1 < a->keys ? widened(from + a->v_token) : words{};
+            const words pairs = one | two << 16;
+            memcpy(packed + (key - first) / 2 * a->width + i, &pairs, sizeof pairs);
         }
 }
 
@@ -168,8 +171,22 @@ static void block_values(Tile *tile, int rows, const uint32_t *values, int colum
         for (int row = 0; row < rows; row += 12) add_values<12, 1>(tile, row, values, columns, width, from);
 }
 
+/* Reads a block's keys and values line by line: packing meets them in an order that no processor foresees. */
+INLINE void touch(const Attention *a, int64_t head, int64_t block) {
+    __m256i seen = _mm256_setzero_si256();
+    for (int64_t key = block; key < smaller(block + KEYS, a->keys); key++)
+        for (int64_t i = 0; i < a->width; i += 32) {
+            const bf16 *k = a->k + key * a->k_token + head * a->k_head + i;
+            const bf16 *v = a->v + key * a->v_token + head * a->v_head + i;
+            seen = _mm256_or_si256(seen, _mm256_loadu_si256((const __m256i_u *)k));
+            seen = _mm256_or_si256(seen, _mm256_loadu_si256((const __m256i_u *)v));
+        }
+    asm volatile("" : : "x"(seen)); /* or nothing would be read */
+}
+
 /* A tile's rows from `first` on; without packed keys and values it packs them itself, block by block. */
-static void attend_tile(const Attention *a, int64_t kv_head, int64_t first, const uint32_t *keys, const uint32_t *values) {
+static void attend_tile(const Attention *a, int64_t kv_head, int64_t first, const uint32_t *keys,
+                        const uint32_t *values) {
     const int64_t group = a->heads / a->kv_heads, earlier = a->keys - a->queries, pairs = a->width / 2;
     const int rows = (int)smaller(ROWS, a->queries * group - first);
     const int64_t end = a->causal ? earlier + (first + rows - 1) / group + 1 : a->keys;
@@ -190,8 +207,10 @@ static void attend_tile(const Attention *a, int64_t kv_head, int64_t first, cons
         if (keys) {
             k = keys + block * pairs, v = values + block * pairs;
         } else {
-            for (int column = 0; column < columns; column += STRIP) {
-                pack_keys(a, kv_head, block + column, some_keys + column * pairs);
+            touch(a, kv_head, block);
+            for (int column = 0; column < columns; column += LANES) {
+                const int strip = column / STRIP * STRIP;
+                pack_keys(a, kv_head, block + column, some_keys + strip * pairs + column % STRIP);
                 pack_values(a, kv_head, block + column, some_values + column * pairs);
             }
         }
@@ -226,11 +245,13 @@ extern "C" int attend(const Attention *a, int64_t threads) {
 #pragma omp parallel num_threads(threads)
     {
 #pragma omp for schedule(static)
-        for (int64_t part = 0; part < a->kv_heads * strips; part++) {
-            const int64_t head = part / strips, first = part % strips * STRIP, place = head * size + first * a->width / 2;
-            pack_keys(a, head, first, keys + place);
-            pack_values(a, head, first, values + place);
-        }
+        for (int64_t part = 0; part < a->kv_heads * strips; part++)
+            for (int64_t column = 0; column < STRIP; column += LANES) {
+                const int64_t head = part / strips, strip = part % strips * STRIP;
+                const int64_t place = head * size + strip * a->width / 2;
+                pack_keys(a, head, strip + column, keys + place + column);
+                pack_values(a, head, strip + column, values + place + column * a->width / 2);
+            }
 #pragma omp for schedule(dynamic)
         for (int64_t part = 0; part < a->kv_heads * tiles; part++) {
             const int64_t head = part / tiles, tile = tiles - 1 - part % tiles; /* causal: the longest first */

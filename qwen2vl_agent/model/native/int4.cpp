@@ -1,7 +1,7 @@
 /* Products of few rows with weights of 4 bits: rows are rounded to 8 bits group by group and multiplied as integers.
  *
  * A weight is scale * (n - 8) + zero, n of 0 to 15, with one scale and zero for each group of an output's inputs. So a
- * group adds  of_row * (scale * sum(n x) + (zero - 8 scale) * sum(x)),  x the row's 8-bit numbers and of_row their scale.
+ * group adds  of_row * (scale * sum(n x) + (zero - 8 scale) * sum(x)),  x the row's 8-bit numbers, of_row their scale.
  *
  * Layout: outputs in blocks of 16, inputs in chunks of 8. A chunk is 64 bytes, four for each output: byte j has the
  * number of input j in its lower half and of input j + 4 in its upper. Factors are kept block by block, group by group,
@@ -155,8 +155,9 @@ extern "C" int int4_product(const Weights *w, int64_t rows, const void *x, void 
     return 0;
 }
 
-/* The weights of `count` outputs from `first` on, both in whole pairs of blocks, as numbers again: out [inputs, count]. */
-extern "C" void int4_turn_back(const Weights *w, int64_t first, int64_t count, void *out, int64_t half, int64_t threads) {
+/* The weights of `count` outputs from `first` on, both in whole pairs of blocks, as numbers again: [inputs, count]. */
+extern "C" void int4_turn_back(const Weights *w, int64_t first, int64_t count, void *out, int64_t half,
+                               int64_t threads) {
     const int64_t chunks = w->inputs / CHUNK;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t pair = 0; pair < count / (2 * LANES); pair++) {

@@ -10,7 +10,8 @@ constexpr int64_t WORTH_THREADS = 1 << 15; /* numbers from which a second thread
 
 /* x sigmoid(factor x) */
 INLINE floats sigmoid_weighted(floats x, float factor) {
-    const __m512 power = _mm512_min_ps((__m512)(x * (-1.44269504f * factor)), _mm512_set1_ps(1000)); /* 2^1000 is infinite */
+    const floats powers = x * (-1.44269504f * factor);
+    const __m512 power = _mm512_min_ps((__m512)powers, _mm512_set1_ps(1000)); /* 2^1000 is infinite */
     return x / (1 + (floats)power_of_two(power));
 }
 
@@ -60,7 +61,8 @@ extern "C" void turned(const bf16 *x, int64_t of_token, int64_t of_head, const v
             const floats cosine = load_some(cosines, angle, count, angles_in_half);
             const floats sine = load_some(sines, angle, count, angles_in_half);
             for (int64_t head = 0; head < heads; head++) {
-                const int64_t place = token * of_token + head * of_head + i, to = (token * heads + head) * 2 * half + i;
+                const int64_t place = token * of_token + head * of_head + i;
+                const int64_t to = (token * heads + head) * 2 * half + i;
                 const floats a = load_some(x, place, count, true), b = load_some(x, place + half, count, true);
                 store_some(out, to, a * cosine - b * sine, count);
                 store_some(out, to + half, b * cosine + a * sine, count);
