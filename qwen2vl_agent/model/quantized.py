@@ -161,9 +161,7 @@ class Int8Linear(QuantizedLinear):
         return {"values": self.packed.values(), "scales": self.scales}
 
     def _product(self, x_RI: Tensor) -> Tensor:
-        largest = x_RI.abs().amax(-1, keepdim=True).float().clamp(min=1e-12)
-        out = self.packed(x_RI * (LARGEST / largest), x_RI.dtype)
-        return out.mul_(largest.to(x_RI.dtype))
+        return self.packed(x_RI)
 
 
 class Int4Linear(QuantizedLinear):

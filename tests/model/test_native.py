@@ -11,6 +11,7 @@ from qwen2vl_agent.commands.checkup import findings
 from qwen2vl_agent.model import attention as seam
 from qwen2vl_agent.model import layers
 from qwen2vl_agent.model.int4_products import ByOurs, ByPyTorch, pack_int4
+from qwen2vl_agent.model.int8_products import ByOneDNN
 from qwen2vl_agent.model.layers import RMSNorm
 from qwen2vl_agent.model.linears import Linear, together
 from qwen2vl_agent.model.masks import CAUSAL
@@ -174,6 +175,31 @@ def test_heads_are_turned_and_rounded_once(batch, tokens, heads, width, table):
     truth = layers.Rotary(rotary.cos.float(), rotary.sin.float()).rotate(x.float())
     assert found.dtype == HALF
     torch.testing.assert_close(found.float(), truth, rtol=1 / 250, atol=1e-6)
+
+
+@needs_pointwise
+@torch.inference_mode()
+@pytest.mark.parametrize("count", [1, 5, 200])
+def test_rows_are_rounded_to_8_bits_as_by_the_plain_form(count, monkeypatch):
+    values = torch.randint(-127, 128, (70, 640), dtype=torch.int8)
+    product = ByOneDNN(values, 0.1 + numbers(70).abs())
+    x = numbers(count, 1280, seed=1).to(HALF)[:, :640]
+    found = product(x)
+    monkeypatch.setattr(pointwise, "serves", lambda *given: False)
+    assert off_by(found, product(x).double()) < 0.005
+
+
+@needs_pointwise
+@torch.inference_mode()
+def test_rounded_rows_end_at_127_and_say_where_a_number_is_none():
+    x = numbers(5, 32).to(HALF)
+    x[1], x[2, 3], x[3, 4] = 0, float("nan"), float("inf")
+    found, largest = pointwise.rounded(x)
+    for row in (0, 4):
+        assert (found[row].int() - 128).abs().max() == 127
+        assert largest[row] == x[row].abs().max()
+    assert (found[1] == 128).all()
+    assert largest[2:4].isnan().all()
 
 
 def linears(inputs: int, *outputs: int) -> list[Linear]:

@@ -53,7 +53,8 @@ extern "C" void quick_gelu(bf16 *x, int64_t count, int64_t threads) {
 
 /* Each head's halves (a, b) become (a cos - b sin, b cos + a sin); x [tokens, heads, 2 half], angles [tokens, half]. */
 extern "C" void turned(const bf16 *x, int64_t of_token, int64_t of_head, const void *cosines, const void *sines,
-                       int64_t angles_in_half, int64_t tokens, int64_t heads, int64_t half, bf16 *out, int64_t threads) {
+                       int64_t angles_in_half, int64_t tokens, int64_t heads, int64_t half, bf16 *out,
+                       int64_t threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (tokens * heads * half >= WORTH_THREADS)
     for (int64_t token = 0; token < tokens; token++)
         for (int64_t i = 0; i < half; i += LANES) {
@@ -68,4 +69,27 @@ extern "C" void turned(const bf16 *x, int64_t of_token, int64_t of_head, const v
                 store_some(out, to + half, b * cosine + a * sine, count);
             }
         }
+}
+
+/* Rows [rows, width] as 8-bit numbers from 1 to 255, whose middle is 128, and the largest of each; width in whole
+ * vectors. Of a row with numbers that are none or infinite the largest is none. */
+extern "C" void rounded(const bf16 *x, int64_t distance, int64_t rows, int64_t width, uint8_t *numbers, float *largest,
+                        int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (rows * width >= WORTH_THREADS)
+    for (int64_t row = 0; row < rows; row++) {
+        const bf16 *from = x + row * distance;
+        floats most = {}, spoilt = {};
+        for (int64_t i = 0; i < width; i += LANES) {
+            const floats some = load(from, i, true);
+            most = (floats)_mm512_max_ps((__m512)most, _mm512_abs_ps((__m512)some));
+            spoilt += 0 * some;
+        }
+        const float found = fmaxf(_mm512_reduce_max_ps((__m512)most), 1e-12f);
+        for (int64_t i = 0; i < width; i += LANES) {
+            const __m512i some = _mm512_cvtps_epi32((__m512)(load(from, i, true) * (127 / found)));
+            const __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_add_epi32(some, _mm512_set1_epi32(128)));
+            _mm_storeu_si128((__m128i *)(numbers + row * width + i), bytes);
+        }
+        largest[row] = found + _mm512_reduce_add_ps((__m512)spoilt);
+    }
 }

@@ -1,6 +1,6 @@
 """Norms, gates and rotations in bfloat16 by `pointwise.cpp`, each in one pass over memory and rounded once.
 
-Shape letters: T tokens, N heads, H head dimension, F = H / 2 frequencies.
+Shape letters: R rows, I inputs, T tokens, N heads, H head dimension, F = H / 2 frequencies.
 """
 
 from ctypes import c_float
@@ -55,6 +55,15 @@ def turned(x_TNH: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
     strides = Size(x_TNH.stride(0)), Size(x_TNH.stride(1))
     needed("pointwise").turned(at(x_TNH), *strides, at(cos_TF), at(sin_TF), half, *sizes, at(out), threads())
     return out
+
+
+def rounded(x_RI: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows in uint8 around 128, the largest of each 127 from it, and what that was: float32 `[R, 1]`."""
+    numbers_RI = torch.empty(x_RI.shape, dtype=torch.uint8)
+    largest_R1 = torch.empty(len(x_RI), 1)
+    sizes = Size(x_RI.stride(0)), Size(len(x_RI)), Size(x_RI.shape[1])
+    needed("pointwise").rounded(at(x_RI), *sizes, at(numbers_RI), at(largest_R1), threads())
+    return numbers_RI, largest_R1
 
 
 def _rows(x: Tensor) -> Tensor:
