@@ -1,5 +1,7 @@
 """The networks that `inference.py` measures: ours with random weights, and transformers' around the same tensors."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +25,16 @@ def random_model(config: Qwen2VLConfig, dtype: torch.dtype = torch.bfloat16) -> 
         else:
             parameter.normal_(0.0, 0.02)
     return model.eval().requires_grad_(False)
+
+
+def loaded(config: Qwen2VLConfig, dtype: torch.dtype, folder: Path) -> Qwen2VL:
+    """A network of random weights as people load theirs: written once into `folder`, mapped from there."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
+            random_model(config, dtype).save_pretrained(Path(draft) / "checkpoint")
+            (Path(draft) / "checkpoint").rename(folder)
+    return Qwen2VL.from_pretrained(folder, dtype).eval().requires_grad_(False)
 
 
 def copied(model: Qwen2VL) -> Qwen2VL:

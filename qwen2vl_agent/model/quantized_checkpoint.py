@@ -4,7 +4,7 @@
 layer's name in memory; all other tensors are as in a plain checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,15 +74,13 @@ def load(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, kind: QuantKin
     Raises:
         CheckpointError: the file is missing, cut short, or does not fit the network.
     """
-    try:
-        with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); it may be cut short: copy it again") from error
+    taken: set[str] = set()
 
     def make(name: str, layers: Sequence[nn.Linear]) -> QuantizedLinear:
         outputs = sum(layer.out_features for layer in layers)
-        parts = {key.removeprefix(f"{name}."): tensors.pop(key) for key in list(tensors) if key.startswith(f"{name}.")}
+        found = _read(file, lambda key: key.startswith(f"{name}."))
+        taken.update(found)
+        parts = {key.removeprefix(f"{name}."): value for key, value in found.items()}
         bias = parts.pop("bias", None)
         bias = bias if bias is None or dtype is None else bias.to(dtype)
         made = _layer(name, kind_of(name, kind), parts, outputs, bias)
@@ -91,12 +89,26 @@ def load(model: "Qwen2VL", file: Path, dtype: torch.dtype | None, kind: QuantKin
         return made
 
     model = replace_linears(model, make, vision)
-    plain = {name: value if dtype is None else value.to(dtype) for name, value in tensors.items()}
+    rest = _read(file, lambda key: key not in taken)
+    plain = {name: value if dtype is None else value.to(dtype) for name, value in rest.items()}
     left, found = ({name: value.shape for name, value in some} for some in (model.named_parameters(), plain.items()))
     if wrong := sorted(name for name in left.keys() | found.keys() if left.get(name) != found.get(name)):
         raise CheckpointError(f"{file} does not fit the network: look at {', '.join(wrong[:3])}")
     model.load_state_dict(plain, assign=True, strict=False)
     return model.requires_grad_(False)
+
+
+def _read(file: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
+    """Some tensors of a file, in a mapping of their own: what is packed anew does not stay in memory twice.
+
+    Raises:
+        CheckpointError: it is missing or cut short.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys() if wanted(name)}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); it may be cut short: copy it again") from error
 
 
 def _layer(name: str, kind: QuantKind, parts: dict[str, Tensor], outputs: int, bias: Tensor | None) -> QuantizedLinear:
