@@ -11,6 +11,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import torch
+
 KERNELS = ("attention", "int4", "pointwise", "rows")
 SWITCH = "QWEN2VL_AGENT_NATIVE"
 """Environment variable: `off` leaves all kernels to their plain forms."""
@@ -51,7 +53,7 @@ def load(name: str) -> ctypes.CDLL:
         raise NoKernel(f"{SWITCH} is off")
     if sys.platform != "linux":
         raise NoKernel(f"they are built on Linux only, this is {sys.platform}")
-    compiler = shutil.which("g++") or shutil.which("clang++")
+    compiler = shutil.which("g++")  # others bring an OpenMP of their own, whose threads PyTorch's would meet
     if compiler is None:
         raise NoKernel("there is no C++ compiler; install g++")
     try:
@@ -59,7 +61,7 @@ def load(name: str) -> ctypes.CDLL:
         if not path.is_file():
             _compile(compiler, name, path)
         return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # of Path.home(), too
         raise NoKernel(str(error)) from error
 
 
@@ -71,12 +73,17 @@ def _folder() -> Path:
 
 
 def _key(name: str, compiler: str) -> str:
-    """Another source, compiler or processor makes another library."""
+    """Another source, compiler, processor or PyTorch makes another library."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=COMPILE_S).stdout
     processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
     parts = (_source(name).read_bytes(), *(header.read_bytes() for header in sorted(SOURCES.glob("*.h"))), version)
-    whole = b"\0".join((*parts, processor.encode(), " ".join(FLAGS).encode()))
+    whole = b"\0".join((*parts, processor.encode(), " ".join((*FLAGS, *_openmp())).encode()))
     return hashlib.sha256(whole).hexdigest()[:16]
+
+
+def _openmp() -> list[str]:
+    """The library of threads that PyTorch brings, where it does, in place of the compiler's."""
+    return ["-Wl,--as-needed", *map(str, sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")))]
 
 
 def _source(name: str) -> Path:
@@ -88,7 +95,10 @@ def _compile(compiler: str, name: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
         done = subprocess.run(
-            [compiler, *FLAGS, "-o", str(draft), str(_source(name))], capture_output=True, text=True, timeout=COMPILE_S
+            [compiler, *FLAGS, "-o", str(draft), str(_source(name)), *_openmp()],
+            capture_output=True,
+            text=True,
+            timeout=COMPILE_S,
         )
         if done.returncode:
             said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
