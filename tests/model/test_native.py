@@ -210,9 +210,9 @@ def linears(inputs: int, *outputs: int) -> list[Linear]:
 @needs_rows
 @torch.inference_mode()
 @pytest.mark.parametrize("count", range(1, rows.MOST + 1))
-@pytest.mark.parametrize("inputs", [32, 1536, 8960])
+@pytest.mark.parametrize("inputs", [32, 160, 1536, 8960])
 def test_few_rows_are_multiplied_by_several_layers_at_once(count, inputs):
-    layers_, x = linears(inputs, 8, 132, 4), numbers(2, count, inputs)[:1].to(HALF)
+    layers_, x = linears(inputs, 8, 133, 4), numbers(2, count, inputs)[:1].to(HALF)
     assert rows.serve(x, layers_)
     found = together(x, *layers_)
     for out, layer in zip(found, layers_, strict=True):
