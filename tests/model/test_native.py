@@ -203,6 +203,7 @@ def test_rounded_rows_end_at_127_and_say_where_a_number_is_none():
 
 
 def linears(inputs: int, *outputs: int) -> list[Linear]:
+    torch.manual_seed(inputs)
     found = [Linear(inputs, count, bias=count % 8 == 0) for count in outputs]
     return [layer.to(HALF).requires_grad_(False) for layer in found]
 

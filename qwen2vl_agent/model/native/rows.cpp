@@ -8,7 +8,7 @@
 #endif
 
 constexpr int WIDTH = 32; /* bfloat16 numbers of a vector */
-constexpr int CHAINS = 4; /* sums of one row at a time, none of which waits for another */
+constexpr int CHAINS = 4; /* sums of a row, none of which waits for another; as many for any number of rows */
 
 typedef struct {
     const bf16 *weights, *bias; /* [outputs, inputs], [outputs] or NULL */
@@ -20,14 +20,13 @@ INLINE __m512bh vector_at(const bf16 *values) { return (__m512bh)_mm512_loadu_si
 
 template <int R>
 INLINE void one_output(const Part *p, const bf16 *x, int64_t inputs, int64_t row, int64_t output) {
-    constexpr int C = R == 1 ? CHAINS : 1;
     const bf16 *weights = p->weights + output * inputs;
-    __m512 sums[R][C];
+    __m512 sums[R][CHAINS];
     for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) sums[r][c] = _mm512_setzero_ps();
+        for (int c = 0; c < CHAINS; c++) sums[r][c] = _mm512_setzero_ps();
     int64_t i = 0;
-    for (; i + C * WIDTH <= inputs; i += C * WIDTH)
-        for (int c = 0; c < C; c++) {
+    for (; i + CHAINS * WIDTH <= inputs; i += CHAINS * WIDTH)
+        for (int c = 0; c < CHAINS; c++) {
             const __m512bh some = vector_at(weights + i + c * WIDTH);
             for (int r = 0; r < R; r++)
                 sums[r][c] = _mm512_dpbf16_ps(sums[r][c], some, vector_at(x + (row + r) * inputs + i + c * WIDTH));
@@ -36,7 +35,7 @@ INLINE void one_output(const Part *p, const bf16 *x, int64_t inputs, int64_t row
         for (int r = 0; r < R; r++)
             sums[r][0] = _mm512_dpbf16_ps(sums[r][0], vector_at(weights + i), vector_at(x + (row + r) * inputs + i));
     for (int r = 0; r < R; r++) {
-        for (int c = 1; c < C; c++) sums[r][0] = _mm512_add_ps(sums[r][0], sums[r][c]);
+        for (int c = 1; c < CHAINS; c++) sums[r][0] = _mm512_add_ps(sums[r][0], sums[r][c]);
         floats sum = {_mm512_reduce_add_ps(sums[r][0])};
         if (p->bias) sum += load_some(p->bias, output, 1, true);
         store_some(p->out, (row + r) * p->outputs + output, sum, 1);
