@@ -12,7 +12,7 @@
 #error "needs AVX-512 with bfloat16"
 #endif
 
-constexpr int ROWS = 48; /* of a tile */
+constexpr int ROWS = 48;    /* of a tile */
 constexpr int KEYS = 128;   /* of a block */
 constexpr int STRIP = 64;   /* keys whose scores are in registers together */
 constexpr int MOST_WIDTH = 128;
@@ -144,8 +144,7 @@ INLINE void weigh(Tile *tile, int row, int columns, int seen, int64_t width, flo
 
 /* Adds the weighted values of a block to R rows, C vectors of a head's numbers at a time. */
 template <int R, int C>
-INLINE void add_values(Tile *tile, int row, const uint32_t *values, int columns, int64_t width,
-                       int64_t from) {
+INLINE void add_values(Tile *tile, int row, const uint32_t *values, int columns, int64_t width, int64_t from) {
     __m512 sums[R][C];
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) sums[r][c] = _mm512_load_ps(&tile->out[row + r][from + c * LANES]);
